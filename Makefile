@@ -1,0 +1,48 @@
+# make demo      see it move (ARGS="--duration 60s")
+# make test      everything but the long ones
+# make test-deep the long ones: many more examples, long runs
+# make bench     measurements (ARGS=...)
+# make lint      ruff and mypy
+#
+# Each makes its own environment in .venv first; delete that folder to start anew.
+
+PYTHON ?= python3
+BANK_FOLDER := ../shared/data
+BANK_FILE := bank-calls-1999-02-first-half.tsv.gz
+VENV := .venv
+STAMP := $(VENV)/.made-from-pyproject
+BIN := $(VENV)/bin
+
+# Real call records for tests, only where they lie beside the project.
+ifneq ($(wildcard $(BANK_FOLDER)/$(BANK_FILE)),)
+export FLOORPULSE_BANK_DATA ?= $(abspath $(BANK_FOLDER))
+endif
+
+.PHONY: environment demo test test-deep bench lint
+
+environment: $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/floorpulse demo $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -m "not deep" $(ARGS)
+
+test-deep: $(STAMP)
+	$(BIN)/python -m pytest -m deep --timeout 3600 --hypothesis-profile deep $(ARGS)
+
+bench: $(STAMP)
+	$(BIN)/python -m tests.bench $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "floorpulse needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo missing)." \
+	       "Name another one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || { \
+	  echo "$(PYTHON) cannot make an environment in $(VENV); on Debian: apt install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	@touch $@

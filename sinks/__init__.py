@@ -1,0 +1,1 @@
+"""What is done with readings: merged, shown, served; imports only `schemas`."""

@@ -1,0 +1,145 @@
+"""Store of slices: what each partition last said about each slice, packed, and their sum on demand.
+
+Theory. A slice's value is replaced as a whole by its partition, so its old value must be at hand to tell what
+changed, for as long as the slice is kept: a late event may correct a slice that is days old. Most slices are
+written a few times and then only kept, so each value stands as one small byte string (numbers of interned part
+names and their values) of 100 to 200 bytes where a dict would take a kilobyte. Nothing is folded away before its
+retention ends, and so nothing is lost to a correction.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+
+from schemas.parts import SERIES
+from schemas.sketch import BUCKETS
+
+MAX_PART_NAMES: Final = 20_000
+"""Distinct part names: some 150 names and three sketches of fewer than 2,000 buckets each; more is a foreign writer."""
+
+
+class Place(NamedTuple):
+    """What a cell is about: a queue on a channel, a group, or the slots of a queue."""
+
+    dimension: str
+    name: str
+    channel: str
+
+
+Parts = dict[str, int]
+Stamp = tuple[int, int]
+"""(epoch, seq) of a flush."""
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[int]).decode
+
+
+def is_part(name: str) -> bool:
+    """Tell whether a part's name can be used: a sketch bucket must be one of ours."""
+    series, tilde, bucket = name.partition("~")
+    if not tilde or series not in SERIES:
+        return True
+    return bucket.isascii() and bucket.isdigit() and len(bucket) < 6 and int(bucket) < BUCKETS
+
+
+class Cells:
+    """All slices of one length."""
+
+    def __init__(self, length_ms: int) -> None:
+        self.length_ms = length_ms
+        self._starts: list[int] = []
+        self._rows: dict[int, dict[Place, dict[int, bytes]]] = {}
+        self._number: dict[str, int] = {}
+        self._names: list[str] = []
+        self.refused_parts = 0
+
+    def __len__(self) -> int:
+        return sum(len(row) for row in self._rows.values())
+
+    def stamp(self, place: Place, start: int, partition: int) -> Stamp | None:
+        """Return (epoch, seq) of what a partition last said about a slice."""
+        packed = self._rows.get(start, {}).get(place, {}).get(partition)
+        if packed is None:
+            return None
+        epoch, seq = _decode(packed)[:2]
+        return epoch, seq
+
+    def replace(self, place: Place, start: int, partition: int, stamp: Stamp, parts: Mapping[str, int]) -> Parts:
+        """Set a partition's value of a slice; returns what changed. Values must fit into 64 bits."""
+        packed = self._pack(stamp, parts)
+        row = self._rows.get(start)
+        if row is None:
+            row = self._rows[start] = {}
+            insort(self._starts, start)
+        by_partition = row.setdefault(place, {})
+        old = by_partition.get(partition)
+        by_partition[partition] = packed
+        delta = self._unpack(packed)
+        if old is not None:
+            for part, value in self._unpack(old).items():
+                delta[part] = delta.get(part, 0) - value
+        return {part: value for part, value in delta.items() if value}
+
+    def remove(self, place: Place, start: int, partition: int) -> Parts:
+        """Forget a partition's value of a slice; returns what changed."""
+        row = self._rows.get(start)
+        if row is None or place not in row or partition not in row[place]:
+            return {}
+        packed = row[place].pop(partition)
+        if not row[place]:
+            del row[place]
+        if not row:
+            del self._rows[start]
+            del self._starts[bisect_left(self._starts, start)]
+        return {part: -value for part, value in self._unpack(packed).items()}
+
+    def expire(self, before: int) -> None:
+        """Forget all slices that start before an instant."""
+        count = bisect_left(self._starts, before)
+        for start in self._starts[:count]:
+            del self._rows[start]
+        del self._starts[:count]
+
+    def between(self, first: int, last: int) -> Iterator[tuple[int, Place, Parts]]:
+        """Yield (start, place, parts added over partitions) of the slices that start in first..last, by start."""
+        begin, stop = bisect_left(self._starts, first), bisect_left(self._starts, last + 1)
+        for start in self._starts[begin:stop]:
+            for place, by_partition in self._rows[start].items():
+                yield start, place, self._sum(by_partition)
+
+    def _sum(self, by_partition: Mapping[int, bytes]) -> Parts:
+        values = iter(by_partition.values())
+        total = self._unpack(next(values))
+        for packed in values:
+            for part, value in self._unpack(packed).items():
+                total[part] = total.get(part, 0) + value
+        return total
+
+    def _pack(self, stamp: Stamp, parts: Mapping[str, int]) -> bytes:
+        flat = [*stamp]
+        number = self._number
+        for part, value in parts.items():
+            known = number.get(part)
+            if known is None and (known := self._intern(part)) is None:
+                self.refused_parts += 1
+            elif value:
+                flat += (known, value)
+        return _encode(flat)
+
+    def _intern(self, part: str) -> int | None:
+        if len(self._names) >= MAX_PART_NAMES or not is_part(part):
+            return None
+        self._number[part] = len(self._names)
+        self._names.append(part)
+        return self._number[part]
+
+    def _unpack(self, packed: bytes) -> Parts:
+        flat = _decode(packed)
+        names = self._names
+        return {names[number]: value for number, value in zip(flat[2::2], flat[3::2], strict=True)}
+
+
+__all__ = ["Cells", "Parts", "Place", "Stamp", "is_part"]

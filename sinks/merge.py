@@ -1,0 +1,291 @@
+"""Merge of readings over partitions: from absolute values of each partition to one state of the floor.
+
+Theory. Every reading is an absolute value of one partition; the highest (epoch, sequence) per key wins, whatever
+the order in which they are read. A partition's readings take effect together, when its heartbeat closes the flush,
+so that levels and the slices that they were booked in never disagree. Over partitions everything adds up
+(`oldest_entered_at`: the least). What changed in a slice is told to observers as a difference, so that windows cost
+the changes, not their length.
+
+Time is an argument: `advance(now)` expires what is past its retention, whether or not a tombstone came.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.events import CONTROL, MAX_NAME_CHARS
+from schemas.readings import QUARTER_MS, SLICE_MS, Published, ReadingKey, decode_key, decode_value
+from schemas.rules import Rules
+from sinks.cells import Cells, Parts, Place
+
+Observer = Callable[[Place, int, int, Parts], None]
+"""Called with (place, length_ms, start_ms, what changed)."""
+
+OLDEST: Final = "oldest_entered_at"
+MAX_PARTITIONS: Final = 4096
+"""Partition numbers above it are no input of ours: the key is foreign."""
+MAX_AHEAD: Final = 100_000
+"""Steps still to come that one gauge may carry: one per agent in wrap-up."""
+_FITS: Final = 1 << 62
+_DIMENSIONS: Final = frozenset({"queue", "group", "slots"})
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """What is the case now, added over partitions; `ahead` = (instant, part, step) of changes still to come."""
+
+    parts: Mapping[str, int]
+    ahead: tuple[tuple[int, str, int], ...] = ()
+
+    def at(self, now: int) -> Parts:
+        """Return the levels as they stand at an instant: without the steps after it."""
+        parts = dict(self.parts)
+        for instant, part, step in self.ahead:
+            if instant > now:
+                parts[part] = parts.get(part, 0) - step
+        return parts
+
+
+NOTHING: Final = Gauge({})
+
+
+class _Latest:
+    """Values of one kind (now, total): per place and partition the latest, and the sum, made when asked for."""
+
+    def __init__(self) -> None:
+        self._values: dict[Place, dict[int, Published]] = {}
+        self._sums: dict[Place, Gauge] = {}
+
+    def __iter__(self) -> Iterator[Place]:
+        return iter(self._values)
+
+    def __contains__(self, place: Place) -> bool:
+        return place in self._values
+
+    def stamp(self, place: Place, partition: int) -> tuple[int, int] | None:
+        value = self._values.get(place, {}).get(partition)
+        return None if value is None else (value.epoch, value.seq)
+
+    def set(self, place: Place, partition: int, value: Published | None) -> None:
+        self._sums.pop(place, None)
+        if value is not None:
+            self._values.setdefault(place, {})[partition] = value
+            return
+        by_partition = self._values.get(place, {})
+        by_partition.pop(partition, None)
+        if not by_partition:
+            self._values.pop(place, None)
+
+    def sum(self, place: Place) -> Gauge:
+        found = self._sums.get(place)
+        if found is None:
+            found = self._sums[place] = _add(self._values[place]) if place in self._values else NOTHING
+        return found
+
+
+def _add(by_partition: Mapping[int, Published]) -> Gauge:
+    parts: Parts = {}
+    ahead: list[tuple[int, str, int]] = []
+    for value in by_partition.values():
+        for part, number in value.parts.items():
+            known = parts.get(part)
+            if known is None:
+                parts[part] = number
+            else:
+                parts[part] = min(known, number) if part == OLDEST else known + number
+        ahead += [(instant, part.removesuffix("_step"), step) for instant, part, step in value.ahead]
+    return Gauge(parts, tuple(sorted(ahead)))
+
+
+class Merge:
+    """State of the floor from readings; feed it with `put_record` or `put`, in order of each partition."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.short = Cells(SLICE_MS)
+        self.quarters = Cells(QUARTER_MS)
+        self.heartbeats: dict[int, Published] = {}
+        self.ignored: Counter[str] = Counter()
+        """Records without effect: `foreign` (no reading of ours), `older`, `expired`, `surplus` (too many places)."""
+        self._cells = {SLICE_MS: self.short, QUARTER_MS: self.quarters}
+        self._kept = {SLICE_MS: rules.slices_kept_ms, QUARTER_MS: rules.quarters_kept_ms}
+        self._now = _Latest()
+        self._totals = _Latest()
+        self._held: dict[int, dict[ReadingKey, Published | None]] = {}
+        self._places: dict[Place, Place] = {}
+        self._max_places = 4 * rules.max_cells
+        self._observers: list[Observer] = []
+        self._expired_at: int | None = None
+
+    def observe(self, observer: Observer) -> None:
+        """Tell an observer of all changes of slices from now on."""
+        self._observers.append(observer)
+
+    def put_record(self, key: bytes | None, value: bytes | None) -> ReadingKey | None:
+        """Take a Kafka record; returns its key, or None when it is none of ours (counted)."""
+        try:
+            decoded = decode_key(key or b"")
+            self.put(decoded, decode_value(value))
+        except (ValueError, RecursionError):
+            self.ignored["foreign"] += 1
+            return None
+        return decoded
+
+    def put(self, key: ReadingKey, value: Published | None) -> None:
+        """Take a reading; it takes effect with its partition's next heartbeat."""
+        if not self._is_ours(key) or not _is_sane(value):
+            self.ignored["foreign"] += 1
+            return
+        if key.kind == "heartbeat":
+            self._beat(key.partition, value)
+            return
+        held = self._held.setdefault(key.partition, {})
+        known = held.get(key)
+        if value is None or known is None or (known.epoch, known.seq) <= (value.epoch, value.seq):
+            held[key] = value
+        else:
+            self.ignored["older"] += 1
+
+    def settle(self) -> None:
+        """Apply what is held back: for a reader that has reached the end of what there is."""
+        for partition in list(self._held):
+            self._release(partition, None)
+
+    def _beat(self, partition: int, value: Published | None) -> None:
+        if value is None or value.clock is None:
+            return
+        stamp, last = (value.epoch, value.seq), self.heartbeats.get(partition)
+        if last is not None and stamp < (last.epoch, last.seq):
+            self.ignored["older"] += 1
+            return
+        self.heartbeats[partition] = value
+        self._release(partition, stamp)
+
+    def _release(self, partition: int, upto: tuple[int, int] | None) -> None:
+        """Apply the held readings of flushes up to one; None: all."""
+        held = self._held.pop(partition, {})
+        for key, value in held.items():
+            if upto is not None and value is not None and (value.epoch, value.seq) > upto:
+                self._held.setdefault(partition, {})[key] = value
+            else:
+                self._apply(key, value)
+
+    def _apply(self, key: ReadingKey, value: Published | None) -> None:
+        place = self._place(key)
+        if place is None:
+            self.ignored["surplus"] += 1
+        elif key.kind == "slice":
+            self._apply_slice(key, place, value)
+        else:
+            latest = self._now if key.kind == "now" else self._totals
+            stamp = latest.stamp(place, key.partition)
+            if value is not None and stamp is not None and (value.epoch, value.seq) < stamp:
+                self.ignored["older"] += 1
+            else:
+                latest.set(place, key.partition, value)
+
+    def _apply_slice(self, key: ReadingKey, place: Place, value: Published | None) -> None:
+        cells = self._cells[key.length_ms]
+        if self._expired_at is not None and key.start_ms < self._expired_at - self._kept[key.length_ms]:
+            self.ignored["expired"] += 1
+            return
+        if value is None:
+            delta = cells.remove(place, key.start_ms, key.partition)
+        else:
+            stamp = cells.stamp(place, key.start_ms, key.partition)
+            if stamp is not None and (value.epoch, value.seq) < stamp:
+                self.ignored["older"] += 1
+                return
+            delta = cells.replace(place, key.start_ms, key.partition, (value.epoch, value.seq), value.parts)
+        if delta:
+            for observer in self._observers:
+                observer(place, key.length_ms, key.start_ms, delta)
+
+    def _place(self, key: ReadingKey) -> Place | None:
+        place = Place(key.dimension, key.name, key.channel)
+        known = self._places.get(place)
+        if known is None and len(self._places) < self._max_places:
+            known = self._places[place] = place
+        return known
+
+    def _is_ours(self, key: ReadingKey) -> bool:
+        if not 0 <= key.partition < MAX_PARTITIONS:
+            return False
+        if key.kind == "heartbeat":
+            return True
+        if key.dimension not in _DIMENSIONS or not _is_name(key.name) or not _is_name(key.channel):
+            return False
+        if key.kind != "slice":
+            return True
+        length, start = key.length_ms, key.start_ms
+        return length in self._cells and _are(int, start) and 0 <= start < _FITS and start % length == 0
+
+    def places(self, dimension: str) -> list[Place]:
+        """Return the places of one dimension that have a gauge or a total now, sorted."""
+        return sorted(place for place in {*self._now, *self._totals} if place.dimension == dimension)
+
+    def gauge(self, place: Place) -> Gauge:
+        """Return what is the case at a place, added over partitions."""
+        return self._now.sum(place)
+
+    def totals(self, place: Place) -> Mapping[str, int]:
+        """Return the running totals of a place, added over partitions."""
+        return self._totals.sum(place).parts
+
+    def events(self) -> dict[str, dict[str, int]]:
+        """Return topic → outcome → events, added over partitions."""
+        total: dict[str, Counter[str]] = {}
+        for beat in self.heartbeats.values():
+            for topic, outcomes in beat.events.items():
+                total.setdefault(topic, Counter()).update(outcomes)
+        return {topic: dict(outcomes) for topic, outcomes in total.items()}
+
+    def counters(self) -> dict[str, int]:
+        """Return the workers' other counters, added over partitions."""
+        total: Counter[str] = Counter()
+        for beat in self.heartbeats.values():
+            total.update(beat.counters)
+        return dict(total)
+
+    def advance(self, now: int) -> None:
+        """Forget the slices whose retention is over at an instant."""
+        if self._expired_at is None or now > self._expired_at:
+            self._expired_at = now
+            for length, cells in self._cells.items():
+                cells.expire(now - self._kept[length])
+
+    def watermark(self) -> int | None:
+        """Return the least watermark over the partitions that have one."""
+        clocks = [beat.clock for beat in self.heartbeats.values() if beat.clock is not None]
+        return min((clock.watermark for clock in clocks if clock.watermark is not None), default=None)
+
+    def newest(self) -> int | None:
+        """Return the newest event time that any partition has seen."""
+        clocks = [beat.clock for beat in self.heartbeats.values() if beat.clock is not None]
+        return max((clock.newest for clock in clocks if clock.newest is not None), default=None)
+
+
+def _is_name(name: object) -> bool:
+    """Tell whether a decoded name is one that an event could have had."""
+    return isinstance(name, str) and len(name) <= MAX_NAME_CHARS and not CONTROL.search(name)
+
+
+def _are(kind: type, *fields: object) -> bool:
+    """Tell whether decoded fields have the type that their annotation promises."""
+    return all(isinstance(field, kind) for field in fields)
+
+
+def _is_sane(value: Published | None) -> bool:
+    """Tell whether all numbers fit into 64 bits with room to add them up."""
+    if value is None:
+        return True
+    numbers = (value.epoch, value.seq, *value.parts.values())
+    if len(value.ahead) > MAX_AHEAD or not all(-_FITS < number < _FITS for number in numbers):
+        return False
+    return all(0 <= instant < _FITS and -_FITS < step < _FITS for instant, _, step in value.ahead)
+
+
+__all__ = ["NOTHING", "OLDEST", "Gauge", "Merge", "Observer"]

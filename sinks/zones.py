@@ -1,0 +1,82 @@
+"""Local days and intervals of a time zone, as UTC milliseconds.
+
+Theory. A zone's offset is constant between its shifts, and since 1990 a multiple of a quarter-hour, so each
+quarter-hour slice lies in one local interval. An interval is aligned to local time by the offset at the instant;
+only where a shift is no multiple of the interval (Lord Howe's half hour and an interval of 60 minutes) the interval
+is cut at the shift.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from schemas.errors import UsageError
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MS: Final = timedelta(milliseconds=1)
+_CACHED: Final = 20_000
+"""Offsets and starts remembered: the quarter-hours of 15 days in a dozen zones."""
+MAX_ZONE_CHARS: Final = 64
+
+
+def check_zone(name: str) -> str:
+    """Return the name of a zone that exists; raises `UsageError`."""
+    try:
+        if len(name) <= MAX_ZONE_CHARS:
+            ZoneInfo(name)
+            return name
+    except (ValueError, OSError, KeyError):
+        pass
+    raise UsageError(f"unknown time zone {name[:MAX_ZONE_CHARS]!r}; write an IANA name such as Asia/Shanghai or UTC")
+
+
+@lru_cache(_CACHED)
+def offset_ms(zone: str, at: int) -> int:
+    """Return the zone's offset from UTC at an instant."""
+    offset = (_EPOCH + at * _MS).astimezone(ZoneInfo(zone)).utcoffset()
+    return 0 if offset is None else offset // _MS
+
+
+@lru_cache(_CACHED)
+def interval_start(zone: str, at: int, interval_ms: int) -> int:
+    """Return the start of the local interval that holds an instant."""
+    offset = offset_ms(zone, at)
+    start = (at + offset) // interval_ms * interval_ms - offset
+    if (offset_ms(zone, start) - offset) % interval_ms == 0:
+        return start
+    before, shift = start, at
+    while shift - before > 1:
+        middle = (before + shift) // 2
+        before, shift = (before, middle) if offset_ms(zone, middle) == offset else (middle, shift)
+    return shift
+
+
+def _local_date(zone: str, at: int) -> date:
+    return (_EPOCH + at * _MS).astimezone(ZoneInfo(zone)).date()
+
+
+@lru_cache(_CACHED)
+def _midnight(zone: str, day: date) -> int:
+    """Return the first instant of a local day; where 00:00 is skipped that is the shift itself."""
+    return (datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)) - _EPOCH) // _MS
+
+
+def day_start(zone: str, at: int) -> int:
+    """Return the local midnight at or before an instant."""
+    return _midnight(zone, _local_date(zone, at))
+
+
+def next_day(zone: str, at: int) -> int:
+    """Return the first local midnight after an instant."""
+    return _midnight(zone, _local_date(zone, at) + timedelta(days=1))
+
+
+def local_text(zone: str, at: int) -> str:
+    """Return `2026-11-21T14:00:00+08:00` for an instant."""
+    return (_EPOCH + at * _MS).astimezone(ZoneInfo(zone)).isoformat(timespec="seconds")
+
+
+__all__ = ["check_zone", "day_start", "interval_start", "local_text", "next_day", "offset_ms"]

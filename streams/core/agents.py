@@ -1,0 +1,246 @@
+"""Agents: status, groups, capacity and sessions in hand over time, as steps of levels.
+
+Theory of operation. What an agent contributes is a step function of time: at each instant his status, groups, capacity and
+the number of sessions in hand give a vector of levels (online, in hand, idle …). `steps(since)` returns its changes from an
+instant on as facts. A correction changes nothing before the earliest instant that it touches, so booking compares the steps
+from there on before and after it, new minus old, as for sessions. History older than the horizon is folded into `base`,
+the state at its end; nothing before that can be corrected any more. Numbers in comments are the rules of the specification.
+
+Status changes are tuples `(at, rank, id, status, groups, queues, capacity)`, None = stays as it was; sorted, they are the
+order in which they hold.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from schemas.parts import SLOT_LEVELS
+from schemas.rules import FLOOR, UNASSIGNED
+from streams.core.sessions import Address, Fact
+
+JOINED: Final = 0
+STATUS: Final = 1
+LEFT: Final = 2
+LEFT_STATUS: Final = ""
+"""Status of an agent who has left for good: as if offline, but no longer counted."""
+
+Change = tuple[int, int, str, str | None, tuple[str, ...] | None, tuple[str, ...] | None, int | None]
+
+
+class State(NamedTuple):
+    """An agent at one instant; status None = not known yet."""
+
+    status: str | None = None
+    groups: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+    capacity: int | None = None
+
+    def after(self, change: Change) -> State:
+        """Return the state after a change; what it does not name stays."""
+        _, _, _, status, groups, queues, capacity = change
+        return State(
+            self.status if status is None else status,
+            self.groups if groups is None else groups,
+            self.queues if queues is None else queues,
+            self.capacity if capacity is None else capacity,
+        )
+
+
+class Hold(NamedTuple):
+    """What is known of one session: version of the relay record, intervals in hand (end None: still), instants taken."""
+
+    version: int
+    intervals: tuple[tuple[int, int | None], ...]
+    taken: tuple[int, ...]
+
+
+@lru_cache(maxsize=4096)
+def levels_of(status: str | None, capacity: int, in_hand: int) -> tuple[tuple[str, int], ...]:
+    """Return the levels that are not 0 for an agent in this state (31, 33, 35)."""
+    available = status == "available"
+    levels = {
+        "in_hand": int(in_hand > 0),
+        "available_idle": int(available and in_hand == 0),
+        "sessions_in_hand": in_hand,
+        "slots": capacity if in_hand or available else 0,
+        "capacity": capacity if available else 0,
+        "slots_used": in_hand if available else 0,
+        "slots_free": max(0, capacity - in_hand) if available else 0,
+    }
+    if status:
+        levels[f"status_{status}"] = 1
+        levels["online"] = int(status != "offline")
+    return tuple((level, value) for level, value in levels.items() if value)
+
+
+class Agent:
+    """One agent: base state, status changes, sessions held."""
+
+    __slots__ = ("base", "changes", "holds", "unsorted")
+
+    def __init__(self) -> None:
+        """Start with nothing known."""
+        self.base = State()
+        self.changes: list[Change] = []
+        self.holds: dict[str, Hold] = {}
+        self.unsorted = False
+
+    def copy(self) -> Agent:
+        """Return a copy that later changes leave alone."""
+        other = Agent()
+        other.base, other.changes, other.holds, other.unsorted = self.base, list(self.changes), dict(self.holds), self.unsorted
+        return other
+
+    def add(self, change: Change) -> None:
+        """Take in a status change."""
+        self.changes.append(change)
+        self.unsorted = True
+
+    def sort(self) -> None:
+        """Put the changes into the order in which they hold."""
+        if self.unsorted:
+            self.changes.sort(key=lambda change: change[:3])
+            self.unsorted = False
+
+    def steps(self, since: int, default_capacity: int) -> list[Fact]:
+        """Return the facts of all instants from `since` on: steps of levels, and sessions taken."""
+        self.sort()
+        state = self.base
+        position = 0
+        changes = self.changes
+        while position < len(changes) and changes[position][0] < since:
+            state = state.after(changes[position])
+            position += 1
+        in_hand, turns, taken = self._turns(since)
+        instants = sorted({change[0] for change in changes[position:]} | turns.keys() | taken.keys())
+        facts: list[Fact] = []
+        before = _placed(state, in_hand, default_capacity)
+        for at in instants:
+            while position < len(changes) and changes[position][0] == at:
+                state = state.after(changes[position])
+                position += 1
+            in_hand += turns.get(at, 0)
+            now = _placed(state, in_hand, default_capacity)
+            if now != before:
+                facts += _difference(before, now, at)
+                before = now
+            if at in taken:
+                facts += [(("group", group, ""), at, "taken", taken[at]) for group in (*(state.groups or (UNASSIGNED,)), FLOOR)]
+        return facts
+
+    def _turns(self, since: int) -> tuple[int, dict[int, int], dict[int, int]]:
+        """Return sessions in hand just before `since`, and per instant from there on their changes and the sessions taken."""
+        in_hand = 0
+        turns: dict[int, int] = {}
+        taken: dict[int, int] = {}
+        for hold in self.holds.values():
+            for start, end in hold.intervals:
+                if start >= since:
+                    turns[start] = turns.get(start, 0) + 1
+                elif end is None or end >= since:
+                    in_hand += 1
+                if end is not None and end >= since:
+                    turns[end] = turns.get(end, 0) - 1
+            for at in hold.taken:
+                if at >= since:
+                    taken[at] = taken.get(at, 0) + 1
+        return in_hand, turns, taken
+
+    def forget(self, before: int) -> bool:
+        """Fold what ended before an instant into the base state; return whether anything was folded."""
+        self.sort()
+        keep = 0
+        while keep < len(self.changes) and self.changes[keep][0] < before:
+            self.base = self.base.after(self.changes[keep])
+            keep += 1
+        del self.changes[:keep]
+        over = [session for session, hold in self.holds.items() if _newest(hold) < before]
+        for session in over:
+            del self.holds[session]
+        return bool(keep or over)
+
+    @property
+    def is_nothing(self) -> bool:
+        """Tell whether nothing of the agent is left that counts."""
+        return not self.changes and not self.holds and self.base.status in (None, LEFT_STATUS)
+
+    def freeze(self) -> list[Any]:
+        """Return a msgpack-able form, the same for the same facts."""
+        self.sort()
+        return [list(self.base), list(self.changes), sorted((session, *hold) for session, hold in self.holds.items())]
+
+    @classmethod
+    def thaw(cls, frozen: list[Any]) -> Agent:
+        """Restore what `freeze` returned, also after msgpack has turned tuples into lists."""
+        agent = cls()
+        status, groups, queues, capacity = frozen[0]
+        agent.base = State(status, tuple(groups), tuple(queues), capacity)
+        agent.changes = [
+            (at, rank, id_, status, _tuple(groups), _tuple(queues), capacity)
+            for at, rank, id_, status, groups, queues, capacity in frozen[1]
+        ]
+        agent.holds = {
+            session: Hold(version, tuple((start, end) for start, end in intervals), tuple(taken))
+            for session, version, intervals, taken in frozen[2]
+        }
+        return agent
+
+
+def _tuple(names: Any) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)
+
+
+def _newest(hold: Hold) -> float:
+    """Return the newest instant of a hold; endless while it lasts."""
+    ends = [float("inf") if end is None else end for _, end in hold.intervals]
+    return max((*ends, *hold.taken), default=-1)
+
+
+Placed = tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[str, int], ...]]
+
+
+def _placed(state: State, in_hand: int, default_capacity: int) -> Placed:
+    """Return (groups, queues, levels) of an agent in a state."""
+    levels = levels_of(state.status, state.capacity or default_capacity, in_hand)
+    return state.groups or (UNASSIGNED,), state.queues, levels
+
+
+def _difference(before: Placed, now: Placed, at: int) -> list[Fact]:
+    """Return the steps between two placements: per group, on the floor, per queue served."""
+    steps: dict[tuple[Address, str], int] = {}
+    for (groups, queues, levels), sign in ((before, -1), (now, 1)):
+        for group in (*groups, FLOOR):
+            for level, value in levels:
+                key = (("group", group, ""), level)
+                steps[key] = steps.get(key, 0) + sign * value
+        for queue in queues:
+            for level, value in levels:
+                if level in SLOT_LEVELS:
+                    key = (("slots", queue, ""), level)
+                    steps[key] = steps.get(key, 0) + sign * value
+    return [(address, at, level, step) for (address, level), step in steps.items() if step]
+
+
+def earliest_difference(before: Hold | None, after: Hold | None) -> int | None:
+    """Return the earliest instant at which two versions of a hold differ, None if they do not."""
+    old = set(_instants(before))
+    new = set(_instants(after))
+    return min((at for _, at, _ in old ^ new), default=None)
+
+
+def _instants(hold: Hold | None) -> list[tuple[str, int, int]]:
+    if hold is None:
+        return []
+    found = []
+    for position, (start, end) in enumerate(hold.intervals):
+        found.append(("start", start, position))
+        if end is not None:
+            found.append(("end", end, position))
+    found += [("taken", at, position) for position, at in enumerate(hold.taken)]
+    return found
+
+
+__all__ = [
+    "JOINED", "LEFT", "LEFT_STATUS", "STATUS", "Agent", "Change", "Hold", "State", "earliest_difference", "levels_of",
+]  # fmt: skip

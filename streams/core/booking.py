@@ -1,0 +1,97 @@
+"""The books of a partition: cells, totals, gauges and counters, and how new minus old is booked into them."""
+
+from __future__ import annotations
+
+from schemas.rules import Rules
+from streams.core.cells import Address, Cells
+from streams.core.gauges import QueueGauges
+from streams.core.sessions import Derived, Fact
+from streams.core.totals import Totals
+
+OVERFLOW: Address = ("queue", "overflow", "overflow")
+"""Where facts go that belong to one address too many; the name `overflow` is ordinary otherwise."""
+
+
+class Books:
+    """Everything that a partition counts."""
+
+    def __init__(self, rules: Rules) -> None:
+        """Start empty."""
+        self.cells = Cells(short=rules.slices_kept_ms > 0)
+        self.totals = Totals()
+        self.gauges = QueueGauges(rules)
+        self.counters: dict[str, int] = {}
+        self.addresses: set[Address] = {OVERFLOW}
+        self.fresh_addresses: set[Address] = set()
+        self._max_addresses = rules.max_cells
+
+    def count(self, counter: str, more: int = 1) -> None:
+        """Add to a counter."""
+        self.counters[counter] = self.counters.get(counter, 0) + more
+
+    def change(self, old: Derived, new: Derived) -> None:
+        """Book what a session stands for now, less what it stood for before."""
+        if not old.facts:
+            self.book(new.facts)
+        elif old.facts != new.facts:
+            self.difference(old.facts, new.facts)
+        if old.errors != new.errors:
+            self.clock_errors(old.errors, new.errors)
+        self.gauges.change(self._bounded(old), self._bounded(new))
+
+    def book(self, facts: list[Fact]) -> None:
+        """Book facts that are all new."""
+        if not self._all_known(facts):
+            facts = self._within_bounds(facts)
+        book = self.cells.book
+        for address, at, part, amount in facts:
+            book(address, at, part, amount)
+        self.totals.add(facts)
+
+    def difference(self, old: list[Fact], new: list[Fact]) -> None:
+        """Book new facts less old ones, however often each occurs."""
+        old, new = self._within_bounds(old), self._within_bounds(new)
+        changes: dict[Fact, int] = {}
+        for fact in new:
+            changes[fact] = changes.get(fact, 0) + 1
+        for fact in old:
+            changes[fact] = changes.get(fact, 0) - 1
+        changes = {fact: times for fact, times in changes.items() if times}
+        for (address, at, part, amount), times in changes.items():
+            self.cells.book(address, at, part, amount, times)
+        self.totals.add_difference(changes)
+
+    def clock_errors(self, old: list[str], new: list[str]) -> None:
+        """Count clock errors that were not there before, by topic."""
+        for topic in set(new):
+            more = new.count(topic) - old.count(topic)
+            if more > 0:
+                self.count(f"clock_errors.{topic}", more)
+
+    def _all_known(self, facts: list[Fact]) -> bool:
+        known = self.addresses
+        return all(fact[0] in known for fact in facts)
+
+    def _known(self, address: Address) -> Address:
+        """Return an address, or the overflow if there are too many already."""
+        if address in self.addresses:
+            return address
+        if len(self.addresses) > self._max_addresses:
+            self.count("addresses_overflowed")
+            return (address[0], OVERFLOW[1], OVERFLOW[2] if address[0] == "queue" else "")
+        self.addresses.add(address)
+        self.fresh_addresses.add(address)
+        return address
+
+    def _within_bounds(self, facts: list[Fact]) -> list[Fact]:
+        return [(self._known(address), at, part, amount) for address, at, part, amount in facts]
+
+    def _bounded(self, derived: Derived) -> Derived:
+        if not derived.waiting and derived.active is None:
+            return derived
+        active = self._known(derived.active) if derived.active is not None else None
+        waiting = [(self._known(address), entered) for address, entered in derived.waiting]
+        return derived._replace(waiting=waiting, active=active)
+
+
+__all__ = ["OVERFLOW", "Books"]

@@ -1,0 +1,183 @@
+"""Cells: counts, sums, sketches and levels per address and slice of time.
+
+Theory of operation. An address is (dimension, name, channel). A fact of instant `at` goes into two slices of its address, the
+10 s one and the quarter-hour one, each a flat map from part to integer that merges by addition. What a part does follows from
+its name (`schemas.parts`): a series takes a duration and fills count, sum and sketch bucket; a level takes a step (see
+`schemas.levels`); anything else is added. Booking with `times = -1` undoes a fact exactly, so zeros are removed and two
+floors that saw the same events hold equal maps whatever the order.
+
+Slices before `first[length]` are over: facts are then neither added to nor taken from them, the value published last stands.
+The bounds only move in `expire`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from schemas.parts import GAUGE_LEVELS, HISTOGRAM_LIMITS_MS, LEVELS, SERIES, bucket_part
+from schemas.readings import QUARTER_MS, SLICE_MS
+from schemas.sketch import BUCKETS, bucket_of
+
+Address = tuple[str, str, str]
+Cell = dict[str, int]
+CellId = tuple[int, int, Address]
+"""(length in ms, slice number, address)."""
+
+_BUCKET_PARTS: Final = {series: tuple(bucket_part(series, b) for b in range(BUCKETS)) for series in SERIES}
+_LEVEL_PARTS: Final = {level: (f"{level}_step", f"{level}_ms") for level in LEVELS}
+_GAUGE_LEVELS: Final = frozenset(GAUGE_LEVELS)
+
+
+def histogram_part(series: str, value_ms: int) -> str:
+    """Return the part of the running histogram that counts a value: the one of the least limit not below it."""
+    for limit in HISTOGRAM_LIMITS_MS:
+        if value_ms <= limit:
+            return f"{series}_hist~{limit}"
+    return f"{series}_hist~inf"
+
+
+class Cells:
+    """All cells of one partition, what changed in them, the levels' present values and the steps still to come."""
+
+    def __init__(self, *, short: bool = True) -> None:
+        """Start empty; without `short` no 10 s slices are kept (a report needs none)."""
+        self.slices: dict[int, dict[int, dict[Address, Cell]]] = {SLICE_MS: {}, QUARTER_MS: {}}
+        self.first: dict[int, int] = {SLICE_MS: 0 if short else 1 << 62, QUARTER_MS: 0}
+        self.first_sketch = 0
+        self.levels: dict[Address, Cell] = {}
+        self.ahead: dict[Address, dict[tuple[int, str], int]] = {}
+        self.changed: set[CellId] = set()
+        self.changed_levels: set[Address] = set()
+        self.now = 0
+
+    def book(self, address: Address, at: int, part: str, amount: int, times: int = 1) -> None:
+        """Add a fact `times` times (negative: take it back)."""
+        if part in _LEVEL_PARTS:
+            self._step(address, at, part, amount * times)
+            return
+        if part in _GAUGE_LEVELS:
+            self._level(address, at, part, amount * times)
+            return
+        series = SERIES.get(part)
+        for length in (SLICE_MS, QUARTER_MS):
+            number = at // length
+            if number < self.first[length]:
+                continue
+            cell = self._cell(length, number, address)
+            if series is None:
+                _add(cell, part, amount * times)
+                continue
+            _add(cell, series[0], times)
+            _add(cell, series[1], amount * times)
+            if length == SLICE_MS or number >= self.first_sketch:
+                _add(cell, _BUCKET_PARTS[part][bucket_of(amount)], times)
+
+    def _cell(self, length: int, number: int, address: Address) -> Cell:
+        slices = self.slices[length]
+        by_address = slices.get(number)
+        if by_address is None:
+            by_address = slices[number] = {}
+        cell = by_address.get(address)
+        if cell is None:
+            cell = by_address[address] = {}
+        self.changed.add((length, number, address))
+        return cell
+
+    def _step(self, address: Address, at: int, level: str, step: int) -> None:
+        step_part, ms_part = _LEVEL_PARTS[level]
+        for length in (SLICE_MS, QUARTER_MS):
+            number = at // length
+            if number >= self.first[length]:
+                cell = self._cell(length, number, address)
+                _add(cell, step_part, step)
+                _add(cell, ms_part, step * ((number + 1) * length - at))
+        self._level(address, at, level, step)
+
+    def _level(self, address: Address, at: int, level: str, step: int) -> None:
+        _add(self.levels.setdefault(address, {}), level, step)
+        self.changed_levels.add(address)
+        if at > self.now:
+            ahead = self.ahead.setdefault(address, {})
+            key = (at, level)
+            left = ahead.get(key, 0) + step
+            if left:
+                ahead[key] = left
+            else:
+                ahead.pop(key, None)
+
+    def advance(self, now: int) -> None:
+        """Move the present on: steps that were still to come and now are not leave `ahead`."""
+        if now <= self.now:
+            return
+        self.now = now
+        for address in list(self.ahead):
+            ahead = self.ahead[address]
+            past = [key for key in ahead if key[0] <= now]
+            for key in past:
+                del ahead[key]
+            if past:
+                self.changed_levels.add(address)
+            if not ahead:
+                del self.ahead[address]
+
+    def expire(self, length: int, first: int) -> list[CellId]:
+        """Drop the slices before number `first`; return the ids of the cells that are gone."""
+        if first <= self.first[length]:
+            return []
+        self.first[length] = first
+        slices = self.slices[length]
+        gone = [(length, number, address) for number in slices if number < first for address in slices[number]]
+        for number in {cell_id[1] for cell_id in gone}:
+            del slices[number]
+        self.changed.difference_update(gone)
+        return gone
+
+    def expire_sketches(self, first: int) -> None:
+        """Take the sketches out of the quarter-hours before number `first`."""
+        quarters = self.slices[QUARTER_MS]
+        for number in [n for n in quarters if self.first_sketch <= n < first]:
+            for address, cell in quarters[number].items():
+                buckets = [part for part in cell if "~" in part]
+                for part in buckets:
+                    del cell[part]
+                if buckets:
+                    self.changed.add((QUARTER_MS, number, address))
+        self.first_sketch = max(self.first_sketch, first)
+
+    def get(self, cell_id: CellId) -> Cell | None:
+        """Return a cell, None where there is none (any more) or all of it was taken back."""
+        length, number, address = cell_id
+        return self.slices[length].get(number, {}).get(address) or None
+
+    def ids(self) -> Iterator[CellId]:
+        """Yield the ids of all cells that hold something."""
+        for length, slices in self.slices.items():
+            for number, by_address in slices.items():
+                for address, cell in by_address.items():
+                    if cell:
+                        yield length, number, address
+
+    def put(self, cell_id: CellId, cell: Cell) -> None:
+        """Restore a cell."""
+        length, number, address = cell_id
+        self.slices[length].setdefault(number, {})[address] = cell
+
+    def levels_body(self, address: Address) -> dict[str, Any]:
+        """Return the reading of an address's levels: their values, and the steps that are still to come."""
+        body: dict[str, Any] = {"parts": dict(self.levels.get(address, {}))}
+        ahead = self.ahead.get(address)
+        if ahead:
+            body["ahead"] = sorted((at, level, step) for (at, level), step in ahead.items())
+        return body
+
+
+def _add(cell: Cell, part: str, amount: int) -> None:
+    total = cell.get(part, 0) + amount
+    if total:
+        cell[part] = total
+    else:
+        cell.pop(part, None)
+
+
+__all__ = ["Address", "Cell", "CellId", "Cells", "histogram_part"]

@@ -1,0 +1,86 @@
+"""A synchronous driver: P partitions with the relay looped back, no Kafka.
+
+It runs the very core that a worker runs, on raw bytes. `report` and most tests use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from schemas.events import INPUT_TOPICS, KEY_OF, TOPIC_OF
+from schemas.markers import end_of_input
+from schemas.partitioner import PARTITIONERS
+from schemas.readings import Reading
+from schemas.rules import Rules
+from streams.core.floor import RELAY, Floor, Reject
+
+Record = tuple[str, bytes, bytes]
+"""(logical topic, key, value)."""
+
+_LOOPS: Final = 4
+"""Flushes after the end of input at most: one books, one books what was relayed, one says that nothing is left."""
+
+
+class Driver:
+    """P floors side by side; `readings` collects what they publish since it was last taken."""
+
+    def __init__(self, partitions: int, rules: Rules) -> None:
+        """Start with `partitions` empty floors."""
+        self.floors = [Floor(partition, partitions, rules) for partition in range(partitions)]
+        self.readings: list[Reading] = []
+        self.rejects: list[tuple[Record, Reject]] = []
+        self._partition_of = PARTITIONERS[rules.partitioner]
+        self._seq = 0
+        self._relay: list[list[tuple[bytes, bytes]]] = [[] for _ in range(partitions)]
+
+    def apply(self, records: Sequence[Record], now_ms: int = 0) -> None:
+        """Deliver records of any topics to their partitions, in order per topic and partition."""
+        partitions = len(self.floors)
+        lanes: dict[tuple[int, str], list[Record]] = {}
+        for record in records:
+            partition = self._partition_of(record[1], partitions) if record[1] and partitions > 1 else 0
+            lanes.setdefault((partition, record[0]), []).append(record)
+        for (partition, topic), lane in lanes.items():
+            rejects = self.floors[partition].apply(topic, [r[1] for r in lane], [r[2] for r in lane], now_ms)
+            self.rejects += [(lane[reject.index], reject) for reject in rejects]
+
+    def flush(self, now_ms: int = 0, at_end: Iterable[str] = ()) -> bool:
+        """Deliver what was relayed, then flush every floor; return whether anything was relayed again."""
+        self._seq += 1
+        relayed, self._relay = self._relay, [[] for _ in self.floors]
+        for floor, lane in zip(self.floors, relayed, strict=True):
+            if lane:
+                floor.apply(RELAY, [key for key, _ in lane], [value for _, value in lane], now_ms)
+        for floor in self.floors:
+            flush = floor.flush(self._seq, now_ms, frozenset(at_end))
+            self.readings += flush.readings
+            for record in flush.relay:
+                self._relay[record.partition].append((record.key, record.value))
+        return any(self._relay)
+
+    def finish(self, at_ms: int) -> None:
+        """End the input: a marker on every topic and partition, then flushes until nothing is relayed any more."""
+        marker = end_of_input(at_ms)
+        self.flush()
+        for floor in self.floors:
+            for topic in INPUT_TOPICS:
+                floor.apply(topic, [b""], [marker], at_ms)
+        for _ in range(_LOOPS):
+            if not self.flush(at_ms, INPUT_TOPICS):
+                return
+
+    def take(self) -> list[Reading]:
+        """Return the readings published since the last call."""
+        taken, self.readings = self.readings, []
+        return taken
+
+
+def record_of(event: dict[str, object], value: bytes) -> Record:
+    """Return the record of a canonical event: topic by type, key by the field that the topic's row names."""
+    kind = str(event.get("type"))
+    key = event.get(KEY_OF.get(kind, ""), "")
+    return TOPIC_OF.get(kind, "sessions"), str(key or "").encode(), value
+
+
+__all__ = ["Driver", "Record", "record_of"]

@@ -1,0 +1,133 @@
+"""When state is over: sessions, agents' history, slices.
+
+A session's horizon runs from its end or, while it is open, from its newest event (rules 5). Each session stands once in a heap
+under the earliest instant at which it could be over; when the watermark gets there it is looked at, and put back if it lives.
+An agent's history is bounded by the least watermark over all senders of relay records, since any of them may still correct it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from heapq import heappop, heappush
+from typing import Final
+
+from schemas.readings import QUARTER_MS, SLICE_MS
+from schemas.rules import MINUTE_MS, Rules
+from streams.core.agents import Agent
+from streams.core.cells import CellId, Cells
+from streams.core.milestones import ENDED, ENTERED, STARTED, Session
+
+ANNOUNCE_MS: Final = 10 * MINUTE_MS
+"""How far the watermark moves between two announcements: coarse, since it bounds horizons of days."""
+
+
+class Expiry:
+    """The horizons of one partition."""
+
+    def __init__(self, rules: Rules, partitions: int) -> None:
+        """Start with nothing over."""
+        self._rules = rules
+        self._due: list[tuple[int, str]] = []
+        self._marks: dict[int, int] = {}
+        self._partitions = partitions
+        self._announced: int | None = None
+        self.agents_before = 0
+        """Agents' history before this instant is closed."""
+
+    def session_is_late(self, at: int, watermark: int | None) -> bool:
+        """Tell whether an event of an unknown session is older than its horizon."""
+        return watermark is not None and at < watermark - self._rules.session_horizon_ms
+
+    def business_is_late(self, at: int, watermark: int | None) -> bool:
+        """Tell whether a business fact is older than its horizon."""
+        return watermark is not None and at < watermark - self._rules.business_horizon_ms
+
+    def agent_is_late(self, at: int) -> bool:
+        """Tell whether a status event is older than its horizon."""
+        return at < self.agents_before
+
+    def watch(self, session_id: str, at: int) -> None:
+        """Look at a session when it may be over at the earliest."""
+        earliest = min((self._rules.session_horizon_ms, self._rules.session_age_ms, *self._rules.session_age_by_channel.values()))
+        heappush(self._due, (at + earliest, session_id))
+
+    def due(self, sessions: Mapping[str, Session], watermark: int | None) -> list[str]:
+        """Return the sessions that are over."""
+        over: list[str] = []
+        if watermark is None:
+            return over
+        while self._due and self._due[0][0] <= watermark:
+            _, session_id = heappop(self._due)
+            session = sessions.get(session_id)
+            if session is None:
+                continue
+            until = self._until(session)
+            if until <= watermark:
+                over.append(session_id)
+            else:
+                heappush(self._due, (until, session_id))
+        return over
+
+    def _until(self, session: Session) -> int:
+        session.sort()
+        ended = next((milestone for milestone in session.milestones if milestone[1] == ENDED), None)
+        if ended is not None:
+            at: int = ended[0]
+            return at + self._rules.session_horizon_ms
+        by_channel = self._rules.session_age_by_channel
+        channel = None
+        for milestone in session.milestones:
+            if milestone[1] == STARTED and channel is None:
+                channel = milestone[3]
+            elif milestone[1] == ENTERED and milestone[4] is not None:
+                channel = milestone[4]
+        return session.newest + by_channel.get(channel or "", self._rules.session_age_ms)
+
+    def heard(self, sender: int, watermark: int | None) -> None:
+        """Take note of a sender's watermark."""
+        if watermark is not None and watermark > self._marks.get(sender, -1):
+            self._marks[sender] = watermark
+
+    def announces(self, watermark: int | None) -> bool:
+        """Tell whether the own watermark is to be announced to all partitions now."""
+        if watermark is None or (self._announced is not None and watermark < self._announced + ANNOUNCE_MS):
+            return False
+        self._announced = watermark
+        return True
+
+    def agents(self, agents: dict[str, Agent]) -> list[str]:
+        """Fold agents' history that is over; return the agents that changed."""
+        if len(self._marks) < self._partitions:
+            return []
+        before = min(self._marks.values()) - self._rules.agent_horizon_ms
+        if before < self.agents_before + ANNOUNCE_MS:
+            return []
+        self.agents_before = before
+        changed = [agent_id for agent_id, agent in agents.items() if agent.forget(before)]
+        for agent_id in changed:
+            if agents[agent_id].is_nothing:
+                del agents[agent_id]
+        return changed
+
+    def cells(self, cells: Cells, watermark: int | None) -> list[CellId]:
+        """Drop slices and sketches whose retention is over; return the ids of the cells that are gone."""
+        if watermark is None:
+            return []
+        gone: list[CellId] = []
+        if self._rules.slices_kept_ms:
+            gone += cells.expire(SLICE_MS, (watermark - self._rules.slices_kept_ms) // SLICE_MS)
+        gone += cells.expire(QUARTER_MS, (watermark - self._rules.quarters_kept_ms) // QUARTER_MS)
+        cells.expire_sketches((watermark - self._rules.sketches_kept_ms) // QUARTER_MS)
+        return gone
+
+    def freeze(self) -> list[object]:
+        """Return a msgpack-able form."""
+        return [self.agents_before, sorted(self._marks.items())]
+
+    def thaw(self, agents_before: int, marks: list[tuple[int, int]]) -> None:
+        """Restore what `freeze` returned."""
+        self.agents_before = agents_before
+        self._marks = {sender: mark for sender, mark in marks}
+
+
+__all__ = ["ANNOUNCE_MS", "Expiry"]

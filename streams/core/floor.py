@@ -1,0 +1,345 @@
+"""The floor: the whole state of one partition.
+
+Theory of operation. `apply` takes raw records in offset order, checks them, and only stores what they say: milestones of
+sessions, status changes, relay facts. What was touched is remembered with what it stood for before (`_sessions_before`
+…). `flush` then derives each touched thing once more, books new minus old, forgets what is over, and hands out everything
+that changed since the last flush: entries for the journal, readings for everyone, relay records for other partitions. A
+flush is a function of what was applied, never of how it was batched. `thaw(entries)` of all entries ever handed out gives the
+same floor again.
+
+No method waits, logs or asks the time: the shell passes `now_ms`, the wall clock in ms (`replay` mode does not use it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from schemas.codec import STRUCT_OF, Decoded, decode_batch
+from schemas.errors import InvalidEvent
+from schemas.markers import read_end_of_input
+from schemas.partitioner import PARTITIONERS
+from schemas.readings import Reading
+from schemas.rules import UNASSIGNED, Rules
+from streams.core.agents import JOINED, LEFT, LEFT_STATUS, STATUS, Agent, Change, Hold, earliest_difference
+from streams.core.booking import Books
+from streams.core.clock import PartitionClock
+from streams.core.complaints import CLOSED, OPENED, Filing, complaint_facts
+from streams.core.expiry import Expiry
+from streams.core.ids import Ids
+from streams.core.intake import Intake, Reject, digest_of
+from streams.core.milestones import ENDED, MAKERS, MILLION, Session, message_of, order_of
+from streams.core.output import Entries, heartbeat, readings_of
+from streams.core.relay import FORMAT, HoldingFact, RelayRecord, decode_relay, encode_relay
+from streams.core.sessions import NOTHING, Derived, derive
+
+_MESSAGE = STRUCT_OF["session.message"]
+_STATUS = STRUCT_OF["agent.status"]
+_LEFT = STRUCT_OF["agent.left"]
+_VISITS = STRUCT_OF["site.visits"]
+_COST = STRUCT_OF["cost.booked"]
+_OPENED = STRUCT_OF["complaint.opened"]
+
+RELAY = "relay"
+"""Logical name of the relay topic."""
+
+
+@dataclass
+class Flush:
+    """What one flush hands out.
+
+    `entries`: changed state, msgpack-able, None = gone; `readings` in order, the heartbeat last; `relay` records.
+    """
+
+    entries: dict[str, Any | None]
+    readings: list[Reading]
+    relay: list[RelayRecord]
+
+
+class Floor:
+    """The state of one partition; see the module's theory of operation."""
+
+    def __init__(self, partition: int, partitions: int, rules: Rules) -> None:
+        """Start empty, as `partition` of `partitions`."""
+        self.partition = partition
+        self.partitions = partitions
+        self.rules = rules
+        self.sessions: dict[str, Session] = {}
+        self.agents: dict[str, Agent] = {}
+        self.complaints: dict[str, list[Filing]] = {}
+        self.ids = Ids(rules.duplicates_horizon_ms, rules.max_ids)
+        self.clock = PartitionClock(rules)
+        self.books = Books(rules)
+        self.expiry = Expiry(rules, partitions)
+        self.counts: dict[str, dict[str, int]] = {}
+        self.entries = Entries(self)
+        self._intake = Intake(partition, partitions, rules)
+        self._partition_of = PARTITIONERS[rules.partitioner]
+        self._sessions_before: dict[str, Derived] = {}
+        self._agents_before: dict[str, tuple[Agent, int]] = {}
+        self._complaints_before: dict[str, list[Filing]] = {}
+
+    # ------------------------------------------------------------------ taking records in
+
+    def apply(self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None], now_ms: int) -> list[Reject]:
+        """Take a batch of records of one logical topic, in offset order; return those set aside."""
+        if topic == RELAY:
+            return self._apply_relay(values)
+        handler = {"sessions": self._session_event, "queues": self._session_event, "status": self._agent_event}.get(
+            topic, self._business_event
+        )
+        latest = self._intake.latest(now_ms)
+        counts = self.counts.setdefault(topic, {"applied": 0, "duplicate": 0, "late": 0, "invalid": 0})
+        rejects: list[Reject] = []
+        newest = -1
+        for index, event in enumerate(decode_batch(values)):
+            if type(event) is InvalidEvent:
+                end = read_end_of_input(values[index])
+                if end is None:
+                    rejects.append(Reject(index, "invalid", event.reason, event.detail))
+                else:
+                    self.clock.end(topic, end)
+                continue
+            try:
+                outcome = handler(event, topic, keys[index], latest)
+            except InvalidEvent as error:
+                rejects.append(Reject(index, "invalid", error.reason, error.detail))
+                continue
+            counts[outcome] += 1
+            if outcome == "late":
+                rejects.append(Reject(index, "late", "late", "older than its horizon"))
+            elif event.at > newest:
+                newest = event.at
+        for reject in rejects:
+            if reject.outcome == "invalid":
+                counts["invalid"] += 1
+                self.books.count(f"invalid.{reject.reason}")
+        self.clock.saw(topic, newest, now_ms)
+        return rejects
+
+    def _session_event(self, event: Decoded, topic: str, key: bytes | None, latest: int) -> str:
+        session_id: str = event.session_id
+        session = self.sessions.get(session_id)
+        self._intake.check(event, topic, key, latest, session is not None)
+        at: int = event.at
+        if session is None and self.expiry.session_is_late(at, self.clock.watermark):
+            return "late"
+        covered = self.ids.covers(at)
+        if session is not None and len(session.milestones) + len(session.messages) >= self.rules.max_milestones:
+            raise InvalidEvent("session_full", f"session has {self.rules.max_milestones} events already (limits.milestones)")
+        if not self.ids.claim(digest_of(topic, session_id, event.id), at):
+            return "duplicate"
+        if session is None:
+            session = self.sessions[session_id] = Session()
+            self._sessions_before[session_id] = NOTHING
+            self.expiry.watch(session_id, at)
+        elif session_id not in self._sessions_before:
+            self._sessions_before[session_id] = derive(session, self.rules)
+        if type(event) is _MESSAGE:
+            session.messages.append(message_of(event))
+        else:
+            milestone = MAKERS[type(event)](event)
+            if not covered and any(order_of(known) == milestone[:3] for known in session.milestones):
+                return "duplicate"
+            session.milestones.append(milestone)
+        session.unsorted = True
+        if at > session.newest:
+            session.newest = at
+        return "applied"
+
+    def _agent_event(self, event: Decoded, topic: str, key: bytes | None, latest: int) -> str:
+        agent_id: str = event.agent_id
+        self._intake.check(event, topic, key, latest, agent_id in self.agents)
+        status: str | None = None
+        if type(event) is _STATUS:
+            status = self.rules.status(event.status)
+            if status is None:
+                raise InvalidEvent("status", f"status {event.status!r:.140} is not mapped (statuses in the configuration)")
+        if self.expiry.agent_is_late(event.at):
+            return "late"
+        if not self.ids.claim(digest_of(topic, agent_id, event.id), event.at):
+            return "duplicate"
+        self._agent(agent_id, event.at).add(_change_of(event, status))
+        return "applied"
+
+    def _agent(self, agent_id: str, since: int) -> Agent:
+        """Return an agent for a change that takes effect from an instant on."""
+        agent = self.agents.get(agent_id)
+        if agent is None:
+            agent = self.agents[agent_id] = Agent()
+        before = self._agents_before.get(agent_id)
+        if before is None:
+            self._agents_before[agent_id] = (agent.copy(), since)
+        elif since < before[1]:
+            self._agents_before[agent_id] = (before[0], since)
+        return agent
+
+    def _business_event(self, event: Decoded, topic: str, key: bytes | None, latest: int) -> str:
+        self._intake.check(event, topic, key, latest, known=False)
+        if self.expiry.business_is_late(event.at, self.clock.watermark):
+            return "late"
+        if not self.ids.claim(digest_of(topic, (key or b"").decode(), event.id), event.at):
+            return "duplicate"
+        queue = event.queue or UNASSIGNED
+        if type(event) is _VISITS:
+            self.books.book([(("queue", queue, event.channel or UNASSIGNED), event.at, "visits", event.count)])
+        elif type(event) is _COST:
+            self.books.book([(("queue", queue, UNASSIGNED), event.at, f"cost_{event.currency}_e6", _millionths(event.amount))])
+        else:
+            filings = self.complaints.setdefault(event.complaint_id, [])
+            self._complaints_before.setdefault(event.complaint_id, list(filings))
+            filings.append((event.at, OPENED if type(event) is _OPENED else CLOSED, event.id, event.queue))
+        return "applied"
+
+    def _apply_relay(self, values: Sequence[bytes | None]) -> list[Reject]:
+        rejects: list[Reject] = []
+        for index, value in enumerate(values):
+            try:
+                fact = decode_relay(value)
+            except InvalidEvent as error:
+                rejects.append(Reject(index, "invalid", error.reason, error.detail))
+                continue
+            self.expiry.heard(fact.sender, fact.watermark)
+            if fact.session:
+                self._held(fact)
+        return rejects
+
+    def _held(self, fact: HoldingFact) -> None:
+        known = self.agents[fact.agent].holds.get(fact.session) if fact.agent in self.agents else None
+        if known is not None and known.version >= fact.version:
+            return
+        hold = Hold(fact.version, fact.intervals, fact.taken)
+        since = earliest_difference(known, hold)
+        if since is not None:
+            since = max(since, self.expiry.agents_before)
+            self._agent(fact.agent, since).holds[fact.session] = hold
+
+    # ------------------------------------------------------------------ handing out
+
+    def flush(self, seq: int, now_ms: int, at_end: Collection[str] = ()) -> Flush:
+        """Book what was touched, forget what is over, and return all that changed since the last flush.
+
+        `seq`: number of this flush, growing over all owners of the partition; `at_end`: logical topics read to their log's end.
+        """
+        self.clock.advance(now_ms, at_end)
+        now = self.clock.present(now_ms)
+        self.books.cells.advance(now)
+        forgotten = self._forget()
+        relay = self._book_sessions(seq, forgotten)
+        self._book_agents()
+        self._book_complaints()
+        relay += self._announce(seq)
+        gone = self.expiry.cells(self.books.cells, self.clock.watermark)
+        dropped = self.ids.drop(self.clock.watermark)
+        self.books.counters["ids_evicted"] = self.ids.evicted
+        readings = readings_of(self.partition, self.books, now, gone)
+        entries = self.entries.changed(gone, dropped)
+        readings.append(heartbeat(self.partition, self.clock, now, self.rules.live, self.counts, self.books.counters))
+        return Flush(entries, readings, relay)
+
+    def _forget(self) -> set[str]:
+        """Find sessions that are over: the ended ones go at once, the open ones are booked once more as forgotten."""
+        forgotten: set[str] = set()
+        for session_id in self.expiry.due(self.sessions, self.clock.watermark):
+            session = self.sessions[session_id]
+            if session_id not in self._sessions_before:
+                self._sessions_before[session_id] = derive(session, self.rules)
+            if not any(milestone[1] == ENDED for milestone in session.milestones):
+                self.books.count("sessions_expired")
+            forgotten.add(session_id)
+        return forgotten
+
+    def _book_sessions(self, seq: int, forgotten: set[str]) -> list[RelayRecord]:
+        relay: list[RelayRecord] = []
+        for session_id, old in self._sessions_before.items():
+            session = self.sessions[session_id]
+            over = session_id in forgotten
+            new = derive(session, self.rules, over)
+            self.books.change(old, new)
+            if old.holdings != new.holdings:
+                relay += self._tell(session_id, old, new, seq)
+            if over:
+                del self.sessions[session_id]
+            self.entries.touch("s", session_id)
+        self._sessions_before = {}
+        return relay
+
+    def _tell(self, session_id: str, old: Derived, new: Derived, seq: int) -> Iterable[RelayRecord]:
+        """Tell the agents of a session what is now true of it."""
+        for agent_id in sorted(old.holdings.keys() | new.holdings.keys()):
+            holding = new.holdings.get(agent_id)
+            if holding == old.holdings.get(agent_id):
+                continue
+            intervals, taken = holding if holding is not None else ((), ())
+            fact = HoldingFact(FORMAT, self.partition, seq, self.clock.watermark, agent_id, session_id, intervals, taken)
+            key = agent_id.encode()
+            yield RelayRecord(self._partition_of(key, self.partitions), key, encode_relay(fact))
+
+    def _announce(self, seq: int) -> list[RelayRecord]:
+        """Tell every partition this one's watermark, now and then."""
+        mark = self.clock.watermark
+        if not self.expiry.announces(mark):
+            return []
+        fact = encode_relay(HoldingFact(FORMAT, self.partition, seq, mark, "", ""))
+        return [RelayRecord(partition, b"", fact) for partition in range(self.partitions)]
+
+    def _book_agents(self) -> None:
+        capacity = self.rules.default_capacity
+        for agent_id, (before, since) in self._agents_before.items():
+            agent = self.agents[agent_id]
+            self.books.difference(before.steps(since, capacity), agent.steps(since, capacity))
+            self.entries.touch("a", agent_id)
+        self._agents_before = {}
+        for agent_id in self.expiry.agents(self.agents):
+            self.entries.touch("a", agent_id)
+
+    def _book_complaints(self) -> None:
+        for complaint_id, before in self._complaints_before.items():
+            old, old_errors = complaint_facts(before)
+            new, new_errors = complaint_facts(self.complaints[complaint_id])
+            self.books.difference(old, new)
+            self.books.clock_errors(old_errors, new_errors)
+            self.entries.touch("x", complaint_id)
+        self._complaints_before = {}
+
+    # ------------------------------------------------------------------ keeping and restoring
+
+    def keys(self) -> list[str]:
+        """Return the keys of all entries."""
+        return self.entries.keys()
+
+    def entry(self, key: str) -> Any | None:
+        """Return the present value of an entry, msgpack-able; None if it is gone."""
+        return self.entries.value(key)
+
+    @classmethod
+    def thaw(cls, partition: int, partitions: int, rules: Rules, entries: Mapping[str, Any],
+             unpublished: Collection[str] = ()) -> Floor:  # fmt: skip
+        """Restore a floor from all its entries.
+
+        `unpublished`: keys of entries whose readings may not have gone out; the next flush publishes them again.
+        """
+        floor = cls(partition, partitions, rules)
+        floor.entries.restore(entries, unpublished)
+        return floor
+
+
+def _change_of(event: Decoded, status: str | None) -> Change:
+    kind = type(event)
+    groups = None if event.groups is None else tuple(sorted(set(event.groups)))
+    if kind is _STATUS:
+        queues = None if event.queues is None else tuple(sorted(set(event.queues)))
+        return event.at, STATUS, event.id, status, groups, queues, event.capacity
+    if kind is _LEFT:
+        return event.at, LEFT, event.id, LEFT_STATUS, groups, None, None
+    return event.at, JOINED, event.id, None, groups, None, None
+
+
+def _millionths(amount: float) -> int:
+    """Return an amount in millionths, rounded half to even (7)."""
+    return round(Fraction(repr(amount)) * MILLION)
+
+
+__all__ = ["RELAY", "Floor", "Flush", "Reject", "RelayRecord"]

@@ -1,0 +1,65 @@
+"""Gauges of queues: who waits, since when, and how many sessions are active."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from typing import Any
+
+from schemas.rules import Rules
+from streams.core.sessions import Address, Derived
+
+
+class QueueGauges:
+    """Present state per address; entries of those who wait are kept sorted, so that each figure is one look-up."""
+
+    def __init__(self, rules: Rules) -> None:
+        """Start empty."""
+        self._rules = rules
+        self._waiting: dict[Address, list[int]] = {}
+        self._active: dict[Address, int] = {}
+        self._published: dict[Address, dict[str, int]] = {}
+
+    def change(self, old: Derived, new: Derived) -> None:
+        """Take a session's old state out and put its new one in."""
+        if old.waiting != new.waiting:
+            for address, entered in old.waiting:
+                waiting = self._waiting[address]
+                del waiting[bisect_left(waiting, entered)]
+            for address, entered in new.waiting:
+                insort(self._waiting.setdefault(address, []), entered)
+        if old.active != new.active:
+            if old.active is not None:
+                self._active[old.active] -= 1
+            if new.active is not None:
+                self._active[new.active] = self._active.get(new.active, 0) + 1
+
+    def body(self, address: Address, now: int) -> dict[str, int]:
+        """Return the gauges of one address at an instant; `oldest_entered_at` only where somebody waits."""
+        waiting = self._waiting.get(address, [])
+        rule = self._rules.queue(address[1], address[2])
+        parts = {
+            "waiting": len(waiting),
+            "waiting_late": bisect_left(waiting, now - rule.placement_ms),
+            "waiting_past_answer": bisect_left(waiting, now - rule.answer_ms),
+            "active_sessions": self._active.get(address, 0),
+        }
+        if waiting:
+            parts["oldest_entered_at"] = waiting[0]
+        return parts
+
+    def changes(self, now: int) -> list[tuple[Address, dict[str, Any]]]:
+        """Return the gauges that differ from those returned last."""
+        changed: list[tuple[Address, dict[str, Any]]] = []
+        for address in sorted(self._waiting.keys() | self._active.keys()):
+            parts = self.body(address, now)
+            if self._published.get(address) != parts:
+                self._published[address] = parts
+                changed.append((address, {"parts": parts}))
+        return changed
+
+    def addresses(self) -> set[Address]:
+        """Return the addresses that have or had state."""
+        return self._waiting.keys() | self._active.keys()
+
+
+__all__ = ["QueueGauges"]

@@ -1,0 +1,112 @@
+"""Event ids already applied: how repetitions are recognised.
+
+Theory. An id is kept as a 64-bit hash of (topic, key, id) with its event time, in generations of one horizon's length of event
+time. A copy whose time is at most the horizon away lies in the same generation or a neighbour, so three look-ups decide,
+exactly. New hashes leave as chunks, each journalled once; a generation is dropped whole when no copy within the horizon
+can still come, or when there are more ids than the limit: then the oldest goes, and that is counted.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import Final
+
+_CHUNK_TYPE: Final = "Q"
+
+
+class Ids:
+    """Ids of one partition within the horizon; at most `max_ids` of them."""
+
+    def __init__(self, horizon_ms: int, max_ids: int) -> None:
+        """Start empty."""
+        self.horizon_ms = max(1, horizon_ms)
+        self.max_ids = max_ids
+        self.evicted = 0
+        self._generations: dict[int, dict[int, int]] = {}
+        self._chunks: dict[int, list[bytes]] = {}
+        self._fresh: dict[int, array[int]] = {}
+        self._count = 0
+        self._first = 0
+
+    def claim(self, digest: int, at: int) -> bool:
+        """Remember an id; return False if it is a repetition (and then remember nothing)."""
+        horizon = self.horizon_ms
+        number = at // horizon
+        generations = self._generations
+        generation = generations.get(number)
+        if generation is None:
+            generation = generations[number] = {}
+        elif digest in generation:
+            return False
+        for neighbour in (number - 1, number + 1):
+            other = generations.get(neighbour)
+            if other is not None and abs(other.get(digest, -horizon << 8) - at) <= horizon:
+                return False
+        generation[digest] = at
+        fresh = self._fresh.get(number)
+        if fresh is None:
+            fresh = self._fresh[number] = array(_CHUNK_TYPE)
+        fresh.append(digest)
+        fresh.append(at)
+        self._count += 1
+        return True
+
+    def covers(self, at: int) -> bool:
+        """Tell whether a repetition of an event of this time would be recognised."""
+        return at // self.horizon_ms >= self._first
+
+    def chunks(self) -> dict[str, bytes]:
+        """Cut what came since the last call into chunks: key → bytes."""
+        cut: dict[str, bytes] = {}
+        for number, fresh in self._fresh.items():
+            chunks = self._chunks.setdefault(number, [])
+            data = fresh.tobytes()
+            cut[f"{number}\x1f{len(chunks)}"] = data
+            chunks.append(data)
+        self._fresh.clear()
+        return cut
+
+    def drop(self, watermark: int | None) -> list[str]:
+        """Drop generations that are over, and the oldest ones beyond the limit; return the keys of their chunks."""
+        over = [] if watermark is None else [n for n in self._generations if (n + 2) * self.horizon_ms <= watermark]
+        gone = [key for number in over for key in self._drop(number)]
+        while self._count > self.max_ids and len(self._generations) > 1:
+            oldest = min(self._generations)
+            self.evicted += len(self._generations[oldest])
+            gone += self._drop(oldest)
+        return gone
+
+    def _drop(self, number: int) -> list[str]:
+        self._count -= len(self._generations.pop(number))
+        self._first = max(self._first, number + 1)
+        self._fresh.pop(number, None)
+        return [f"{number}\x1f{i}" for i in range(len(self._chunks.pop(number, ())))]
+
+    def keys(self) -> list[str]:
+        """Return the keys of all chunks."""
+        return [f"{number}\x1f{i}" for number, chunks in self._chunks.items() for i in range(len(chunks))]
+
+    def chunk(self, key: str) -> bytes | None:
+        """Return a chunk, None if it is gone."""
+        number, position = key.split("\x1f")
+        chunks = self._chunks.get(int(number))
+        return chunks[int(position)] if chunks is not None and int(position) < len(chunks) else None
+
+    def restore(self, chunks: dict[str, bytes]) -> None:
+        """Take chunks back in."""
+        numbered = sorted((int(number), int(position), data) for key, data in chunks.items() for number, position in [key.split("\x1f")])
+        for number, _, data in numbered:
+            self._chunks.setdefault(number, []).append(data)
+            pairs = array(_CHUNK_TYPE)
+            pairs.frombytes(data)
+            generation = self._generations.setdefault(number, {})
+            before = len(generation)
+            generation.update(zip(pairs[::2], pairs[1::2], strict=True))
+            self._count += len(generation) - before
+
+    def __len__(self) -> int:
+        """Return how many ids are remembered."""
+        return self._count
+
+
+__all__ = ["Ids"]

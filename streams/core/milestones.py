@@ -1,0 +1,127 @@
+"""Milestones: what is kept of a session's events.
+
+A milestone is a tuple `(at, rank, id, …)`: event time in ms, rank of the type among events of one millisecond, event id, then
+what booking needs. Sorted by the first three it is the order in which the life of a session is read (rules 2). A
+message is one integer, `at * 4 + sender class`: nothing else of it is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from operator import itemgetter
+from sys import intern
+from typing import Any, Final
+
+from schemas.codec import STRUCT_OF, Decoded
+
+STARTED: Final = 0
+ENTERED: Final = 1
+OFFERED: Final = 2
+MISSED: Final = 3
+LEFT: Final = 4
+CONNECTED: Final = 5
+HELD: Final = 10
+RESUMED: Final = 11
+TRANSFERRED: Final = 12
+ENDED: Final = 13
+WRAPPED_UP: Final = 14
+SURVEY_SENT: Final = 15
+RATED: Final = 16
+REVIEWED: Final = 17
+
+CUSTOMER: Final = 0
+AGENT: Final = 1
+MACHINE: Final = 2
+"""Classes of message senders: manual ones of customer and agent; bot, system and automatic ones."""
+
+PASS_SCORE: Final = 97
+"""A review passes from this score on."""
+MILLION: Final = 1_000_000
+
+Milestone = tuple[Any, ...]
+order_of: Final = itemgetter(0, 1, 2)
+
+
+def _name(text: str | None) -> str | None:
+    return None if text is None else intern(text)
+
+
+def _started(e: Decoded) -> Milestone:
+    return e.at, STARTED, e.id, intern(e.channel), e.direction or "inbound", _name(e.queue), e.customer_id
+
+
+def _rated(e: Decoded) -> Milestone:
+    score, scale = Fraction(repr(e.score)), Fraction(repr(e.scale))
+    grade = "rated_good" if 5 * score >= 4 * scale else "rated_bad" if 5 * score <= 2 * scale else "rated_neutral"
+    return e.at, RATED, e.id, round(score * MILLION / scale), grade
+
+
+MAKERS: Final[dict[type, Callable[[Decoded], Milestone]]] = {
+    STRUCT_OF["session.started"]: _started,
+    STRUCT_OF["session.connected"]: lambda e: (e.at, CONNECTED, e.id, intern(e.agent_id), _name(e.queue)),
+    STRUCT_OF["session.held"]: lambda e: (e.at, HELD, e.id),
+    STRUCT_OF["session.resumed"]: lambda e: (e.at, RESUMED, e.id),
+    STRUCT_OF["session.transferred"]: lambda e: (e.at, TRANSFERRED, e.id, intern(e.from_agent), e.kind or "blind"),
+    STRUCT_OF["session.ended"]: lambda e: (e.at, ENDED, e.id, bool(e.resolved)),
+    STRUCT_OF["session.wrapped_up"]: lambda e: (e.at, WRAPPED_UP, e.id, intern(e.agent_id)),
+    STRUCT_OF["session.survey_sent"]: lambda e: (e.at, SURVEY_SENT, e.id),
+    STRUCT_OF["session.rated"]: _rated,
+    STRUCT_OF["session.reviewed"]: lambda e: (e.at, REVIEWED, e.id, bool(e.live), e.score >= PASS_SCORE),
+    STRUCT_OF["queue.entered"]: lambda e: (e.at, ENTERED, e.id, intern(e.queue), _name(e.channel)),
+    STRUCT_OF["queue.offered"]: lambda e: (e.at, OFFERED, e.id, intern(e.queue), intern(e.agent_id)),
+    STRUCT_OF["queue.missed"]: lambda e: (e.at, MISSED, e.id, intern(e.queue)),
+    STRUCT_OF["queue.left"]: lambda e: (e.at, LEFT, e.id, intern(e.queue), e.outcome),
+}
+"""Event class → function that makes its milestone; `session.message` has `message_of` instead."""
+
+_SENDERS: Final = {"customer": CUSTOMER, "agent": AGENT}
+
+
+def message_of(e: Decoded) -> int:
+    """Return a message as one integer: `at * 4 + sender class`."""
+    at: int = e.at
+    return at * 4 + (MACHINE if e.automatic else _SENDERS.get(e.sender, MACHINE))
+
+
+class Session:
+    """One session: the set of its milestones.
+
+    `newest` is the newest event time; `unsorted` says that milestones or messages must be sorted before they are read.
+    """
+
+    __slots__ = ("messages", "milestones", "newest", "unsorted")
+
+    def __init__(self) -> None:
+        """Start without any milestone."""
+        self.milestones: list[Milestone] = []
+        self.messages: list[int] = []
+        self.newest = 0
+        self.unsorted = False
+
+    def sort(self) -> None:
+        """Put milestones and messages into the order in which they are read."""
+        if self.unsorted:
+            self.milestones.sort(key=order_of)
+            self.messages.sort()
+            self.unsorted = False
+
+    def freeze(self) -> list[Any]:
+        """Return a msgpack-able form, the same for the same set of milestones."""
+        self.sort()
+        return [list(self.milestones), list(self.messages), self.newest]
+
+    @classmethod
+    def thaw(cls, frozen: list[Any]) -> Session:
+        """Restore what `freeze` returned, also after msgpack has turned tuples into lists."""
+        session = cls()
+        milestones, session.messages, session.newest = list(frozen[0]), list(frozen[1]), frozen[2]
+        session.milestones = [tuple(intern(x) if type(x) is str and i != 2 else x for i, x in enumerate(m)) for m in milestones]
+        return session
+
+
+__all__ = [
+    "AGENT", "CONNECTED", "CUSTOMER", "ENDED", "ENTERED", "HELD", "LEFT", "MACHINE", "MAKERS", "MISSED", "OFFERED", "RATED",
+    "RESUMED", "REVIEWED", "STARTED", "SURVEY_SENT", "TRANSFERRED", "WRAPPED_UP", "Milestone", "Session", "message_of",
+    "order_of",
+]  # fmt: skip

@@ -1,0 +1,218 @@
+"""What a floor hands out and takes back in: readings, and entries for the journal.
+
+An entry is one piece of state under a key: a letter, then names, separated by the unit separator (which no name may hold).
+
+    s session · a agent · x complaint · c cell · t totals · l levels · d chunk of ids · n addresses known · m everything small
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from schemas.readings import QUARTER_MS, SLICE_MS, Dimension, Reading, ReadingKey
+from streams.core.agents import Agent
+from streams.core.booking import Books
+from streams.core.cells import Address, CellId
+from streams.core.clock import PartitionClock
+from streams.core.complaints import thaw_filings
+from streams.core.milestones import Session
+from streams.core.sessions import NOTHING, derive
+
+if TYPE_CHECKING:
+    from streams.core.floor import Floor
+
+_SEP: Final = "\x1f"
+_META: Final = "m"
+
+
+def _join(letter: str, *names: str | int) -> str:
+    return _SEP.join((letter, *map(str, names)))
+
+
+def _cell_key(cell_id: CellId) -> str:
+    length, number, address = cell_id
+    return _join("c", length, number, *address)
+
+
+def _cell_id(key: str) -> CellId:
+    _, length, number, dimension, name, channel = key.split(_SEP)
+    return int(length), int(number), (dimension, name, channel)
+
+
+def _address(key: str) -> Address:
+    _, dimension, name, channel = key.split(_SEP)
+    return dimension, name, channel
+
+
+def _reading_key(kind: str, partition: int, address: Address, length: int = 0, start: int = 0) -> ReadingKey:
+    dimension: Dimension = address[0]  # type: ignore[assignment]  # addresses are made of dimensions
+    return ReadingKey(kind, partition, dimension, address[1], address[2], length, start)  # type: ignore[arg-type]
+
+
+def readings_of(partition: int, books: Books, now: int, gone: Iterable[CellId]) -> list[Reading]:
+    """Return the readings of everything that changed; retired cells become tombstones."""
+    readings: list[Reading] = []
+    cells = books.cells
+    for cell_id in cells.changed:
+        length, number, address = cell_id
+        cell = cells.get(cell_id)
+        over = cell is None and number < cells.first[length]
+        body = None if over else {"parts": dict(cell or {})}
+        readings.append(Reading(_reading_key("slice", partition, address, length, number * length), body))
+    readings += [Reading(_reading_key("slice", partition, a, length, number * length), None) for length, number, a in gone]
+    for address in books.totals.changed:
+        readings.append(Reading(_reading_key("total", partition, address), {"parts": dict(books.totals.cells[address])}))
+    for address, body in books.gauges.changes(now):
+        readings.append(Reading(_reading_key("now", partition, address), body))
+    for address in cells.changed_levels:
+        readings.append(Reading(_reading_key("now", partition, address), cells.levels_body(address)))
+    return readings
+
+
+def heartbeat(partition: int, clock: PartitionClock, now: int, live: bool, counts: Mapping[str, Mapping[str, int]],
+              counters: Mapping[str, int]) -> Reading:  # fmt: skip
+    """Return the reading that closes a flush."""
+    body = {
+        "clock": {"now": now, "watermark": clock.watermark, "newest": clock.newest_event, "live": live},
+        "events": {topic: dict(outcomes) for topic, outcomes in counts.items()},
+        "counters": dict(counters),
+    }
+    return Reading(ReadingKey("heartbeat", partition), body)
+
+
+class Entries:
+    """A floor's state as entries, and which of them changed."""
+
+    def __init__(self, floor: Floor) -> None:
+        """Look after the entries of a floor."""
+        self._floor = floor
+        self._touched: set[str] = set()
+
+    def touch(self, letter: str, name: str) -> None:
+        """Note that a session, agent or complaint changed."""
+        self._touched.add(letter + _SEP + name)
+
+    def changed(self, gone: Iterable[CellId], dropped: Iterable[str]) -> dict[str, Any | None]:
+        """Return the entries that changed since the last call, None for those that are gone."""
+        books = self._floor.books
+        cells = books.cells
+        entries: dict[str, Any | None] = {key: self.value(key) for key in self._touched}
+        entries |= {_cell_key(cell_id): cells.get(cell_id) for cell_id in cells.changed}
+        entries |= {_cell_key(cell_id): None for cell_id in gone}
+        entries |= {_join("t", *address): books.totals.cells[address] for address in books.totals.changed}
+        entries |= {(key := _join("l", *address)): self.value(key) for address in cells.changed_levels}
+        entries |= {_join("n", *address): 1 for address in books.fresh_addresses}
+        entries |= {_join("d", key): data for key, data in self._floor.ids.chunks().items()}
+        entries |= {_join("d", key): None for key in dropped}
+        entries[_META] = self._meta()
+        self._touched = set()
+        cells.changed, cells.changed_levels = set(), set()
+        books.totals.changed, books.fresh_addresses = set(), set()
+        return entries
+
+    def _meta(self) -> list[Any]:
+        floor = self._floor
+        cells = floor.books.cells
+        counts = {topic: dict(outcomes) for topic, outcomes in floor.counts.items()}
+        bounds = [cells.first[SLICE_MS], cells.first[QUARTER_MS], cells.first_sketch, cells.now]
+        return [floor.clock.freeze(), counts, dict(floor.books.counters), bounds, floor.expiry.freeze()]
+
+    def keys(self) -> list[str]:
+        """Return the keys of all entries."""
+        floor, books = self._floor, self._floor.books
+        return [
+            *(_join("s", session_id) for session_id in floor.sessions),
+            *(_join("a", agent_id) for agent_id in floor.agents),
+            *(_join("x", complaint_id) for complaint_id in floor.complaints),
+            *(_cell_key(cell_id) for cell_id in books.cells.ids()),
+            *(_join("t", *address) for address in books.totals.cells),
+            *(_join("l", *address) for address in books.cells.levels),
+            *(_join("n", *address) for address in books.addresses),
+            *(_join("d", key) for key in floor.ids.keys()),
+            _META,
+        ]
+
+    def value(self, key: str) -> Any | None:
+        """Return the present value of an entry, None if it is gone."""
+        floor, books = self._floor, self._floor.books
+        letter, _, name = key.partition(_SEP)
+        if letter == "s":
+            session = floor.sessions.get(name)
+            return session.freeze() if session else None
+        if letter == "a":
+            agent = floor.agents.get(name)
+            return agent.freeze() if agent else None
+        if letter == "x":
+            return sorted(floor.complaints[name], key=lambda filing: filing[:3]) if name in floor.complaints else None
+        if letter == "c":
+            return books.cells.get(_cell_id(key))
+        if letter == "t":
+            return books.totals.cells.get(_address(key))
+        if letter == "l":
+            address = _address(key)
+            ahead = books.cells.ahead.get(address, {})
+            return [books.cells.levels.get(address, {}), sorted((at, level, step) for (at, level), step in ahead.items())]
+        if letter == "n":
+            return 1 if _address(key) in books.addresses else None
+        return floor.ids.chunk(name) if letter == "d" else self._meta()
+
+    def restore(self, entries: Mapping[str, Any], unpublished: Collection[str]) -> None:
+        """Take all entries in; what was not published counts as changed, and so do totals and levels."""
+        floor, books = self._floor, self._floor.books
+        chunks: dict[str, bytes] = {}
+        for key, value in entries.items():
+            letter, _, name = key.partition(_SEP)
+            if letter == "s":
+                floor.sessions[name] = Session.thaw(value)
+            elif letter == "a":
+                floor.agents[name] = Agent.thaw(value)
+            elif letter == "x":
+                floor.complaints[name] = thaw_filings(value)
+            elif letter == "c":
+                books.cells.put(_cell_id(key), dict(value))
+            elif letter == "t":
+                books.totals.cells[_address(key)] = dict(value)
+            elif letter == "l":
+                self._restore_levels(_address(key), value)
+            elif letter == "n":
+                books.addresses.add(_address(key))
+            elif letter == "d":
+                chunks[name] = value
+        floor.ids.restore(chunks)
+        if _META in entries:
+            self._restore_meta(entries[_META])
+        self._restore_sessions()
+        books.totals.changed = set(books.totals.cells)
+        books.cells.changed_levels = set(books.cells.levels)
+        books.cells.changed |= {_cell_id(key) for key in unpublished if key.startswith("c" + _SEP)}
+
+    def _restore_levels(self, address: Address, value: Any) -> None:
+        cells = self._floor.books.cells
+        cells.levels[address] = dict(value[0])
+        if value[1]:
+            cells.ahead[address] = {(at, level): step for at, level, step in value[1]}
+
+    def _restore_meta(self, meta: list[Any]) -> None:
+        floor = self._floor
+        clock, counts, counters, bounds, expiry = meta
+        floor.clock.thaw(clock)
+        floor.counts = {topic: dict(outcomes) for topic, outcomes in counts.items()}
+        floor.books.counters = dict(counters)
+        cells = floor.books.cells
+        cells.first = {SLICE_MS: bounds[0], QUARTER_MS: bounds[1]}
+        cells.first_sketch, cells.now = bounds[2], bounds[3]
+        floor.expiry.thaw(expiry[0], [(sender, mark) for sender, mark in expiry[1]])
+        floor.ids.evicted = floor.books.counters.get("ids_evicted", 0)
+
+    def _restore_sessions(self) -> None:
+        """Put the open sessions back into the gauges, and all under watch."""
+        floor = self._floor
+        for session_id, session in floor.sessions.items():
+            floor.expiry.watch(session_id, session.newest)
+            derived = derive(session, floor.rules)
+            if derived.waiting or derived.active is not None:
+                floor.books.change(NOTHING._replace(facts=derived.facts, errors=derived.errors), derived)
+
+
+__all__ = ["Entries", "heartbeat", "readings_of"]

@@ -1,0 +1,301 @@
+"""What a session contributes: derived anew from all its milestones each time it changed.
+
+Theory of operation. `derive(session)` reads the milestones in their order and returns everything that the session stands
+for at this moment: facts for the cells, the stays in queues that are still going on, who holds it. It keeps nothing and
+knows nothing of what was said before, so it does not matter in which order the milestones arrived, and a correction is
+no special case: the floor books the new result minus the old one. Numbers in comments are the rules of the specification.
+
+A fact is `(address, at, part, amount)`: address = (dimension, name, channel), at = ms. If `part` names a series of
+`schemas.parts`, the amount is a duration in ms (count, sum and sketch bucket follow from it), else it is added to the part.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import NamedTuple
+
+from schemas.rules import UNASSIGNED, Rules
+from streams.core.conversation import conversation_facts
+from streams.core.holding import Holding, Holdings, held_ms, holdings_of, in_hand, wrap_up_ms
+from streams.core.milestones import (
+    CONNECTED,
+    ENDED,
+    ENTERED,
+    LEFT,
+    MISSED,
+    OFFERED,
+    RATED,
+    REVIEWED,
+    STARTED,
+    SURVEY_SENT,
+    TRANSFERRED,
+    Milestone,
+    Session,
+)
+
+Address = tuple[str, str, str]
+Fact = tuple[Address, int, str, int]
+
+
+class Derived(NamedTuple):
+    """Everything a session stands for.
+
+    `waiting`: (address, entered at) of stays still going on; `active`: address of a session that is connected and not ended;
+    `holdings`: what each agent must know; `errors`: clock errors by topic.
+    """
+
+    facts: list[Fact]
+    waiting: list[tuple[Address, int]]
+    active: Address | None
+    holdings: dict[str, Holding]
+    errors: list[str]
+
+
+NOTHING = Derived([], [], None, {}, [])
+
+_OUTCOMES = {
+    "overflowed": "overflowed",
+    "timed_out": "timed_out",
+    "transferred": "left_transferred",
+    "callback": "callback",
+    "voicemail": "voicemail",
+    "closed": "closed",
+}
+
+
+class Life:
+    """A session's milestones by type, and where a fact of a given time belongs (10)."""
+
+    __slots__ = ("channel", "connects", "direction", "ended", "entries", "entry_times", "fallback", "of", "started")
+
+    def __init__(self, milestones: list[Milestone]) -> None:
+        """Sort milestones (already in their order) into types."""
+        of: dict[int, list[Milestone]] = {}
+        for milestone in milestones:
+            found = of.get(milestone[1])
+            if found is None:
+                of[milestone[1]] = [milestone]
+            else:
+                found.append(milestone)
+        self.of = of
+        started = of.get(STARTED)
+        ended = of.get(ENDED)
+        self.started = started[0] if started else None
+        self.ended = ended[0] if ended else None
+        self.entries = of.get(ENTERED, [])
+        self.connects = of.get(CONNECTED, [])
+        self.entry_times = [entry[0] for entry in self.entries]
+        self.channel: str = started[0][3] if started else UNASSIGNED
+        self.direction: str = started[0][4] if started else "inbound"
+        self.fallback = self._fallback()
+
+    def _fallback(self) -> Address:
+        """Where a fact belongs that no entry precedes."""
+        if self.started and self.started[5] is not None:
+            return ("queue", self.started[5], self.channel)
+        if self.entries:
+            return self.address_of(self.entries[0])
+        for connect in self.connects:
+            if connect[4] is not None:
+                return ("queue", connect[4], self.channel)
+        return ("queue", UNASSIGNED, self.channel)
+
+    def address_of(self, entry: Milestone) -> Address:
+        """Return the address that an entry decides."""
+        return ("queue", entry[3], entry[4] if entry[4] is not None else self.channel)
+
+    def place(self, at: int) -> Address:
+        """Return where a fact at this time belongs: to the latest entry at or before it."""
+        n = bisect_right(self.entry_times, at)
+        return self.address_of(self.entries[n - 1]) if n else self.fallback
+
+    def place_before(self, at: int) -> Address:
+        """Return where a transfer at this time belongs: to the latest entry strictly before it (2)."""
+        n = bisect_left(self.entry_times, at)
+        return self.address_of(self.entries[n - 1]) if n else self.fallback
+
+    def offer_channel(self, offer: Milestone) -> str:
+        """Return the channel of an offer: of the latest entry into its queue, else of the first one, else of the session."""
+        channel = None
+        for entry in self.entries:
+            if entry[3] == offer[3] and (channel is None or entry[0] <= offer[0]):
+                channel = self.address_of(entry)[2]
+        return self.channel if channel is None else channel
+
+
+def derive(session: Session, rules: Rules, forgotten: bool = False) -> Derived:
+    """Return everything that a session stands for; `forgotten` as when it is given up for its age (5)."""
+    session.sort()
+    life = Life(session.milestones)
+    facts: list[Fact] = []
+    errors: list[str] = []
+    if life.started:
+        facts.append((life.place(life.started[0]), life.started[0], "started", 1))
+    waiting = _stays(life, rules, facts, errors)
+    _offers(life, facts)
+    holdings = holdings_of(life.of, life.ended)
+    _connected(life, facts, holdings)
+    if life.ended:
+        _ended(life, session, rules, facts, errors, holdings)
+    _transfers(life, facts)
+    if session.messages:
+        conversation_facts(session.messages, life, rules, facts, errors)
+    _after(life, facts)
+    active = life.place(session.newest) if life.connects and not life.ended and not forgotten else None
+    if active is not None and life.entries:
+        active = life.address_of(life.entries[-1])
+    held = in_hand(holdings, life.of, life.ended, life.place, rules, session.newest if forgotten else None)
+    return Derived(facts, [] if forgotten else waiting, active, held, errors)
+
+
+def _stays(life: Life, rules: Rules, facts: list[Fact], errors: list[str]) -> list[tuple[Address, int]]:
+    """Book entries and leavings, the k-th entry of a queue with its k-th leaving (11).
+
+    Return the stays still going on, the earliest of each address: `waiting` counts sessions.
+    """
+    waiting: dict[Address, int] = {}
+    leavings = life.of.get(LEFT, [])
+    for position, entry in enumerate(life.entries):
+        address = life.address_of(entry)
+        queue = entry[3]
+        facts.append((address, entry[0], "offered", 1))
+        k = sum(1 for other in life.entries[:position] if other[3] == queue)
+        left = None
+        for candidate in leavings:
+            if candidate[3] == queue:
+                if k == 0:
+                    left = candidate
+                    break
+                k -= 1
+        if left is not None:
+            _left(address, entry, left, rules, facts, errors)
+        elif life.ended is None and not any(connect[0] >= entry[0] for connect in life.connects):
+            waiting.setdefault(address, entry[0])
+    return list(waiting.items())
+
+
+def _left(address: Address, entry: Milestone, left: Milestone, rules: Rules, facts: list[Fact], errors: list[str]) -> None:
+    at, outcome = left[0], left[4]
+    wait = at - entry[0]
+    if wait < 0:
+        wait = 0
+        errors.append("queues")
+    rule = rules.queue(address[1], address[2])
+    facts.append((address, at, "queue_time", wait))
+    if wait > rule.placement_ms:
+        facts.append((address, at, "left_late", 1))
+    if outcome == "answered":
+        facts.append((address, at, "answered", 1))
+        facts.append((address, at, "wait_answered_ms", wait))
+        if wait <= rule.answer_ms:
+            facts.append((address, at, "answered_within", 1))
+    elif outcome == "abandoned":
+        facts.append((address, at, "abandoned", 1))
+        facts.append((address, at, "wait_abandoned_ms", wait))
+        if wait <= rule.answer_ms:
+            facts.append((address, at, "abandoned_within", 1))
+        if wait < rule.short_ms:
+            facts.append((address, at, "short_abandoned", 1))
+    else:
+        facts.append((address, at, _OUTCOMES[outcome], 1))
+
+
+def _offers(life: Life, facts: list[Fact]) -> None:
+    """Book offers to agents and the missed ones, in the queue that they name."""
+    for rank, part in ((OFFERED, "offers"), (MISSED, "offers_missed")):
+        facts += [(("queue", o[3], life.offer_channel(o)), o[0], part, 1) for o in life.of.get(rank, ())]
+
+
+def _connected(life: Life, facts: list[Fact], holdings: Holdings) -> None:
+    """Book the first connected (25, 15), and the time it rang before each one that was no repetition (16, 31)."""
+    if not life.connects:
+        return
+    first = life.connects[0][0]
+    address = life.place(first)
+    facts.append((address, first, "connected", 1))
+    facts.append((address, first, f"connected_{life.direction}", 1))
+    offers = life.of.get(OFFERED)
+    if not offers:
+        return
+    after = -1
+    for connect in holdings.takes:
+        rung = [offer for offer in offers if offer[4] == connect[3] and after < offer[0] <= connect[0]]
+        if rung:
+            offer = rung[-1]
+            place: Address = ("queue", offer[3], life.offer_channel(offer))
+            facts.append((place, connect[0], "ring_time_n", 1))
+            facts.append((place, connect[0], "ring_time_ms", connect[0] - offer[0]))
+        after = connect[0]
+
+
+def _ended(life: Life, session: Session, rules: Rules, facts: list[Fact], errors: list[str],
+           holdings: Holdings) -> None:  # fmt: skip
+    """Book what becomes a fact at the end (22), all of it in the end's slice and queue."""
+    assert life.ended is not None
+    at = life.ended[0]
+    address = life.place(at)
+    facts.append((address, at, "ended", 1))
+    direction = life.direction
+    if direction != "callback":
+        facts.append((address, at, f"ended_{direction}", 1))
+    if life.ended[3]:
+        facts.append((address, at, "resolved", 1))
+    if _is_invalid(life, session, address[2], rules):
+        facts.append((address, at, "invalid", 1))
+        if direction != "callback":
+            facts.append((address, at, f"invalid_{direction}", 1))
+    if not life.connects:
+        facts.append((address, at, "unconnected", 1))
+        facts.append((address, at, f"unconnected_{direction}", 1))
+        return
+    first = life.connects[0][0]
+    lasted = at - first
+    if lasted < 0:
+        lasted = 0
+        errors.append("sessions")
+    hold = held_ms(life.of, holdings.takes, first, at)
+    facts.append((address, at, "handled", 1))
+    facts.append((address, at, "session_ms", lasted))
+    facts.append((address, at, "talk_ms", lasted - hold))
+    if hold:
+        facts.append((address, at, "hold_ms", hold))
+    wrap_up = wrap_up_ms(holdings.held, life.of)
+    if wrap_up:
+        facts.append((address, at, "wrap_up_ms", wrap_up))
+
+
+def _is_invalid(life: Life, session: Session, channel: str, rules: Rules) -> bool:
+    """Tell whether an ended session was none (26): speech never connected, text without both sides."""
+    if channel in rules.speech_channels:
+        return not life.connects
+    senders = {message & 3 for message in session.messages}
+    return not {0, 1} <= senders
+
+
+def _transfers(life: Life, facts: list[Fact]) -> None:
+    for transfer in life.of.get(TRANSFERRED, ()):
+        address = life.place_before(transfer[0])
+        facts.append((address, transfer[0], "transferred", 1))
+        facts.append((address, transfer[0], f"transferred_{transfer[4]}", 1))
+
+
+def _after(life: Life, facts: list[Fact]) -> None:
+    """Book survey, rating (the last one counts, 3) and reviews."""
+    surveys = life.of.get(SURVEY_SENT)
+    if surveys:
+        facts.append((life.place(surveys[0][0]), surveys[0][0], "surveys_sent", 1))
+    ratings = life.of.get(RATED)
+    if ratings:
+        at, _, _, score, grade = ratings[-1]
+        address = life.place(at)
+        facts += [(address, at, "rated", 1), (address, at, grade, 1), (address, at, "rated_score_e6", score)]
+    for review in life.of.get(REVIEWED, ()):
+        address = life.place(review[0])
+        facts.append((address, review[0], "reviews", 1))
+        if review[3]:
+            facts.append((address, review[0], "reviews_live", 1))
+        if review[4]:
+            facts.append((address, review[0], "reviews_passed", 1))
+
+
+__all__ = ["NOTHING", "Address", "Derived", "Fact", "Life", "derive"]

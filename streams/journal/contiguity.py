@@ -1,0 +1,68 @@
+"""Contiguity: is each record that arrives the one that must come next?
+
+Theory of operation. The journal says at which offset of each input the state ends. From there every offset is looked
+at: a batch is cut to what comes next without a hole (`cut`). A hole is either a fault of delivery (a rebalance, a lost
+buffer), then the records exist and reading goes back to them; or it is the log's own (transaction markers, compaction,
+retention), then it is explained and counted. Only the broker knows, so the caller reads the log from the hole on and
+feeds the offsets that it finds to `Explanation`, which says as early as possible which of the two it is.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from enum import Enum
+from typing import NamedTuple
+
+
+class Cut(NamedTuple):
+    """Of a batch, the records `begin:end` follow on; `hole` tells whether another offset than the next is at `end`."""
+
+    begin: int
+    end: int
+    hole: bool
+
+
+def cut(expected: int, offsets: Sequence[int]) -> Cut:
+    """Find what of a batch (offsets ascending) follows on from `expected`; what was seen before is left out."""
+    count = len(offsets)
+    if offsets == list(range(expected, expected + count)):
+        return Cut(0, count, False)
+    begin = end = bisect_left(offsets, expected)
+    while end < count and offsets[end] == expected:
+        expected += 1
+        end += 1
+    return Cut(begin, end, end < count)
+
+
+class Finding(Enum):
+    """What the log says about a hole."""
+
+    UNDECIDED = "undecided"
+    LOST = "lost"
+    """A record was not delivered: go back."""
+    EXPLAINED = "explained"
+    """The log holds nothing but what was delivered."""
+
+
+class Explanation:
+    """Compare the offsets that the log holds with those delivered behind a hole."""
+
+    def __init__(self, delivered: Sequence[int]) -> None:
+        self._delivered = delivered
+        self._index = 0
+
+    def see(self, offset: int) -> Finding:
+        """Take the next offset that the log holds."""
+        delivered = self._delivered
+        while self._index < len(delivered) and delivered[self._index] < offset:
+            self._index += 1  # delivered, and deleted since
+        if self._index == len(delivered):
+            return Finding.EXPLAINED
+        if delivered[self._index] > offset:
+            return Finding.LOST
+        self._index += 1
+        return Finding.EXPLAINED if self._index == len(delivered) else Finding.UNDECIDED
+
+
+__all__ = ["Cut", "Explanation", "Finding", "cut"]

@@ -1,0 +1,196 @@
+"""The journal's topic: append, claim and load, delete what is no longer needed.
+
+Theory of operation. `append` returns the offset that the broker gave the record, and every append is awaited: the
+offset tells the owner whether somebody else has written in between. The producer is idempotent and waits for all
+replicas; it retries for as long as the broker is away, in order, so an append either ends with an offset, or its writer
+gives up and the next load says what became of it.
+
+A load reads up to the log's end first and claims then, so a journal that this program must not touch (a newer version,
+another layout, a lost beginning) is refused before anything is written. The claim is the end marker: what another
+writer had appended until then still counts. A predecessor may delete old records while we read; the hole that this
+makes is answered by reading again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from kafka import TopicPartition as AdminTopicPartition
+from kafka.errors import KafkaError as AdminKafkaError
+
+from schemas.errors import FloorpulseError, JournalError, JournalTruncated, KafkaUnreachable
+from streams.connection import open_admin
+from streams.journal.fold import Fold, Folded
+from streams.journal.record import Claim, decode, encode
+
+STALL_S: Final = 30.0
+"""How long a load may see no record before it gives up."""
+_ATTEMPTS: Final = 3
+_FETCH_BYTES: Final = 4 << 20
+
+_log = structlog.get_logger(__name__)
+
+
+class Journal:
+    """The journal topic, for all partitions that one worker owns; `start` before anything else."""
+
+    def __init__(
+        self,
+        topic: str,
+        connection: Mapping[str, Any],
+        admin: Mapping[str, Any],
+        *,
+        owner: str,
+        record_bytes: int,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self.topic = topic
+        self.record_bytes = record_bytes
+        """The most that one record may take."""
+        self.bytes_written = 0
+        self.records_written = 0
+        self._connection = connection
+        self._admin = admin
+        self._owner = owner
+        self._clock_ms = clock_ms
+        self._producer: Any = None
+        self._may_delete = True
+
+    async def start(self) -> None:
+        """Connect."""
+        self._producer = AIOKafkaProducer(
+            **self._connection,
+            acks="all",
+            enable_idempotence=True,
+            compression_type="lz4",
+            linger_ms=0,
+            max_request_size=self.record_bytes + (64 << 10),
+        )
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Disconnect; appends under way are given up."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    async def partitions(self) -> int:
+        """Return the number of partitions of the topic."""
+        return len(await self._producer.partitions_for(self.topic))
+
+    async def append(self, partition: int, value: bytes) -> int:
+        """Append a record and return its offset once all replicas have it (-1: it is there, but where is unknown)."""
+        future = await self._producer.send(self.topic, value, partition=partition)
+        offset: int = (await future).offset
+        self.bytes_written += len(value)
+        self.records_written += 1
+        return offset
+
+    async def claim(self, partition: int) -> int:
+        """Take a partition over and return the epoch."""
+        return await self.append(partition, encode(Claim(self._owner, self._clock_ms())))
+
+    async def load(self, owned: Collection[int]) -> dict[int, Folded]:
+        """Claim the partitions and fold what they hold; raises `JournalError`, `KafkaUnreachable`."""
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return await self._load(owned)
+            except JournalTruncated:
+                _log.info("journal.read_again", topic=self.topic, partitions=sorted(owned))
+        return await self._load(owned)
+
+    async def forget(self, before: Mapping[int, int]) -> None:
+        """Delete the records below an offset, per partition; a broker that cannot is asked once."""
+        if not self._may_delete or not before:
+            return
+        try:
+            await asyncio.to_thread(self._delete, before)
+        except (AdminKafkaError, FloorpulseError, NotImplementedError) as error:
+            self._may_delete = False
+            _log.warning("journal.delete_refused", topic=self.topic, error=str(error) or repr(error))
+
+    def _delete(self, before: Mapping[int, int]) -> None:
+        with open_admin(self._admin) as admin:
+            admin.delete_records({AdminTopicPartition(self.topic, p): offset for p, offset in before.items()})
+
+    async def _load(self, owned: Collection[int]) -> dict[int, Folded]:
+        total = await self.partitions()
+        claims: dict[int, int] = {}
+        async with reading(self._connection) as consumer:
+            begins, ends = await span(consumer, self.topic, owned)
+            folds = {partition: Fold(partition, total, begins[partition]) for partition in owned}
+            for partition in owned:
+                consumer.seek(TopicPartition(self.topic, partition), begins[partition])
+            while True:
+                for partition, fold in folds.items():
+                    if partition not in claims and fold.next >= ends[partition]:
+                        fold.check()
+                        claims[partition] = await self.claim(partition)
+                if all(partition in claims and fold.next >= claims[partition] for partition, fold in folds.items()):
+                    return {partition: fold.result(claims[partition]) for partition, fold in folds.items()}
+                for message in await _more(consumer, self.topic):
+                    if message.offset < claims.get(message.partition, message.offset + 1):
+                        self._fold(folds[message.partition], message)
+
+    def _fold(self, fold: Fold, message: Any) -> None:
+        try:
+            fold.add(message.offset, decode(message.value))
+        except JournalError as error:
+            where = f"topic {self.topic}, partition {message.partition}, offset {message.offset}"
+            raise type(error)(f"{error} ({where})") from None
+
+
+@asynccontextmanager
+async def reading(connection: Mapping[str, Any]) -> AsyncIterator[Any]:
+    """Open a consumer without a group that starts at the earliest record."""
+    consumer = AIOKafkaConsumer(
+        **connection,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=50,
+        max_partition_fetch_bytes=_FETCH_BYTES,
+    )
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def span(consumer: Any, topic: str, partitions: Collection[int]) -> tuple[dict[int, int], dict[int, int]]:
+    """Assign partitions and return the offsets at which they begin and end."""
+    tps = [TopicPartition(topic, partition) for partition in partitions]
+    consumer.assign(tps)
+    begins = await consumer.beginning_offsets(tps)
+    ends = await consumer.end_offsets(tps)
+    return {tp.partition: begins[tp] for tp in tps}, {tp.partition: ends[tp] for tp in tps}
+
+
+async def offsets_from(connection: Mapping[str, Any], topic: str, partition: int, start: int) -> AsyncIterator[int]:
+    """Read which offsets a log holds from `start` on, up to its end."""
+    async with reading(connection) as consumer:
+        begins, ends = await span(consumer, topic, [partition])
+        position = max(start, begins[partition])
+        consumer.seek(TopicPartition(topic, partition), position)
+        while position < ends[partition]:
+            for message in await _more(consumer, topic):
+                position = message.offset + 1
+                yield message.offset
+
+
+async def _more(consumer: Any, topic: str) -> list[Any]:
+    """Wait for the next records; raises `KafkaUnreachable` when none come."""
+    found = await consumer.getmany(timeout_ms=int(STALL_S * 1000))
+    if not found:
+        raise KafkaUnreachable(f"no record of topic {topic} came within {STALL_S:.0f} s, though the log has more")
+    return [message for messages in found.values() for message in messages]
+
+
+__all__ = ["STALL_S", "Journal", "offsets_from", "reading", "span"]

@@ -1,0 +1,77 @@
+"""The outlet: everything that a worker publishes, sent in batches, every batch's acknowledgement awaited.
+
+All records of a flush for one partition of one topic travel as a few large batches, in order, instead of as single
+records with a future each. The producer is another one than the journal's, so that an append never waits behind
+readings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer
+
+from streams.journal.record import Outgoing
+
+BATCH_BYTES: Final = 512 << 10
+"""The size of a batch before compression; brokers take 1 MiB unless told otherwise."""
+
+
+class Outlet:
+    """Send records to the topics of `names` (short name to full name); `start` before anything else."""
+
+    def __init__(self, names: Mapping[str, str], connection: Mapping[str, Any]) -> None:
+        self._names = names
+        self._connection = connection
+        self._counts: dict[str, int] = {}
+        self._producer: Any = None
+
+    async def start(self) -> None:
+        """Connect, and learn how many partitions the topics have."""
+        self._producer = AIOKafkaProducer(
+            **self._connection,
+            acks="all",
+            enable_idempotence=True,
+            compression_type="lz4",
+            linger_ms=0,
+            max_batch_size=BATCH_BYTES,
+        )
+        await self._producer.start()
+        for short, name in self._names.items():
+            self._counts[short] = len(await self._producer.partitions_for(name))
+
+    async def stop(self) -> None:
+        """Disconnect; what is under way is given up."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    async def send(self, records: Iterable[Outgoing]) -> None:
+        """Send records and return once all replicas have all of them; per topic and partition the order stays.
+
+        A partition beyond a topic's last one wraps around, for topics that are laid out otherwise.
+        """
+        by_target: dict[tuple[str, int], list[Outgoing]] = {}
+        for record in records:
+            target = record.topic, record.partition % self._counts[record.topic]
+            by_target.setdefault(target, []).append(record)
+        sent = [self._send_to(self._names[topic], number, group) for (topic, number), group in by_target.items()]
+        acknowledged = [future for futures in await asyncio.gather(*sent) for future in futures]
+        await asyncio.gather(*acknowledged)
+
+    async def _send_to(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[asyncio.Future[Any]]:
+        batch = self._producer.create_batch()
+        futures = []
+        for record in records:
+            content = {"key": record.key, "value": record.value, "timestamp": None, "headers": record.headers}
+            if batch.append(**content) is None:  # full
+                futures.append(await self._producer.send_batch(batch, topic, partition=partition))
+                batch = self._producer.create_batch()
+                batch.append(**content)
+        futures.append(await self._producer.send_batch(batch, topic, partition=partition))
+        return futures
+
+
+__all__ = ["BATCH_BYTES", "Outlet"]

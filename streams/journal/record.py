@@ -1,0 +1,163 @@
+"""Format of the journal's records: msgpack, the schema version in front.
+
+A value is two msgpack objects one after the other: the version as an integer, then the record as an array that starts
+with its kind. So a reader knows the version before it has to understand anything else; it reads older versions and
+refuses newer ones (`JournalVersion`). Fields may only be added at an array's end, with a default; anything else is a
+new version. Values of entries stay encoded until a fold is complete: most are replaced by later ones before that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from schemas.errors import JournalError, JournalVersion
+
+VERSION: Final = 1
+GONE: Final = msgspec.Raw(b"\xc0")
+"""The encoded value of an entry that was deleted: msgpack's nil."""
+_OVERHEAD: Final = 4096
+"""Room in a part for all that does not grow: epoch, offsets, flags."""
+
+
+class Outgoing(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A record for another topic; `topic` is its short name (`relay`, `dead-letters`, `late`)."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]] = []
+
+
+class Claim(msgspec.Struct, array_like=True, frozen=True, tag="claim"):
+    """Take over the journal: this record's offset is the epoch of all that its writer appends after it."""
+
+    owner: str
+    at_ms: int
+
+
+class Delta(msgspec.Struct, array_like=True, frozen=True, tag="delta"):
+    """One flush, or part `part` of `parts` of a flush that one record cannot hold.
+
+    `partitions` is the number that the topics had. `published` is the newest flush whose outbox and readings are
+    acknowledged. `offsets` are the inputs' next offsets after all that `entries` holds. `piece` is the next part of the
+    rolling snapshot's cycle number `cycle`.
+    """
+
+    epoch: int
+    partitions: int
+    seq: int
+    published: int
+    offsets: dict[str, int]
+    entries: dict[str, msgspec.Raw] = {}
+    outbox: list[Outgoing] = []
+    cycle: int = 0
+    starts: bool = False
+    ends: bool = False
+    piece: dict[str, msgspec.Raw] = {}
+    part: int = 0
+    parts: int = 1
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_record_decoder: Final = msgspec.msgpack.Decoder(Claim | Delta)
+_value_decoder: Final = msgspec.msgpack.Decoder()
+_PREFIX: Final = _encoder.encode(VERSION)
+
+
+def encode(record: Claim | Delta) -> bytes:
+    """Return a record's bytes."""
+    return _PREFIX + _encoder.encode(record)
+
+
+def decode(data: bytes | None) -> Claim | Delta:
+    """Read a record; raises `JournalVersion` for a newer format, `JournalError` for anything else."""
+    if not data or data[0] > 0x7F:
+        raise JournalError(f"not a journal record: {data!r:.80}; is kafka.topic_prefix the one of this floorpulse?")
+    if data[0] > VERSION:
+        raise JournalVersion(
+            f"journal record of version {data[0]}, this program knows {VERSION}. Nothing was changed; run the newer "
+            "floorpulse that wrote it, or use a new kafka.topic_prefix"
+        )
+    try:
+        return _record_decoder.decode(memoryview(data)[1:])
+    except msgspec.MsgspecError as error:
+        raise JournalError(f"damaged journal record ({error}): {data[:80]!r}") from None
+
+
+def freeze_entries(entries: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
+    """Encode the values of entries, None as `GONE`."""
+    pack = _encoder.encode
+    return {key: GONE if value is None else msgspec.Raw(pack(value)) for key, value in entries.items()}
+
+
+def thaw_entries(entries: Mapping[str, bytes]) -> dict[str, Any]:
+    """Decode the values of entries."""
+    unpack = _value_decoder.decode
+    return {key: unpack(value) for key, value in entries.items()}
+
+
+def encode_within(delta: Delta, limit: int) -> list[bytes]:
+    """Return a flush as records of at most `limit` bytes, nearly always one; raises `JournalError` if it cannot be."""
+    whole = encode(delta)
+    if len(whole) <= limit:
+        return [whole]
+    shares = list(_deal(_contents(delta), limit - _OVERHEAD))
+    parts = []
+    for number, share in enumerate(shares):
+        first, last = number == 0, number == len(shares) - 1
+        parts.append(
+            msgspec.structs.replace(
+                delta,
+                entries={key: value for kind, key, value in share if kind == "entries"},
+                piece={key: value for kind, key, value in share if kind == "piece"},
+                outbox=[value for kind, _, value in share if kind == "outbox"],
+                starts=delta.starts and first,
+                ends=delta.ends and last,
+                part=number,
+                parts=len(shares),
+            )
+        )
+    return [encode(part) for part in parts]
+
+
+def _contents(delta: Delta) -> Iterable[tuple[str, str, Any]]:
+    yield from (("entries", key, value) for key, value in delta.entries.items())
+    yield from (("outbox", record.topic, record) for record in delta.outbox)
+    yield from (("piece", key, value) for key, value in delta.piece.items())
+
+
+def _deal(contents: Iterable[tuple[str, str, Any]], room: int) -> Iterable[list[tuple[str, str, Any]]]:
+    """Deal contents out, in order, into shares of at most `room` bytes."""
+    share: list[tuple[str, str, Any]] = []
+    used = 0
+    for kind, key, value in contents:
+        size = len(_encoder.encode((key, value)))
+        if size > room:
+            raise JournalError(
+                f"{kind} {key!r:.200} takes {size} bytes, a journal record holds {room} (worker.journal_record_bytes, "
+                "which must not exceed the journal topic's max.message.bytes): raise both"
+            )
+        if used + size > room:
+            yield share
+            share, used = [], 0
+        share.append((kind, key, value))
+        used += size
+    yield share
+
+
+__all__ = [
+    "GONE",
+    "VERSION",
+    "Claim",
+    "Delta",
+    "Outgoing",
+    "decode",
+    "encode",
+    "encode_within",
+    "freeze_entries",
+    "thaw_entries",
+]

@@ -1,0 +1,53 @@
+"""Rolling snapshot: which entries the next journal record repeats, so that a load never needs the whole log.
+
+Theory of operation. A cycle starts with the list of all keys and hands them out piece by piece, one piece a flush; keys
+that come into being meanwhile are in the flushes' own changes. A piece is at least as large as the flush's changes, so
+that the log between two cycle starts is at most about twice the state, and at least a share of the cycle's list, so
+that a quiet partition finishes a cycle too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+CYCLE_FLUSHES: Final = 600
+"""The most flushes that a cycle takes: five minutes at two a second."""
+LEAST: Final = 20
+"""The least entries in a piece."""
+
+
+class Piece(NamedTuple):
+    """The keys that a record repeats, and whether it starts or ends a cycle."""
+
+    cycle: int
+    starts: bool
+    ends: bool
+    keys: list[str]
+
+
+class Rolling:
+    """Choose the pieces of one partition; `cycle` is the number of the last cycle that the journal knows."""
+
+    def __init__(self, cycle: int = 0, cycle_flushes: int = CYCLE_FLUSHES) -> None:
+        self._cycle = cycle
+        self._cycle_flushes = cycle_flushes
+        self._left: list[str] = []
+        self._share = LEAST
+        self._running = False
+
+    def next(self, keys: Callable[[], list[str]], changed: int) -> Piece:
+        """Return the next piece beside `changed` changes; `keys` is asked for all keys when a cycle starts."""
+        starts = not self._running
+        if starts:
+            self._left = keys()
+            self._cycle += 1
+            self._share = max(LEAST, -(-len(self._left) // self._cycle_flushes))
+        size = max(self._share, changed)
+        chosen = self._left[-size:]
+        del self._left[-size:]
+        self._running = bool(self._left)
+        return Piece(self._cycle, starts, not self._running, chosen)
+
+
+__all__ = ["CYCLE_FLUSHES", "LEAST", "Piece", "Rolling"]

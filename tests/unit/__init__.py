@@ -1,0 +1,1 @@
+"""Unit tests: one behaviour each, no broker, no clock."""
