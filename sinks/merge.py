@@ -12,12 +12,14 @@ Time is an argument: `advance(now)` expires what is past its retention, whether 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec import convert
+
 from schemas.events import CONTROL, MAX_NAME_CHARS
-from schemas.readings import QUARTER_MS, SLICE_MS, Published, ReadingKey, decode_key, decode_value
+from schemas.readings import QUARTER_MS, SLICE_MS, Published, Reading, ReadingKey, decode_key, decode_value
 from schemas.rules import Rules
 from sinks.cells import Cells, Parts, Place
 
@@ -133,6 +135,11 @@ class Merge:
             self.ignored["foreign"] += 1
             return None
         return decoded
+
+    def put_readings(self, readings: Iterable[Reading], seq: int = 1) -> None:
+        """Take readings that never were on Kafka: a driver's in the same process. `seq` must grow from call to call."""
+        for key, body in readings:
+            self.put(key, None if body is None else convert({"epoch": 1, "seq": seq, **body}, Published))
 
     def put(self, key: ReadingKey, value: Published | None) -> None:
         """Take a reading; it takes effect with its partition's next heartbeat."""

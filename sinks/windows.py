@@ -97,7 +97,7 @@ class Windows:
     """All windows over one merge; `advance` moves them to an instant, `parts` reads one."""
 
     def __init__(self, merge: Merge, windows_ms: Sequence[int] = DEFAULT_WINDOWS_MS) -> None:
-        longest = merge.rules.slices_kept_ms - SLICE_MS
+        longest = merge.rules.slices_kept_ms
         if any(window % SLICE_MS or not SLICE_MS <= window <= longest for window in windows_ms):
             raise ValueError(f"windows {windows_ms} are not multiples of {SLICE_MS} ms up to {longest}")
         self.now: int | None = None

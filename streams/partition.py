@@ -9,110 +9,38 @@ the records that follow on to the floor. `flush` is the only way out:
 3. send dead letters, late records, relay and readings, the heartbeat last, and wait for every acknowledgement;
 4. only now the offsets are committable, and the next record says that this flush is published.
 
-A crash before 2 loses nothing, since the input is read again from the journal's offsets; a crash between 2 and 4 is made
-good by the next owner, who publishes again what the journal says may be missing. One flush is under way at a time;
-processing goes on meanwhile, up to `Limits.backlog_events`.
+A crash before 2 loses nothing, since the input is read again from the journal's offsets; a crash between 2 and 4 is
+made good by the next owner, who publishes again what the journal says may be missing. One flush is under way at a
+time; processing goes on meanwhile, up to `Limits.backlog_events`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import structlog
 from prometheus_client import Histogram
 
 from schemas.errors import Replaced
-from schemas.readings import Reading, encode_key, encode_value
+from schemas.readings import encode_key, encode_value
 from streams.journal.contiguity import Explanation, Finding, cut
 from streams.journal.fold import KEPT_CYCLES, Folded
+from streams.journal.letters import letter
+from streams.journal.ports import Floor, Ports, Record
 from streams.journal.record import Delta, Outgoing, encode_within, freeze_entries
 from streams.journal.rolling import CYCLE_FLUSHES, Rolling
 
-DEAD_LETTER_BYTES: Final = 900_000
-"""The most of a value that a dead letter keeps, so that with its headers it fits a broker's default limit of 1 MiB."""
+HEALING_S: Final = 5.0
+"""How long batches from before a way back are dropped before the broker is asked again."""
 FLUSH_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 _log = structlog.get_logger(__name__)
-
-
-class Reject(Protocol):
-    """A record that the floor did not take: its place in the batch, and why."""
-
-    @property
-    def index(self) -> int: ...
-    @property
-    def outcome(self) -> str: ...
-    @property
-    def reason(self) -> str: ...
-    @property
-    def detail(self) -> str: ...
-
-
-class Flush(Protocol):
-    """What a floor hands over at a flush: changed entries (None: deleted), readings, records for the relay topic."""
-
-    @property
-    def entries(self) -> Mapping[str, Any]: ...
-    @property
-    def readings(self) -> Sequence[Reading]: ...
-    @property
-    def relay(self) -> Iterable[Any]: ...
-
-
-class Floor(Protocol):
-    """The part of `streams.core.floor.Floor` that the shell uses."""
-
-    def apply(
-        self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None], now_ms: int
-    ) -> Sequence[Reject]: ...
-    def flush(self, seq: int, now_ms: int, at_end: Collection[str]) -> Flush: ...
-    def keys(self) -> list[str]: ...
-    def entry(self, key: str) -> Any | None: ...
-
-
-class Record(Protocol):
-    """A record as aiokafka gives it."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-
-
-class Source(Protocol):
-    """The inputs of all partitions, by short topic name."""
-
-    def end(self, topic: str, partition: int) -> int | None:
-        """Return the log's end as far as it is known, without waiting."""
-
-    async def go_back(self, topic: str, partition: int, offset: int) -> None:
-        """Deliver again from `offset` on."""
-
-    def offsets_from(self, topic: str, partition: int, start: int) -> AsyncIterator[int]:
-        """Ask the broker which offsets the log holds from `start` on."""
-
-
-class Log(Protocol):
-    """Where flushes are appended: `streams.journal.Journal`."""
-
-    @property
-    def record_bytes(self) -> int: ...
-    async def append(self, partition: int, value: bytes) -> int: ...
-
-
-class Sender(Protocol):
-    """Where everything else is sent: `streams.journal.Outlet`."""
-
-    async def send(self, records: Iterable[Outgoing]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,23 +75,20 @@ class Tally:
     )
 
 
-class Ports(NamedTuple):
-    """What a partition waits for, and the clock in ms. `names` gives a topic's full name for its short one."""
-
-    source: Source
-    log: Log
-    sender: Sender
-    names: Mapping[str, str]
-    clock_ms: Callable[[], int]
-
-
 class _Captured(NamedTuple):
-    seq: int
+    delta: Delta
     records: list[bytes]
     outgoing: list[Outgoing]
-    offsets: dict[str, int]
-    starts_cycle: bool
-    ends_cycle: bool
+    readings: int
+    heartbeat: Mapping[str, Any]
+
+    @property
+    def seq(self) -> int:
+        return self.delta.seq
+
+    @property
+    def offsets(self) -> dict[str, int]:
+        return self.delta.offsets
 
 
 class Partition:
@@ -195,7 +120,10 @@ class Partition:
         self.progress_s = time.monotonic()
         """When the last flush was through."""
         self.pending = 0
+        """Records taken since the last capture."""
         self.closed = False
+        self.clean = True
+        """All that was captured is also published."""
         self._floor = floor
         self._ports = ports
         self._limits = limits or Limits()
@@ -206,7 +134,7 @@ class Partition:
         self._cycles = list(folded.cycles)
         self._rejects: list[Outgoing] = []
         self._reject_bytes = 0
-        self._healing: dict[str, int] = {}
+        self._healing: dict[str, tuple[int, float]] = {}
         self._at_end: frozenset[str] = frozenset()
         self._fresh = True
         self._flushing = asyncio.Lock()
@@ -217,44 +145,62 @@ class Partition:
 
     async def receive(self, topic: str, records: Sequence[Record]) -> None:
         """Take a batch of an input in offset order; waits while the flush is too far behind."""
-        while records and not self.closed:
+        if records and not self.closed:
             offsets = [record.offset for record in records]
             begin, end, hole = cut(self.next[topic], offsets)
             if end > begin:
                 self._healing.pop(topic, None)
                 self._apply(topic, records if end - begin == len(records) else records[begin:end])
-            records = records[end:]
-            if hole and not await self._explained(topic, offsets[end:]):
-                break
+            if hole:
+                await self._explain(topic, records[end:], offsets[end:])
         await self._wait_for_room()
 
     def _apply(self, topic: str, records: Sequence[Record]) -> None:
         keys, values = [record.key for record in records], [record.value for record in records]
         rejects = self._floor.apply(topic, keys, values, self._ports.clock_ms())
-        self._rejects += [self._letter(topic, records[reject.index], reject) for reject in rejects]
-        self._reject_bytes += sum(len(records[reject.index].value or b"") for reject in rejects)
+        if rejects:
+            name = self._ports.names[topic]
+            letters = [letter(records[reject.index], reject, name, self.number) for reject in rejects]
+            self._rejects += letters
+            self._reject_bytes += sum(len(each.value or b"") for each in letters)
         self.next[topic] = records[-1].offset + 1
         self.pending += len(records)
         self._tally.events += len(records)
         if self.pending >= self._limits.flush_events or self._reject_bytes >= self._limits.reject_bytes:
             self._wanted.set()
 
-    def _letter(self, topic: str, record: Record, reject: Reject) -> Outgoing:
-        value = record.value
-        headers = {
-            "reason": reject.reason,
-            "detail": reject.detail,
-            "topic": self._ports.names[topic],
-            "partition": str(self.number),
-            "offset": str(record.offset),
-            "timestamp": str(record.timestamp),
-        }
-        if value is not None and len(value) > DEAD_LETTER_BYTES:
-            headers["truncated"] = str(len(value))
-            value = value[:DEAD_LETTER_BYTES]
-        target = "late" if reject.outcome == "late" else "dead-letters"
-        encoded = [(name, text.encode(errors="backslashreplace")) for name, text in headers.items()]
-        return Outgoing(target, self.number, record.key, value, encoded)
+    async def _explain(self, topic: str, records: Sequence[Record], offsets: Sequence[int]) -> None:
+        """Find out about the hole before `records`: go back to what was lost, take what the log really follows with."""
+        expected = self.next[topic]
+        went_back_to, when = self._healing.get(topic, (-1, 0.0))
+        if went_back_to == expected and time.monotonic() < when + HEALING_S:
+            return  # fetched before reading went back
+        explanation = Explanation(offsets)
+        async for offset in self._ports.source.offsets_from(topic, self.number, expected):
+            if explanation.see(offset) is not Finding.UNDECIDED:
+                break
+        else:
+            explanation.end()
+        if self.closed or self.next[topic] != expected:
+            return
+        self._report_hole(topic, expected, offsets[0], explanation.lost)
+        if explanation.good:
+            self._apply(topic, records[: explanation.good])
+        if explanation.lost is not None:
+            self.next[topic] = explanation.lost
+            self._healing[topic] = explanation.lost, time.monotonic()
+            await self._ports.source.go_back(topic, self.number, explanation.lost)
+
+    def _report_hole(self, topic: str, expected: int, found: int, lost: int | None) -> None:
+        self._tally.holes["log" if lost is None else "delivery"] += 1
+        _log.warning(
+            "partition.hole",
+            topic=topic,
+            partition=self.number,
+            expected=expected,
+            found=found,
+            verdict="the log's own (retention or a marker)" if lost is None else f"not delivered: back to {lost}",
+        )
 
     async def _wait_for_room(self) -> None:
         while not self.closed and self._is_full():
@@ -265,37 +211,128 @@ class Partition:
     def _is_full(self) -> bool:
         return self.pending >= self._limits.backlog_events or self._reject_bytes >= self._limits.reject_bytes
 
-    async def _explained(self, topic: str, offsets: Sequence[int]) -> bool:
-        """Find out about a hole before `offsets`; True when it is the log's own, else reading has gone back."""
-        expected = self.next[topic]
-        if self._healing.get(topic) == expected:
-            return False  # fetched before the way back
-        finding = await self._ask(topic, expected, offsets)
-        if self.closed or self.next[topic] != expected:
-            return False
-        lost = finding is Finding.LOST
-        self._tally.holes["lost" if lost else "log"] += 1
-        _log.warning(
-            "partition.hole",
-            topic=topic,
-            partition=self.number,
-            expected=expected,
-            found=offsets[0],
-            verdict="not delivered: reading goes back" if lost else "the log itself has it: retention or a marker",
-        )
-        if lost:
-            self._healing[topic] = expected
-            await self._ports.source.go_back(topic, self.number, expected)
-        else:
-            self.next[topic] = offsets[0]
-        return not lost
-
-    async def _ask(self, topic: str, expected: int, offsets: Sequence[int]) -> Finding:
-        explanation = Explanation(offsets[:1])
-        async for offset in self._ports.source.offsets_from(topic, self.number, expected):
-            finding = explanation.see(offset)
-            if finding is not Finding.UNDECIDED:
-                return finding
-        return Finding.EXPLAINED
-
     # -- out
+
+    async def run(self) -> None:
+        """Flush when due until closed; raises `Replaced` and whatever the journal and the sender raise."""
+        loop = asyncio.get_running_loop()
+        while not self.closed:
+            started = loop.time()
+            if self._due():
+                await self._flush(final=False)
+            pause = max(0.0, started + self._limits.interval_s - loop.time())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), pause)
+
+    async def _flush(self, *, final: bool) -> None:
+        async with self._flushing:
+            if self.closed and not final:
+                return
+            self.clean = False
+            started = time.perf_counter()
+            captured = self._capture()
+            try:
+                await self._append(captured)
+                await self._ports.sender.send(captured.outgoing)
+            except BaseException:
+                self._close()
+                raise
+            self.published = captured.seq
+            self.committable = captured.offsets
+            self.heartbeat = captured.heartbeat
+            self.progress_s = time.monotonic()
+            self.clean = True
+            self._tally.readings += captured.readings
+            self._tally.flush_seconds.observe(time.perf_counter() - started)
+
+    async def finish(self) -> None:
+        """Take nothing more, and flush what has come in; afterwards `committable` is where the next owner starts."""
+        self._close()
+        async with self._flushing:
+            unfinished = self.clean and (self.pending or self._rejects)
+        if unfinished:
+            await self._flush(final=True)
+
+    def can_resume(self, claim: int) -> bool:
+        """Tell whether a new claim at that offset finds the journal as we left it, so that no load is needed."""
+        return self.closed and self.clean and not self.pending and claim == self._last + 1
+
+    def resume(self, claim: int) -> None:
+        """Go on after a rebalance that left the partition with us."""
+        self.epoch = self._last = claim
+        self.closed = False
+        self._fresh = True
+        self._healing.clear()
+        self.progress_s = time.monotonic()
+
+    @property
+    def forget_before(self) -> int | None:
+        """The journal's records below this offset are no longer needed; None while there are too few cycles."""
+        return self._cycles[0] if len(self._cycles) == KEPT_CYCLES else None
+
+    def _close(self) -> None:
+        self.closed = True
+        self._wanted.set()
+        self._captured.set()
+
+    def _due(self) -> bool:
+        quiet_s = time.monotonic() - self.progress_s
+        news = self.pending or self._rejects or self._fresh or self._ends() != self._at_end
+        return bool(news) or quiet_s >= self._limits.heartbeat_s
+
+    def _ends(self) -> frozenset[str]:
+        """Tell which inputs have been read to their end."""
+        ends = {topic: self._ports.source.end(topic, self.number) for topic in self.next}
+        return frozenset(topic for topic, end in ends.items() if end is not None and self.next[topic] >= end)
+
+    def _capture(self) -> _Captured:
+        """Take everything that changed since the last flush, encoded, in one go."""
+        self.seq += 1
+        self._at_end = self._ends()
+        flush = self._floor.flush(self.seq, self._ports.clock_ms(), self._at_end)
+        piece = self._rolling.next(self._floor.keys, sum(value is not None for value in flush.entries.values()))
+        again = {key: self._floor.entry(key) for key in piece.keys if key not in flush.entries}
+        relay = [Outgoing("relay", each.partition, each.key, each.value) for each in flush.relay]
+        delta = Delta(
+            epoch=self.epoch,
+            partitions=self.partitions,
+            seq=self.seq,
+            published=self.published,
+            offsets=dict(self.next),
+            entries=freeze_entries(flush.entries),
+            outbox=self._rejects + relay,
+            cycle=piece.cycle,
+            starts=piece.starts,
+            ends=piece.ends,
+            piece=freeze_entries({key: value for key, value in again.items() if value is not None}),
+        )
+        readings = [
+            Outgoing("readings", self.number, encode_key(key), encode_value(body, self.epoch, self.seq))
+            for key, body in flush.readings
+        ]
+        records = encode_within(delta, self._ports.log.record_bytes)
+        self.pending = self._reject_bytes = 0
+        self._rejects = []
+        self._fresh = False
+        self._wanted.clear()
+        self._captured.set()
+        heartbeat = flush.readings[-1].body if flush.readings else None
+        return _Captured(delta, records, delta.outbox + readings, len(readings), heartbeat or {})
+
+    async def _append(self, captured: _Captured) -> None:
+        first = self._last + 1
+        for record in captured.records:
+            offset = await self._ports.log.append(self.number, record)
+            if offset != self._last + 1:
+                raise Replaced(
+                    f"partition {self.number}: the journal's record got offset {offset}, expected {self._last + 1}: "
+                    "another worker has claimed the partition; nothing of this flush was published"
+                )
+            self._last = offset
+        if captured.delta.starts:
+            self._cycle_start = first
+        if captured.delta.ends and self._cycle_start is not None:
+            self._cycles = [*self._cycles, self._cycle_start][-KEPT_CYCLES:]
+
+
+__all__ = ["Limits", "Partition", "Tally"]

@@ -46,23 +46,31 @@ class Finding(Enum):
 
 
 class Explanation:
-    """Compare the offsets that the log holds with those delivered behind a hole."""
+    """Compare the offsets that the log holds with those delivered behind a hole.
+
+    `good` tells how many of the delivered ones may be taken; `lost` is the offset to go back to, if there is one.
+    """
 
     def __init__(self, delivered: Sequence[int]) -> None:
         self._delivered = delivered
-        self._index = 0
+        self.good = 0
+        self.lost: int | None = None
 
     def see(self, offset: int) -> Finding:
         """Take the next offset that the log holds."""
         delivered = self._delivered
-        while self._index < len(delivered) and delivered[self._index] < offset:
-            self._index += 1  # delivered, and deleted since
-        if self._index == len(delivered):
-            return Finding.EXPLAINED
-        if delivered[self._index] > offset:
+        while self.good < len(delivered) and delivered[self.good] < offset:
+            self.good += 1  # delivered, and deleted since
+        if self.good < len(delivered) and delivered[self.good] > offset:
+            self.lost = offset
             return Finding.LOST
-        self._index += 1
-        return Finding.EXPLAINED if self._index == len(delivered) else Finding.UNDECIDED
+        self.good = min(self.good + 1, len(delivered))
+        return Finding.EXPLAINED if self.good == len(delivered) else Finding.UNDECIDED
+
+    def end(self) -> Finding:
+        """Note that the log holds no more: what was delivered was there, and may be deleted by now."""
+        self.good = len(self._delivered)
+        return Finding.EXPLAINED
 
 
 __all__ = ["Cut", "Explanation", "Finding", "cut"]

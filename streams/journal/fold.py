@@ -117,7 +117,7 @@ class Fold:
         self._parts: list[tuple[int, Delta]] = []
 
     def _valid(self, record: Delta) -> bool:
-        if record.epoch > self._epoch:  # its claim lies before the log's begin, and what was folded so far is a zombie's
+        if record.epoch > self._epoch:  # its claim is deleted, and what was folded so far was a zombie's
             self._forget()
             self._epoch = record.epoch
         if record.epoch < self._epoch:

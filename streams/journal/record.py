@@ -63,7 +63,7 @@ class Delta(msgspec.Struct, array_like=True, frozen=True, tag="delta"):
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
-_record_decoder: Final = msgspec.msgpack.Decoder(Claim | Delta)
+_record_decoder: Final[msgspec.msgpack.Decoder[Claim | Delta]] = msgspec.msgpack.Decoder(Claim | Delta)
 _value_decoder: Final = msgspec.msgpack.Decoder()
 _PREFIX: Final = _encoder.encode(VERSION)
 

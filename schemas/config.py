@@ -1,0 +1,324 @@
+"""The configuration: YAML file and environment, all keys with their defaults.
+
+Environment variables start with `FLOORPULSE_` and have `__` between levels (`FLOORPULSE_KAFKA__BOOTSTRAP`); they win over the
+file. Unknown keys are errors. `schemas.config_file` reads the file and words the errors.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Final, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from schemas.durations import Duration
+from schemas.events import RESERVED
+from schemas.kpis import SERVICE_LEVELS
+from schemas.readings import SLICE_MS
+from schemas.rules import DAY_MS, HOUR_MS, MINUTE_MS, STATUSES, QueueRules, Rules
+
+MAX_PARTITIONS: Final = 1024
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"unknown time zone {name!r}: use an IANA name such as Europe/Berlin")
+    ZoneInfo(name)
+    return name
+
+
+def _split(value: Any) -> Any:
+    """Let a list be written as one text with commas, as in the environment."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+TextList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+
+
+class _Section(BaseModel):
+    """A part of the configuration; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Kafka(_Section):
+    """Where Kafka is, and how to talk to it."""
+
+    bootstrap: TextList = Field(["127.0.0.1:9092"], description="brokers to ask first, host:port")
+    topic_prefix: str = Field("floorpulse.", max_length=100, pattern=r"^[A-Za-z0-9._-]*$", description="start of all topic names")
+    partitioner: Literal["murmur2", "crc32"] = Field("murmur2", description="how producers choose partitions: Java's or librdkafka's")
+    group: str = Field("floorpulse", min_length=1, description="consumer group of the workers")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field("PLAINTEXT")
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("PLAIN")
+    sasl_username: str | None = Field(None)
+    sasl_password: SecretStr | None = Field(None, description="better set by FLOORPULSE_KAFKA__SASL_PASSWORD")
+    ssl_cafile: str | None = Field(None, description="PEM file of the authorities to trust")
+    ssl_certfile: str | None = Field(None, description="PEM file of this client's certificate")
+    ssl_keyfile: str | None = Field(None, description="PEM file of its key")
+    ssl_check_hostname: bool = Field(True)
+
+    @model_validator(mode="after")
+    def _sasl_is_whole(self) -> Kafka:
+        if self.security_protocol.startswith("SASL") and (self.sasl_username is None or self.sasl_password is None):
+            raise ValueError(f"security_protocol {self.security_protocol} needs sasl_username and sasl_password")
+        return self
+
+
+class Time(_Section):
+    """What counts as now, and how long to wait for what."""
+
+    mode: Literal["live", "replay"] = Field("live", description="live: now = wall clock; replay: now = watermark")
+    lateness: Duration = Field(MINUTE_MS, description="the watermark stays this far behind the newest event")
+    idle_timeout: Duration = Field(30_000, description="an idle topic holds the watermark back no longer than this")
+    max_ahead: Duration = Field(5 * MINUTE_MS, description="events further ahead of the clock are invalid (live)")
+
+
+class Duplicates(_Section):
+    """How repeated events are recognised."""
+
+    horizon: Duration = Field(HOUR_MS, description="the same id within this much event time is a duplicate")
+    max_ids: int = Field(2_000_000, ge=1000, description="ids remembered per partition, about 140 bytes each")
+
+
+class Limits(_Section):
+    """Bounds of state."""
+
+    session_age: Duration = Field(DAY_MS, description="an open session without an event for so long is forgotten")
+    session_age_by_channel: dict[str, Duration] = Field({}, description="the same for single channels")
+    session_horizon: Duration = Field(DAY_MS, description="so long after its end a session can be corrected")
+    agent_horizon: Duration = Field(2 * DAY_MS, description="so far back an agent's history can be corrected")
+    business_horizon: Duration = Field(15 * DAY_MS, description="so far back business facts are accepted")
+    milestones: int = Field(5000, ge=10, description="events kept of one session; further ones are invalid (session_full)")
+    addresses: int = Field(10_000, ge=10, description="queues x channels and groups counted per partition; further ones: overflow")
+
+
+class Retention(_Section):
+    """How long slices of time are kept."""
+
+    slices: Duration = Field(2 * HOUR_MS, ge=HOUR_MS, description="10 s slices, for trailing windows")
+    quarters: Duration = Field(15 * DAY_MS, ge=DAY_MS, description="quarter-hour slices, for tables and comparisons")
+    sketches: Duration = Field(2 * DAY_MS, ge=DAY_MS, description="percentiles of quarter-hours")
+
+
+class QueueSettings(_Section):
+    """What a queue counts by; None = as in the level above."""
+
+    answer_threshold: Duration | None = Field(None, description="T of the service level")
+    short_abandon: Duration | None = Field(None, description="an abandonment after a shorter wait is short")
+    placement_limit: Duration | None = Field(None, description="waiting longer is late")
+    first_response_target: Duration | None = Field(None, description="first responses within it count in the share")
+    response_target: Duration | None = Field(None, description="responses within it count in the share")
+    service_level: str | None = Field(None, description="formula: " + ", ".join(SERVICE_LEVELS))
+    short_in_abandonment: bool | None = Field(None, description="whether short abandonments are in the abandonment ratio")
+    count_waiting_late: bool | None = Field(None, description="whether those waiting past T count against the service level")
+    zone: str | None = Field(None, description="IANA time zone of the queue's day")
+
+    _RULE_OF: ClassVar[dict[str, str]] = {
+        "answer_threshold": "answer_ms",
+        "short_abandon": "short_ms",
+        "placement_limit": "placement_ms",
+        "first_response_target": "first_response_ms",
+        "response_target": "response_ms",
+        "service_level": "service_level",
+        "short_in_abandonment": "short_in_abandonment",
+        "count_waiting_late": "count_waiting_late",
+        "zone": "zone",
+    }
+
+    @field_validator("service_level")
+    @classmethod
+    def _known_formula(cls, value: str | None) -> str | None:
+        if value is not None and value not in SERVICE_LEVELS:
+            raise ValueError(f"unknown formula {value!r}; one of {', '.join(SERVICE_LEVELS)}")
+        return value
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        return None if value is None else _zone(value)
+
+    def changes(self) -> dict[str, Any]:
+        """Return what is set here, by the names of `QueueRules`."""
+        return {rule: getattr(self, key) for key, rule in self._RULE_OF.items() if getattr(self, key) is not None}
+
+
+class Defaults(QueueSettings):
+    """What all queues count by."""
+
+    answer_threshold: Duration | None = Field(20_000, description="T of the service level")
+    short_abandon: Duration | None = Field(5_000, description="an abandonment after a shorter wait is short")
+    placement_limit: Duration | None = Field(60_000, description="waiting longer is late")
+    first_response_target: Duration | None = Field(20_000, description="first responses within it count in the share")
+    response_target: Duration | None = Field(20_000, description="responses within it count in the share")
+    service_level: str | None = Field("sl_no_short", description="formula: " + ", ".join(SERVICE_LEVELS))
+    short_in_abandonment: bool | None = Field(True, description="whether short abandonments are in the abandonment ratio")
+    count_waiting_late: bool | None = Field(False, description="whether those waiting past T count against the service level")
+
+
+class Queue(QueueSettings):
+    """One configured queue."""
+
+    channel: str | None = Field(None, description="its usual channel; its gauges exist from the start with it")
+    channels: dict[str, QueueSettings] = Field({}, description="settings of single channels of this queue")
+
+
+class Channels(_Section):
+    """What is special about channels."""
+
+    speech: TextList = Field(["voice", "video"], description="channels on which speech counts instead of messages")
+    wrap_up_limit: dict[str, Duration] = Field(
+        {}, description="channels that expect a wrap-up: in hand runs on after the end, at most so long (usual: 120s)"
+    )
+
+
+class Agents(_Section):
+    """What is special about agents."""
+
+    default_capacity: int = Field(1, ge=1, le=1000, description="sessions at once where no event says")
+    statuses: dict[str, Literal["available", "busy", "away", "break", "meal", "training", "meeting", "offline"]] = Field(
+        {}, description="further status names and what they stand for"
+    )
+
+    @field_validator("statuses")
+    @classmethod
+    def _leave_the_standard_alone(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if name in STATUSES:
+                raise ValueError(f"{name!r} is a standard status and cannot be mapped")
+        return value
+
+
+class Worker(_Section):
+    """One stream worker."""
+
+    listen: str = Field("127.0.0.1:9465", description="its own /metrics, /livez, /readyz")
+    flush_interval: Duration = Field(500, ge=50, le=60_000, description="longest time between two flushes with something to say")
+    flush_events: int = Field(10_000, ge=100, le=1_000_000, description="events that make a flush due at once")
+    session_timeout: Duration = Field(10_000, ge=1000, description="Kafka's session timeout of the consumer group")
+    shutdown_timeout: Duration = Field(20_000, ge=1000, description="hard deadline after SIGTERM")
+
+
+class Board(_Section):
+    """One board."""
+
+    listen: str = Field("127.0.0.1:9464", description="host:port of wall-screen, API and /metrics")
+    refresh: Duration = Field(500, ge=100, le=60_000, description="time between two snapshots")
+    max_series: int = Field(10_000, ge=100, description="series per metric family; surplus names share one overflow series")
+    title: str = Field("", max_length=100, description="title of the wall-screen")
+
+
+class Config(BaseSettings):
+    """The whole configuration."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FLOORPULSE_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    zone: str = Field("UTC", description="IANA time zone of the floor, groups and queues that name none")
+    windows: Annotated[list[Duration], NoDecode, BeforeValidator(_split)] = Field(
+        default_factory=lambda: [5 * MINUTE_MS, 15 * MINUTE_MS, 30 * MINUTE_MS, 60 * MINUTE_MS],
+        validate_default=False,
+        description="trailing windows, multiples of 10s up to 60m",
+    )
+    exported_windows: TextList = Field(["5m", "30m", "today"], description="windows that get Prometheus series")
+    kafka: Kafka = Field(default_factory=Kafka)
+    time: Time = Field(default_factory=Time)
+    duplicates: Duplicates = Field(default_factory=Duplicates)
+    limits: Limits = Field(default_factory=Limits)
+    retention: Retention = Field(default_factory=Retention)
+    defaults: Defaults = Field(default_factory=Defaults, description="what all queues count by")
+    queues: dict[str, Queue] = Field({}, description="what single queues count by")
+    channels: Channels = Field(default_factory=Channels)
+    agents: Agents = Field(default_factory=Agents)
+    worker: Worker = Field(default_factory=Worker)
+    board: Board = Field(default_factory=Board)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file; nothing else is read."""
+        return env_settings, init_settings
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        return _zone(value)
+
+    @field_validator("windows")
+    @classmethod
+    def _whole_slices(cls, value: list[int]) -> list[int]:
+        for window in value:
+            if window % SLICE_MS or not SLICE_MS <= window <= HOUR_MS:
+                raise ValueError(f"a window of {window / 1000:g} s is no multiple of 10 s between 10 s and 60 m")
+        return sorted(set(value))
+
+    @field_validator("queues")
+    @classmethod
+    def _no_reserved_names(cls, value: dict[str, Queue]) -> dict[str, Queue]:
+        for name in value:
+            if name in RESERVED:
+                raise ValueError(f"{name!r} is a reserved name")
+        return value
+
+    @model_validator(mode="after")
+    def _short_within_answer(self) -> Config:
+        rules = self.rules()
+        for queue in ("", *self.queues):
+            for channel in ("", *(self.queues[queue].channels if queue else ())):
+                rule = rules.queue(queue, channel)
+                if rule.short_ms > rule.answer_ms:
+                    where = f"queues.{queue}" if queue else "defaults"
+                    raise ValueError(
+                        f"{where}: short_abandon {rule.short_ms / 1000:g} s is above answer_threshold {rule.answer_ms / 1000:g} s"
+                    )
+        return self
+
+    def rules(self, zone: str | None = None) -> Rules:
+        """Return what the core counts by; `zone` replaces all zones."""
+        top = zone or self.zone
+        queue_default = {**self.defaults.changes(), **({"zone": zone} if zone else {})}
+        queues = {name: queue.changes() for name, queue in self.queues.items()}
+        queue_channels = {(q, c): s.changes() for q, queue in self.queues.items() for c, s in queue.channels.items()}
+        if zone:
+            for changes in (*queues.values(), *queue_channels.values()):
+                changes.pop("zone", None)
+        return Rules(
+            queue_default=QueueRules(**{"zone": top, **queue_default}),
+            queues=queues,
+            queue_channels=queue_channels,
+            zone=top,
+            live=self.time.mode == "live",
+            partitioner=self.kafka.partitioner,
+            lateness_ms=self.time.lateness,
+            idle_ms=self.time.idle_timeout,
+            max_ahead_ms=self.time.max_ahead,
+            duplicates_horizon_ms=self.duplicates.horizon,
+            max_ids=self.duplicates.max_ids,
+            session_age_ms=self.limits.session_age,
+            session_age_by_channel=self.limits.session_age_by_channel,
+            session_horizon_ms=self.limits.session_horizon,
+            agent_horizon_ms=self.limits.agent_horizon,
+            business_horizon_ms=self.limits.business_horizon,
+            slices_kept_ms=self.retention.slices,
+            quarters_kept_ms=self.retention.quarters,
+            sketches_kept_ms=self.retention.sketches,
+            max_cells=self.limits.addresses,
+            max_milestones=self.limits.milestones,
+            speech_channels=frozenset(self.channels.speech),
+            wrap_up_ms_by_channel=self.channels.wrap_up_limit,
+            status_map=self.agents.statuses,
+            default_capacity=self.agents.default_capacity,
+        )
+
+
+__all__ = [
+    "Agents", "Board", "Channels", "Config", "Defaults", "Duplicates", "Kafka", "Limits", "Queue", "QueueSettings", "Retention", "Time",
+    "Worker",
+]  # fmt: skip

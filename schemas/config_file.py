@@ -1,0 +1,178 @@
+"""Read the configuration file, and word its errors: file, line, key, nearest name, remedy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import SettingsError
+
+from schemas.config import Config
+from schemas.durations import format_duration
+from schemas.errors import ConfigError
+
+DEFAULT_FILE: Final = "floorpulse.yaml"
+PREFIX: Final = "FLOORPULSE_"
+NOT_SETTINGS: Final = frozenset({"FLOORPULSE_BANK_DATA", "FLOORPULSE_REQUIRE_KAFKA", "FLOORPULSE_DEEP", "FLOORPULSE_KAFKA_CACHE"})
+"""Variables of this project's own tests, which say nothing about a running program."""
+
+_Path = tuple[str | int, ...]
+
+
+def load(path: str | Path | None = None) -> Config:
+    """Return the effective configuration; raises `ConfigError`.
+
+    Without `path` the file `floorpulse.yaml` of the current folder is read where it exists.
+    """
+    file = Path(path) if path is not None else Path(DEFAULT_FILE)
+    data: Any = {}
+    lines: dict[_Path, int] = {}
+    if path is not None or file.exists():
+        data, lines = _read(file)
+    _check_environment()
+    try:
+        return Config(**data)
+    except ValidationError as error:
+        raise ConfigError(_worded(error, file.name, lines)) from None
+    except SettingsError as error:
+        raise ConfigError(f"environment: {error}: write lists with commas, maps as JSON") from None
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[_Path, int]]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the configuration {file}: {error}") from None
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark is not None else ""
+        raise ConfigError(f"{file.name}{where}: not YAML: {getattr(error, 'problem', None) or error}") from None
+    if data is None:
+        return {}, {}
+    if not isinstance(data, dict) or root is None:
+        raise ConfigError(f"{file.name}: the top level must be keys and values. All keys: floorpulse check-config --keys")
+    lines: dict[_Path, int] = {}
+    for found, line in _positions(root, ()):
+        if found in lines:
+            raise ConfigError(f"{file.name} line {line}: key {_dotted(found)} stands here for the second time")
+        lines[found] = line
+    return {str(key): value for key, value in data.items()}, lines
+
+
+def _positions(node: yaml.Node, path: _Path) -> Iterator[tuple[_Path, int]]:
+    """Yield each key's path and line."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = (*path, key.value)
+            yield inner, key.start_mark.line + 1
+            yield from _positions(value, inner)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _positions(value, (*path, index))
+
+
+def _dotted(path: _Path) -> str:
+    return ".".join(map(str, path))
+
+
+def _worded(error: ValidationError, file: str, lines: Mapping[_Path, int]) -> str:
+    first = error.errors(include_url=False)[0]
+    path: _Path = tuple(part for part in first["loc"] if part != "[key]")
+    line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
+    source = f"{file} line {line}" if line is not None else f"environment {PREFIX}{'__'.join(map(str, path)).upper()}"
+    if not path:
+        source = file
+    if first["type"] == "extra_forbidden":
+        siblings = _keys_beside(path)
+        near = get_close_matches(str(path[-1]), siblings, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]}?" if near else "."
+        return f"{source}: unknown key {_dotted(path)}{hint} All keys: floorpulse check-config --keys"
+    message = first["msg"].removeprefix("Value error, ")
+    shown = f" ({first['input']!r:.80})" if path and not isinstance(first["input"], dict | BaseModel) and "password" not in path[-1:] else ""
+    return f"{source}: {_dotted(path) + ': ' if path else ''}{message}{shown}"
+
+
+def _keys_beside(path: _Path) -> list[str]:
+    """Return the known keys on the level of a path."""
+    model: Any = Config
+    for part in path[:-1]:
+        model = _inner(model, part)
+        if model is None:
+            return []
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _inner(model: Any, part: str | int) -> Any:
+    """Return the type below a key: a section, or what a map of names holds."""
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        field = model.model_fields.get(str(part))
+        annotation = field.annotation if field is not None else None
+    else:
+        annotation = model
+    arguments = getattr(annotation, "__args__", ())
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return annotation
+    return arguments[-1] if arguments else None
+
+
+def _check_environment() -> None:
+    """Refuse variables of ours that no setting reads."""
+    for name in sorted(os.environ):
+        if not name.upper().startswith(PREFIX) or name.upper() in NOT_SETTINGS:
+            continue
+        key = name[len(PREFIX) :].lower().split("__")[0]
+        if key not in Config.model_fields:
+            near = get_close_matches(key, list(Config.model_fields), n=1, cutoff=0.5)
+            hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else "."
+            raise ConfigError(f"environment: unknown setting {name}{hint} All keys: floorpulse check-config --keys")
+
+
+def effective(config: Config) -> str:
+    """Return the effective configuration as YAML, secrets masked."""
+    return yaml.safe_dump(_plain(config.model_dump(mode="json")), sort_keys=False, allow_unicode=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items() if inner is not None}
+    return value
+
+
+def all_keys() -> list[tuple[str, str, str]]:
+    """Return every key with its default and its description."""
+    return list(_keys_of(Config, ""))
+
+
+def _keys_of(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        arguments = getattr(inner, "__args__", ())
+        description = field.description or ""
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _keys_of(inner, f"{prefix}{name}.")
+        elif arguments and isinstance(arguments[-1], type) and issubclass(arguments[-1], BaseModel):
+            yield from _keys_of(arguments[-1], f"{prefix}{name}.<name>.")
+        else:
+            yield f"{prefix}{name}", _shown(field), description
+
+
+def _shown(field: FieldInfo) -> str:
+    """Return a field's default as text."""
+    default = field.get_default(call_default_factory=True)
+    items = default if isinstance(default, list) else [default]
+    if default is None or isinstance(default, SecretStr | dict):
+        return "-"
+    is_duration = "parse_duration" in repr(field.annotation) + repr(field.metadata)
+    return ", ".join(format_duration(item) if is_duration else str(item).lower() for item in items) if items else "none"
+
+
+__all__ = ["DEFAULT_FILE", "all_keys", "effective", "load"]

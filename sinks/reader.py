@@ -1,0 +1,183 @@
+"""The reader: all of the readings topic, from its beginning, into a merge.
+
+Theory. There is no consumer group and no committed offset: every board reads everything, since the topic is
+compacted. What stood there when the reader started has been read once each partition's position has reached the end
+offset of that moment; then the merge is settled and the board is ready. After a failure the reader starts again
+from where it was: readings are absolute, so reading one twice is harmless. If the topic turns out to have been made
+anew, the merge is, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.readings import ReadingKey
+from schemas.rules import Rules
+from sinks.delays import Delays
+from sinks.merge import Merge
+
+log = structlog.get_logger()
+
+RETRY_S: Final = (1.0, 10.0)
+"""First and longest pause between two attempts to reach Kafka."""
+POLL_MS: Final = 200
+MAX_RECORDS: Final = 2000
+"""Records per turn: some 40 ms of work, so that scrapes are answered while a long topic is read."""
+QUIET_S: Final = 10.0
+"""Without a record for so long everything counts as read: the last offsets may have been compacted away."""
+ASK_TIMEOUT_S: Final = 10.0
+METADATA_AGE_MS: Final = 60_000
+
+
+def wall_ms() -> int:
+    """Return the wall clock in ms."""
+    return time.time_ns() // 1_000_000
+
+
+class Reader:
+    """Reads readings; `merge` is replaced when the topic was made anew, and `on_new_merge` told."""
+
+    def __init__(self, rules: Rules, kafka: Mapping[str, Any], topic: str) -> None:
+        self.rules, self.topic = rules, topic
+        self.merge = Merge(rules)
+        self.on_new_merge: Callable[[Merge], None] = lambda _: None
+        self.ready = False
+        self.connected = False
+        self.delays = Delays()
+        self._kafka = dict(kafka)
+        self._heard: dict[int, float] = {}
+        self._positions: dict[int, int] = {}
+        self._ends: dict[int, int] | None = None
+        self._last_record = time.monotonic()
+        self._task: asyncio.Task[None] | None = None
+
+    def ages_ms(self) -> dict[int, int]:
+        """Return per partition the ms since its last reading or heartbeat."""
+        now = time.monotonic()
+        return {partition: int((now - heard) * 1000) for partition, heard in sorted(self._heard.items())}
+
+    def start(self) -> None:
+        """Begin to read in the background."""
+        self._task = asyncio.create_task(self._run(), name="floorpulse-reader")
+
+    async def stop(self) -> None:
+        """Stop reading."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _run(self) -> None:
+        pause = RETRY_S[0]
+        while True:
+            try:
+                await self._read()
+            except (KafkaError, OSError, TimeoutError) as error:
+                log.warning("readings cannot be read, trying again", topic=self.topic, error=str(error), in_s=pause)
+            except Exception:  # the boundary of this sink: a board outlives whatever a reading does
+                log.exception("reader failed, starting again", topic=self.topic)
+            if self.connected:
+                pause = RETRY_S[0]
+            self.connected = False
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+            pause = min(2 * pause, RETRY_S[1])
+
+    async def _read(self) -> None:
+        consumer = AIOKafkaConsumer(
+            self.topic,
+            **{**self._kafka, "client_id": "floorpulse-board"},
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            metadata_max_age_ms=METADATA_AGE_MS,
+        )
+        try:
+            await consumer.start()
+            await self._begin(consumer)
+            while True:
+                await self._turn(consumer)
+        finally:
+            with contextlib.suppress(KafkaError, OSError):
+                await consumer.stop()
+
+    async def _begin(self, consumer: Any) -> None:
+        """Wait for the partitions, go to where the last attempt was, and note where what there is ends."""
+        while not (partitions := consumer.assignment()):
+            await asyncio.sleep(POLL_MS / 1000)
+        for partition in partitions:
+            if partition.partition in self._positions:
+                consumer.seek(partition, self._positions[partition.partition])
+        if self._ends is None:
+            ends = await asyncio.wait_for(consumer.end_offsets(partitions), ASK_TIMEOUT_S)
+            self._ends = {partition.partition: offset for partition, offset in ends.items()}
+        self.connected, self._last_record = True, time.monotonic()
+        log.info("reading readings", topic=self.topic, partitions=len(partitions))
+
+    async def _turn(self, consumer: Any) -> None:
+        batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
+        for partition, records in batches.items():
+            for record in records:
+                self._take(partition.partition, record)
+        if batches:
+            self._last_record = time.monotonic()
+            await asyncio.sleep(0)
+        if not self.ready:
+            await self._look_whether_ready(consumer)
+
+    def _take(self, partition: int, record: ConsumerRecord[bytes, bytes]) -> None:
+        if record.offset < self._positions.get(partition, 0):
+            self._begin_anew(partition)
+        self._positions[partition] = record.offset + 1
+        key = self.merge.put_record(record.key, record.value)
+        if key is not None:
+            self._note(key, record.timestamp)
+
+    def _note(self, key: ReadingKey, sent_ms: int) -> None:
+        """Note when a partition was heard of; while old readings are read, by their time of sending."""
+        now = time.monotonic()
+        if not self.ready:
+            heard = now - max(0, wall_ms() - sent_ms) / 1000
+            self._heard[key.partition] = max(heard, self._heard.get(key.partition, heard))
+            return
+        self._heard[key.partition] = now
+        if key.kind == "heartbeat":
+            beat = self.merge.heartbeats.get(key.partition)
+            live = self.rules.live and beat is not None and beat.clock is not None
+            flushed = beat.clock.now if live and beat is not None and beat.clock is not None else sent_ms
+            self.delays = self.delays.with_one(wall_ms() - flushed)
+
+    async def _look_whether_ready(self, consumer: Any) -> None:
+        assert self._ends is not None
+        waited = time.monotonic() - self._last_record
+        behind = False
+        for partition, end in self._ends.items():
+            if self._positions.get(partition, 0) < end:
+                position = await asyncio.wait_for(
+                    consumer.position(TopicPartition(self.topic, partition)), ASK_TIMEOUT_S
+                )
+                behind = behind or position < end
+        if behind and waited < QUIET_S:
+            return
+        self.merge.settle()
+        self.ready = True
+        log.info("board is ready", topic=self.topic, readings=sum(self._positions.values()))
+
+    def _begin_anew(self, partition: int) -> None:
+        log.warning("the readings topic was made anew: starting from nothing", topic=self.topic, partition=partition)
+        self._positions.clear()
+        self._heard.clear()
+        self.merge = Merge(self.rules)
+        self.on_new_merge(self.merge)
+
+
+__all__ = ["Reader", "wall_ms"]

@@ -1,0 +1,315 @@
+"""The Faust app of a worker, and which partitions are its own.
+
+Theory of operation. All inputs (sessions, queues, status, business, relay) have the same number of partitions and one
+Faust topic reads them all, so that whoever is assigned partition p is assigned it of each. Faust's one processor only
+hands batches to the `Partition` they belong to. `Ownership` follows the rebalances:
+
+* revoked: nothing more is taken, all partitions flush for the last time, offsets are committed, partitions are parked;
+* assigned: each partition is claimed in the journal. If the claim comes right behind our own last record, nobody else
+  had the partition meanwhile and the parked one goes on; otherwise the journal is folded, what may not have been
+  published is sent again, and reading starts at the journal's offsets. Faust lets records flow only then.
+* replaced (somebody else wrote the journal): the partition is dropped. If the group still says after a session timeout
+  that it is ours, the other one has gone, and it is claimed again.
+
+An error that none of this covers ends the worker: it is reported through `failure`, and a restart begins at the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from typing import Any, Final, Protocol
+
+import faust
+import structlog
+from faust.types import TP
+
+from schemas.errors import FloorpulseError, JournalMismatch, Replaced, TopicError
+from streams.journal import Folded, Journal, Outgoing, Outlet, offsets_from
+from streams.journal.ports import Floor, Ports
+from streams.partition import Limits, Partition, Tally
+from streams.transport import BatchConsumer, batch_topic, install
+
+INPUTS: Final = ("sessions", "queues", "status", "business", "relay")
+"""Short names of the topics that a worker reads."""
+OUTPUTS: Final = ("readings", "relay", "dead-letters", "late")
+"""Short names of the topics that a worker writes, besides the journal."""
+RELEASE_S: Final = 8.0
+"""How long the last flushes may take; what they cannot finish, the next owner makes good."""
+GC_THRESHOLD: Final = (200_000, 50, 1000)
+"""Python's garbage collector would walk the whole state every 700 new objects."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Thaw(Protocol):
+    """Make the floor of a partition: `streams.core.floor.Floor.thaw` with the rules filled in."""
+
+    def __call__(
+        self, partition: int, partitions: int, entries: Mapping[str, Any], unpublished: Collection[str]
+    ) -> Floor:
+        """Return the floor that the entries describe."""
+
+
+class Ownership:
+    """The partitions that are ours now; `attach` the app before it starts.
+
+    `names` gives the full name of a topic for its short one, `connection` is for aiokafka.
+    """
+
+    def __init__(
+        self,
+        names: Mapping[str, str],
+        connection: Mapping[str, Any],
+        journal: Journal,
+        outlet: Outlet,
+        thaw: Thaw,
+        *,
+        limits: Limits,
+        reclaim_s: float,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self.owned: dict[int, Partition] = {}
+        self.tally = Tally()
+        self.rebalances = 0
+        self.replaced = 0
+        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Gets the exception that must end the worker."""
+        self._names = names
+        self._short = {names[short]: short for short in INPUTS}
+        self._connection = connection
+        self._journal = journal
+        self._outlet = outlet
+        self._thaw = thaw
+        self._limits = limits
+        self._reclaim_s = reclaim_s
+        self._ports = Ports(self, journal, outlet, names, clock_ms)
+        self._parked: dict[int, Partition] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loads: set[asyncio.Task[None]] = set()
+        self._app: Any = None
+
+    def attach(self, app: faust.App) -> None:
+        """Follow the rebalances of an app."""
+        self._app = app
+        app.on_rebalance_complete.connect(self._on_assigned)
+        app.on_partitions_revoked.connect(self._on_revoked)
+        app.on_before_shutdown.connect(self._on_shutdown)
+
+    async def take(self, topic: str, partition: int, records: Any) -> None:
+        """Give a batch to its partition; what is not ours (any more) is dropped, its owner reads it."""
+        ours = self.owned.get(partition)
+        if ours is not None:
+            await ours.receive(self._short[topic], records)
+
+    # -- what the transport asks
+
+    def positions(self) -> Mapping[TP, int]:
+        """Return where reading goes on, for every input whose partition is loaded."""
+        return self._offsets(lambda partition: partition.next)
+
+    def committable(self) -> Mapping[TP, int]:
+        """Return up to where everything is journalled and published."""
+        return self._offsets(lambda partition: partition.committable)
+
+    def _offsets(self, which: Callable[[Partition], Mapping[str, int]]) -> dict[TP, int]:
+        owned = self.owned.items()
+        return {TP(self._names[topic], p): offset for p, ours in owned for topic, offset in which(ours).items()}
+
+    # -- what a partition asks
+
+    def end(self, topic: str, partition: int) -> int | None:
+        """Return the log's end as of the newest fetch, None where nothing was fetched yet."""
+        try:
+            end: int | None = self._app.consumer.highwater(TP(self._names[topic], partition))
+        except (AssertionError, AttributeError, KeyError):  # not assigned at this moment
+            return None
+        return end
+
+    async def go_back(self, topic: str, partition: int, offset: int) -> None:
+        """Deliver again from `offset` on."""
+        await self._app.consumer.seek_wait({TP(self._names[topic], partition): offset})
+
+    def offsets_from(self, topic: str, partition: int, start: int) -> AsyncIterator[int]:
+        """Ask the broker which offsets the log holds from `start` on."""
+        return offsets_from(self._connection, self._names[topic], partition, start)
+
+    # -- rebalances
+
+    async def _on_assigned(self, *_: Any, **__: Any) -> None:
+        self.rebalances += 1
+        assigned = self._assigned()
+        for number in self._parked.keys() - assigned:
+            del self._parked[number]
+        load = self._spawn(self._adopt(assigned), self._loads)
+        await asyncio.wait({load})  # a revocation cancels it; then Faust goes on to the next assignment
+
+    async def _on_revoked(self, *_: Any, **__: Any) -> None:
+        await self._release("revoked")
+
+    async def _on_shutdown(self, *_: Any, **__: Any) -> None:
+        await self._release("shutdown")
+
+    def _assigned(self) -> set[int]:
+        tps: Iterable[TP] = self._app.consumer.assignment()
+        by_topic = {self._names[short]: set[int]() for short in INPUTS}
+        for tp in tps:
+            by_topic[tp.topic].add(tp.partition)
+        wanted = set.union(*by_topic.values())
+        if any(numbers != wanted for numbers in by_topic.values()):
+            layout = ", ".join(f"{topic} {sorted(numbers)}" for topic, numbers in by_topic.items())
+            self._fail(TopicError(f"the inputs are not partitioned alike ({layout}): floorpulse topics shows what to do"))
+            return set()
+        return wanted
+
+    async def _release(self, why: str) -> None:
+        for task in self._loads:
+            task.cancel()
+        await asyncio.gather(*self._loads, return_exceptions=True)
+        ours = list(self.owned.values())
+        if not ours:
+            return
+        ends = [asyncio.wait_for(partition.finish(), RELEASE_S) for partition in ours]
+        results = await asyncio.gather(*ends, return_exceptions=True)
+        errors = [repr(result) for result in results if result is not None]
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._app.consumer.force_commit()
+        self._parked = {partition.number: partition for partition in ours if partition.clean}
+        self.owned.clear()
+        _log.info("partitions.released", why=why, partitions=sorted(p.number for p in ours), errors=errors)
+
+    async def _adopt(self, wanted: set[int]) -> None:
+        """Claim and load partitions, and let them run."""
+        started = time.perf_counter()
+        total = await self._journal.partitions()
+        kept = {number: epoch for number in wanted if (epoch := await self._resumed(number, total)) is not None}
+        folded = await self._journal.load(wanted - kept.keys()) if wanted - kept.keys() else {}
+        begins, ends = await self._spans(folded)
+        adopted = [self._made(each, total, folded[each], begins, ends) for each in sorted(folded)]
+        await self._outlet.send([record for each in folded.values() for record in each.outbox])
+        for number, epoch in kept.items():
+            partition = self._parked.pop(number)
+            partition.resume(epoch)
+            adopted.append(partition)
+        _settle_memory()
+        for partition in adopted:
+            self.owned[partition.number] = partition
+            self._spawn(self._keep(partition), self._tasks)
+        seconds = round(time.perf_counter() - started, 3)
+        _log.info("partitions.loaded", loaded=sorted(folded), kept=sorted(kept), seconds=seconds)
+
+    async def _resumed(self, number: int, total: int) -> int | None:
+        """Claim a parked partition; None if it was not parked, or somebody else had it meanwhile."""
+        parked = self._parked.get(number)
+        if parked is None or parked.partitions != total:
+            return None
+        epoch = await self._journal.claim(number)
+        return epoch if parked.can_resume(epoch) else None
+
+    async def _spans(self, numbers: Iterable[int]) -> tuple[Mapping[TP, int], Mapping[TP, int]]:
+        tps = [TP(self._names[topic], number) for number in numbers for topic in INPUTS]
+        if not tps:
+            return {}, {}
+        consumer = self._app.consumer
+        return await consumer.earliest_offsets(*tps), await consumer.highwaters(*tps)
+
+    def _made(
+        self, number: int, total: int, folded: Folded, begins: Mapping[TP, int], ends: Mapping[TP, int]
+    ) -> Partition:
+        offsets = {}
+        for topic in INPUTS:
+            tp = TP(self._names[topic], number)
+            offsets[topic] = folded.offsets.get(topic, begins[tp])
+            if offsets[topic] > ends[tp]:
+                raise JournalMismatch(
+                    f"the journal says that topic {tp.topic}, partition {number}, was read up to offset "
+                    f"{offsets[topic]}, but it ends at {ends[tp]}: it was made anew or lost records. Recompute from the "
+                    "inputs under a new kafka.topic_prefix"
+                )
+        floor = self._thaw(number, total, folded.entries, folded.unpublished)
+        return Partition(number, total, floor, folded, offsets, self._ports, limits=self._limits, tally=self.tally)
+
+    async def _keep(self, partition: Partition) -> None:
+        try:
+            await partition.run()
+        except Replaced as error:
+            self.replaced += 1
+            _log.warning("partition.replaced", partition=partition.number, error=str(error))
+            if self.owned.get(partition.number) is partition:
+                del self.owned[partition.number]
+                self._spawn(self._reclaim(partition.number), self._loads)
+
+    async def _reclaim(self, number: int) -> None:
+        """Take a partition back that nobody wants; a rebalance cancels this."""
+        await asyncio.sleep(self._reclaim_s)
+        if number in self._assigned():
+            await self._adopt({number})
+            await self._app.consumer.seek_wait({tp: at for tp, at in self.positions().items() if tp.partition == number})
+
+    def _spawn(self, work: Any, group: set[asyncio.Task[None]]) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
+        group.add(task)
+        task.add_done_callback(group.discard)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.failure.done():
+            self.failure.set_exception(error)
+
+
+def build_app(ownership: Ownership, names: Mapping[str, str], group: str, **settings: Any) -> faust.App:
+    """Return the Faust app of a worker: no web server, no tables, no topics made, no leader."""
+    app = faust.App(
+        group,
+        store="memory://",
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        consumer_auto_offset_reset="earliest",
+        stream_wait_empty=False,
+        stream_recovery_delay=0.1,
+        broker_commit_interval=1.0,
+        **settings,
+    )
+    install(app, ownership)
+    ownership.attach(app)
+
+    async def process(stream: Any) -> None:
+        try:
+            async for event in stream.events():
+                message = event.message
+                await ownership.take(message.topic, message.partition, event.value)
+                await asyncio.sleep(0)
+        except Exception as error:  # noqa: BLE001  # a processor's boundary: Faust would lose the batch and go on
+            ownership._fail(error)  # noqa: SLF001  # of the same module
+            raise
+
+    app.agent(batch_topic(app, *(names[short] for short in INPUTS)), name="floorpulse.processor")(process)
+    return app
+
+
+def group_trouble(app: faust.App) -> Callable[[], FloorpulseError | None]:
+    """Return a watchdog to be called now and then: it takes aiokafka's group errors, and says when all is lost.
+
+    aiokafka keeps an unexpected error of the group for the next `getmany` and pauses until then; Faust never calls it.
+    The worker would live on without partitions, for ever.
+    """
+    ...
+
+
+def _settle_memory() -> None:
+    """Take what was loaded out of the garbage collector's sight."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLD)
+
+
+__all__ = ["INPUTS", "OUTPUTS", "Ownership", "Thaw", "build_app"]

@@ -1,0 +1,130 @@
+"""What a partition needs of others: the floor that counts, the inputs, the journal, and the way out.
+
+Protocols, so that a partition runs on in-memory stand-ins that stall, fail and reorder as well as on Kafka.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from schemas.readings import Reading
+from streams.journal.record import Outgoing
+
+
+class Reject(Protocol):
+    """A record that the floor did not take."""
+
+    @property
+    def index(self) -> int:
+        """Give its place in the batch."""
+
+    @property
+    def outcome(self) -> str:
+        """Give `invalid` or `late`."""
+
+    @property
+    def reason(self) -> str:
+        """Give a short name of the cause."""
+
+    @property
+    def detail(self) -> str:
+        """Give the cause for people."""
+
+
+class Flush(Protocol):
+    """What a floor hands over at a flush."""
+
+    @property
+    def entries(self) -> Mapping[str, Any]:
+        """Give the changed entries, None for a deleted one."""
+
+    @property
+    def readings(self) -> Sequence[Reading]:
+        """Give the readings to publish, the heartbeat last."""
+
+    @property
+    def relay(self) -> Iterable[Any]:
+        """Give records for the relay topic, with `partition`, `key` and `value`."""
+
+
+class Floor(Protocol):
+    """The part of `streams.core.floor.Floor` that the shell uses."""
+
+    def apply(
+        self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None], now_ms: int
+    ) -> Sequence[Reject]:
+        """Take a batch of an input in offset order."""
+
+    def flush(self, seq: int, now_ms: int, at_end: Collection[str]) -> Flush:
+        """Hand over all changes since the last flush."""
+
+    def keys(self) -> list[str]:
+        """Return the keys of all entries."""
+
+    def entry(self, key: str) -> Any | None:
+        """Return an entry's value, None if it is gone."""
+
+
+class Record(Protocol):
+    """A record as aiokafka gives it."""
+
+    @property
+    def offset(self) -> int:
+        """Give its place in the partition."""
+
+    @property
+    def timestamp(self) -> int:
+        """Give the time of sending in ms."""
+
+    @property
+    def key(self) -> bytes | None:
+        """Give the key."""
+
+    @property
+    def value(self) -> bytes | None:
+        """Give the value."""
+
+
+class Source(Protocol):
+    """The inputs of all partitions, by short topic name."""
+
+    def end(self, topic: str, partition: int) -> int | None:
+        """Return the log's end as far as it is known, without waiting."""
+
+    async def go_back(self, topic: str, partition: int, offset: int) -> None:
+        """Deliver again from `offset` on."""
+
+    def offsets_from(self, topic: str, partition: int, start: int) -> AsyncIterator[int]:
+        """Ask the broker which offsets the log holds from `start` on, up to its end."""
+
+
+class Log(Protocol):
+    """Where flushes are appended: `streams.journal.Journal`."""
+
+    @property
+    def record_bytes(self) -> int:
+        """Give the most that one record may take."""
+
+    async def append(self, partition: int, value: bytes) -> int:
+        """Append a record and return its offset once all replicas have it."""
+
+
+class Sender(Protocol):
+    """Where everything else is sent: `streams.journal.Outlet`."""
+
+    async def send(self, records: Iterable[Outgoing]) -> None:
+        """Send records and return once all replicas have all of them."""
+
+
+class Ports(NamedTuple):
+    """What a partition waits for, and the clock in ms. `names` gives a topic's full name for its short one."""
+
+    source: Source
+    log: Log
+    sender: Sender
+    names: Mapping[str, str]
+    clock_ms: Callable[[], int]
+
+
+__all__ = ["Floor", "Flush", "Log", "Ports", "Record", "Reject", "Sender", "Source"]

@@ -1,0 +1,82 @@
+"""Canonical events as JSON Lines: files in, records out."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Final, NamedTuple
+
+import msgspec
+
+from schemas.errors import UsageError
+from schemas.events import KEY_OF, TOPIC_OF
+
+BATCH_LINES: Final = 5000
+
+
+class _Head(msgspec.Struct):
+    """The fields of an event that decide where it goes."""
+
+    type: str = ""
+    session_id: str | None = None
+    agent_id: str | None = None
+    complaint_id: str | None = None
+    queue: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Head).decode
+
+
+class Line(NamedTuple):
+    """One line as a record: logical topic, key, value, and where it stood."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    number: int
+
+
+def line_of(value: bytes, number: int = 0) -> Line:
+    """Return the record of a line; one that says nothing of its topic goes to `sessions`, where it is found invalid."""
+    try:
+        head = _decode(value)
+        key = getattr(head, KEY_OF[head.type]) or ""
+        return Line(TOPIC_OF[head.type], key.encode(), value, number)
+    except (msgspec.MsgspecError, KeyError, UnicodeError, RecursionError):
+        return Line("sessions", b"", value, number)
+
+
+def open_lines(path: Path) -> IO[bytes]:
+    """Open a .jsonl or .jsonl.gz file; raises `UsageError` when it cannot be read."""
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    if file.read(2) == b"\x1f\x8b":
+        file.close()
+        return gzip.open(path, "rb")  # type: ignore[return-value]  # a GzipFile is an IO[bytes] in all that matters
+    file.seek(0)
+    return file
+
+
+def read_lines(path: Path, progress: Callable[[int], None] = lambda read: None) -> Iterator[list[Line]]:
+    """Yield a file's lines in batches, empty ones left out; `progress` hears how many bytes of text were read."""
+    with open_lines(path) as file:
+        batch: list[Line] = []
+        read = 0
+        for number, text in enumerate(file, 1):
+            read += len(text)
+            value = text.strip()
+            if value:
+                batch.append(line_of(value, number))
+            if len(batch) >= BATCH_LINES:
+                yield batch
+                progress(read)
+                batch, read = [], 0
+        if batch:
+            yield batch
+        progress(read)
+
+
+__all__ = ["BATCH_LINES", "Line", "line_of", "open_lines", "read_lines"]
