@@ -112,7 +112,7 @@ class Reader:
 
     async def _begin(self, consumer: Any) -> None:
         """Wait for the partitions, go to where the last attempt was, and note where what there is ends."""
-        while not (partitions := consumer.assignment()):
+        while not (partitions := consumer.assignment()):  # noqa: ASYNC110  aiokafka tells nobody when it has assigned
             await asyncio.sleep(POLL_MS / 1000)
         for partition in partitions:
             if partition.partition in self._positions:

@@ -87,6 +87,7 @@ class Snapshot:
     groups: tuple[View, ...] = ()
     slots: tuple[View, ...] = ()
     health: Health = Health()
+    live: bool = True
 
     @property
     def ready(self) -> bool:
@@ -147,26 +148,30 @@ class Snapshots:
     """Maker of snapshots over one merge.
 
     `configured` = (queue, channel) that are shown even when nothing has happened there; channel "" = any.
+    Snapshots are numbered from `after` + 1.
     """
 
-    def __init__(self, merge: Merge, windows_ms: Sequence[int], configured: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, merge: Merge, windows_ms: Sequence[int], configured: Iterable[tuple[str, str]] = (), *, after: int = 0
+    ) -> None:
         self.merge = merge
         self.windows = Windows(merge, sorted({*windows_ms, EXPECTED_WAIT_MS}))
         self._labels = (*(window_label(window) for window in windows_ms), TODAY)
         self._lately = window_label(EXPECTED_WAIT_MS)
         self._configured = sorted(set(configured))
         self._copies: dict[tuple[str, Place], Parts] = {}
-        self._number = 0
+        self._number = after
 
     def take(
         self, wall_ms: int, *, ready: bool, readings_age_ms: Mapping[int, int], delays: Delays = _NO_DELAYS
     ) -> Snapshot:
         """Return the floor as it stands; before the reader is ready only its health."""
         self._number += 1
-        now = wall_ms if self.merge.rules.live else self.merge.watermark()
+        live = self.merge.rules.live
+        now = wall_ms if live else self.merge.watermark()
         health = replace(self._health(now), ready=ready, readings_age_ms=dict(readings_age_ms), delays=delays)
         if not ready or now is None:
-            return Snapshot(self._number, now, wall_ms, self._labels, health=health)
+            return Snapshot(self._number, now, wall_ms, self._labels, health=health, live=live)
         self.windows.advance(now)
         for key in self.windows.take_changed():
             self._copies.pop(key, None)
@@ -174,7 +179,7 @@ class Snapshots:
         queues = tuple(self._queue(place, slots) for place in self._queue_places())
         groups = tuple(self._group(place, now) for place in self._group_places())
         by_queue = tuple(self._slots(queue, parts) for queue, parts in sorted(slots.items()))
-        return Snapshot(self._number, now, wall_ms, self._labels, queues, groups, by_queue, health)
+        return Snapshot(self._number, now, wall_ms, self._labels, queues, groups, by_queue, health, live)
 
     def _health(self, now: int | None) -> Health:
         merge = self.merge

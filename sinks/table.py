@@ -86,7 +86,7 @@ class Table:
     def values(self) -> Iterator[list[Cell]]:
         """Yield each row's cells: names, the interval's start as ISO 8601, then numbers (None: absent)."""
         for row in self.rows:
-            derived = [_rounded(column, column.value(row.parts, row.rules)) for column in self.columns]
+            derived = [rounded(column, column.value(row.parts, row.rules)) for column in self.columns]
             yield [*row.names, local_text(row.zone, row.start), *derived]
 
     def write_csv(self, file: TextIO) -> None:
@@ -102,7 +102,8 @@ class Table:
         return {"columns": self.header, "rows": list(self.values())}
 
 
-def _rounded(column: Column, value: float | str | None) -> Cell:
+def rounded(column: Column, value: float | str | None) -> Cell:
+    """Return a value with as many decimals as are published."""
     if isinstance(value, float):
         return round(value, 3 if column.unit == "seconds" else 6)
     return value
@@ -208,4 +209,4 @@ def _before(after: dict[str, int], slices: dict[int, Parts], last: int) -> dict[
     }
 
 
-__all__ = ["INTERVALS_MS", "By", "Choice", "Row", "Table", "choose", "interval_table"]
+__all__ = ["INTERVALS_MS", "By", "Choice", "Row", "Table", "choose", "interval_table", "rounded"]

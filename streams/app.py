@@ -5,13 +5,13 @@ Faust topic reads them all, so that whoever is assigned partition p is assigned 
 hands batches to the `Partition` they belong to. `Ownership` follows the rebalances:
 
 * revoked: nothing more is taken, all partitions flush for the last time, offsets are committed, partitions are parked;
-* assigned: each partition is claimed in the journal. If the claim comes right behind our own last record, nobody else
-  had the partition meanwhile and the parked one goes on; otherwise the journal is folded, what may not have been
-  published is sent again, and reading starts at the journal's offsets. Faust lets records flow only then.
+* assigned: each partition is claimed in the journal. If the claim comes right behind our own last record, nobody
+  else had the partition meanwhile and the parked one goes on; otherwise the journal is folded, what may not have been
+  published is sent again, and reading starts at the journal's offsets. Only then Faust lets records flow.
 * replaced (somebody else wrote the journal): the partition is dropped. If the group still says after a session timeout
   that it is ours, the other one has gone, and it is claimed again.
 
-An error that none of this covers ends the worker: it is reported through `failure`, and a restart begins at the journal.
+An error that none of this covers ends the worker: it is reported by `failure`, and a restart begins at the journal.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ import faust
 import structlog
 from faust.types import TP
 
-from schemas.errors import FloorpulseError, JournalMismatch, Replaced, TopicError
-from streams.journal import Folded, Journal, Outgoing, Outlet, offsets_from
+from schemas.errors import JournalMismatch, Replaced, TopicError
+from streams.journal import Folded, Journal, Outlet, offsets_from
 from streams.journal.ports import Floor, Ports
 from streams.partition import Limits, Partition, Tally
-from streams.transport import BatchConsumer, batch_topic, install
+from streams.transport import batch_topic, install
 
 INPUTS: Final = ("sessions", "queues", "status", "business", "relay")
 """Short names of the topics that a worker reads."""
@@ -98,6 +98,11 @@ class Ownership:
         app.on_partitions_revoked.connect(self._on_revoked)
         app.on_before_shutdown.connect(self._on_shutdown)
 
+    def fail(self, error: BaseException) -> None:
+        """Report what must end the worker; the first report counts."""
+        if not self.failure.done():
+            self.failure.set_exception(error)
+
     async def take(self, topic: str, partition: int, records: Any) -> None:
         """Give a batch to its partition; what is not ours (any more) is dropped, its owner reads it."""
         ours = self.owned.get(partition)
@@ -113,6 +118,11 @@ class Ownership:
     def committable(self) -> Mapping[TP, int]:
         """Return up to where everything is journalled and published."""
         return self._offsets(lambda partition: partition.committable)
+
+    def commit_failed(self, error: Exception) -> None:
+        """Note that a commit failed; the next one tries again."""
+        self.tally.commit_errors += 1
+        _log.warning("commit.failed", error=repr(error))
 
     def _offsets(self, which: Callable[[Partition], Mapping[str, int]]) -> dict[TP, int]:
         owned = self.owned.items()
@@ -160,21 +170,26 @@ class Ownership:
         wanted = set.union(*by_topic.values())
         if any(numbers != wanted for numbers in by_topic.values()):
             layout = ", ".join(f"{topic} {sorted(numbers)}" for topic, numbers in by_topic.items())
-            self._fail(TopicError(f"the inputs are not partitioned alike ({layout}): floorpulse topics shows what to do"))
+            self.fail(
+                TopicError(f"the inputs are not partitioned alike ({layout}): floorpulse topics shows what to do")
+            )
             return set()
         return wanted
 
     async def _release(self, why: str) -> None:
-        for task in self._loads:
+        loads = list(self._loads)
+        for task in loads:
             task.cancel()
-        await asyncio.gather(*self._loads, return_exceptions=True)
+        await asyncio.gather(*loads, return_exceptions=True)
         ours = list(self.owned.values())
         if not ours:
             return
-        ends = [asyncio.wait_for(partition.finish(), RELEASE_S) for partition in ours]
-        results = await asyncio.gather(*ends, return_exceptions=True)
-        errors = [repr(result) for result in results if result is not None]
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        last = [asyncio.wait_for(partition.finish(), RELEASE_S) for partition in ours]
+        errors = [repr(result) for result in await asyncio.gather(*last, return_exceptions=True) if result is not None]
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()  # one that the last flush could not end
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._app.consumer.force_commit()
         self._parked = {partition.number: partition for partition in ours if partition.clean}
         self.owned.clear()
@@ -225,8 +240,8 @@ class Ownership:
             if offsets[topic] > ends[tp]:
                 raise JournalMismatch(
                     f"the journal says that topic {tp.topic}, partition {number}, was read up to offset "
-                    f"{offsets[topic]}, but it ends at {ends[tp]}: it was made anew or lost records. Recompute from the "
-                    "inputs under a new kafka.topic_prefix"
+                    f"{offsets[topic]}, but it ends at {ends[tp]}: it was made anew or lost records. Recompute from "
+                    "the inputs under a new kafka.topic_prefix"
                 )
         floor = self._thaw(number, total, folded.entries, folded.unpublished)
         return Partition(number, total, floor, folded, offsets, self._ports, limits=self._limits, tally=self.tally)
@@ -246,7 +261,9 @@ class Ownership:
         await asyncio.sleep(self._reclaim_s)
         if number in self._assigned():
             await self._adopt({number})
-            await self._app.consumer.seek_wait({tp: at for tp, at in self.positions().items() if tp.partition == number})
+            await self._app.consumer.seek_wait(
+                {tp: at for tp, at in self.positions().items() if tp.partition == number}
+            )
 
     def _spawn(self, work: Any, group: set[asyncio.Task[None]]) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.ensure_future(work)
@@ -257,11 +274,7 @@ class Ownership:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        if not self.failure.done():
-            self.failure.set_exception(error)
+            self.fail(error)
 
 
 def build_app(ownership: Ownership, names: Mapping[str, str], group: str, **settings: Any) -> faust.App:
@@ -287,21 +300,12 @@ def build_app(ownership: Ownership, names: Mapping[str, str], group: str, **sett
                 message = event.message
                 await ownership.take(message.topic, message.partition, event.value)
                 await asyncio.sleep(0)
-        except Exception as error:  # noqa: BLE001  # a processor's boundary: Faust would lose the batch and go on
-            ownership._fail(error)  # noqa: SLF001  # of the same module
+        except Exception as error:  # a processor's boundary: Faust would lose the batch and go on
+            ownership.fail(error)
             raise
 
     app.agent(batch_topic(app, *(names[short] for short in INPUTS)), name="floorpulse.processor")(process)
     return app
-
-
-def group_trouble(app: faust.App) -> Callable[[], FloorpulseError | None]:
-    """Return a watchdog to be called now and then: it takes aiokafka's group errors, and says when all is lost.
-
-    aiokafka keeps an unexpected error of the group for the next `getmany` and pauses until then; Faust never calls it.
-    The worker would live on without partitions, for ever.
-    """
-    ...
 
 
 def _settle_memory() -> None:

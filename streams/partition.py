@@ -64,6 +64,7 @@ class Tally:
 
     events: int = 0
     readings: int = 0
+    commit_errors: int = 0
     holes: Counter[str] = field(default_factory=Counter)
     flush_seconds: Histogram = field(
         default_factory=lambda: Histogram(

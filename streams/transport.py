@@ -16,19 +16,21 @@ What this relies on inside Faust 0.15 and aiokafka 0.14 is held by `tests/unit/t
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final, Protocol, cast
 
 import faust
-import structlog
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
-from aiokafka.structs import OffsetAndMetadata
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP, ConsumerMessage
 from faust.types.tuples import Message
+
+from schemas.errors import FloorpulseError
 
 BATCH_RECORDS: Final = 2_000
 """The most records in a batch: some milliseconds of work, so that partitions and heartbeats get their turn."""
@@ -36,8 +38,6 @@ QUEUED_BATCHES: Final = 8
 """The most batches that wait for the processor."""
 FETCH_WAIT_MS: Final = 50
 """How long a broker may hold a fetch back for want of records; Faust's own 1500 ms would delay busy partitions."""
-
-_log = structlog.get_logger(__name__)
 
 
 class Offsets(Protocol):
@@ -48,6 +48,9 @@ class Offsets(Protocol):
 
     def committable(self) -> Mapping[TP, int]:
         """Return up to where everything is journalled and published."""
+
+    def commit_failed(self, error: Exception) -> None:
+        """Note that a commit failed; the next one tries again."""
 
 
 class Batch(list[Any]):
@@ -109,7 +112,8 @@ class BatchThread(driver.AIOKafkaConsumerThread):
     async def commit_now(self, offsets: Mapping[TP, int]) -> None:
         """Commit, and let errors through: Faust's own way ends the app on any of them."""
         consumer = self._ensure_consumer()
-        await self.call_thread(consumer.commit, {tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()})
+        wanted = {TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+        await self.call_thread(consumer.commit, wanted)
 
 
 class BatchConsumer(driver.Consumer):
@@ -119,8 +123,6 @@ class BatchConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._read_offset = _Unguarded()
         self._offered: dict[TP, int] = {}
-        self.commit_errors = 0
-        """Commits that failed so far."""
 
     @property
     def offsets(self) -> Offsets:
@@ -169,8 +171,7 @@ class BatchConsumer(driver.Consumer):
         try:
             await self._thread.commit_now(news)  # type: ignore[attr-defined]  # a BatchThread, see above
         except (KafkaError, IllegalStateError) as error:
-            self.commit_errors += 1
-            _log.warning("commit.failed", error=repr(error))
+            self.offsets.commit_failed(error)
             return False
         self._offered = {tp: offset for tp, offset in (self._offered | news).items() if tp in assigned}
         return True
@@ -204,6 +205,31 @@ def batch_topic(app: faust.App, *names: str) -> Any:
     return app.topic(*names, schema=BatchSchema(), maxsize=QUEUED_BATCHES)
 
 
+def take_group_error(app: faust.App) -> str | None:
+    """Take aiokafka's error of the consumer group, if there is one, so that the group goes on; to be called often.
+
+    aiokafka keeps an unexpected error for the next `getmany` and pauses until then. Faust never calls that: the worker
+    would live on without partitions, for ever.
+    """
+    thread = cast(BatchConsumer, app.consumer)._thread  # noqa: SLF001  # no public way to the coordinator
+    consumer = thread._consumer  # noqa: SLF001  # the same
+    coordinator = getattr(consumer, "_coordinator", None)
+    if coordinator is None:
+        return None
+    error = coordinator._pending_exception  # noqa: SLF001  # the same
+    if error is not None:
+        thread.thread_loop.call_soon_threadsafe(_drop_error, coordinator)
+        return repr(error)
+    if coordinator._coordination_task.done() and not app.should_stop:  # noqa: SLF001  # the same
+        raise FloorpulseError("the client's group coordination has ended; restart the worker")
+    return None
+
+
+def _drop_error(coordinator: Any) -> None:
+    with contextlib.suppress(KafkaError):
+        coordinator.check_errors()
+
+
 __all__ = [
     "BATCH_RECORDS",
     "FETCH_WAIT_MS",
@@ -217,4 +243,5 @@ __all__ = [
     "Offsets",
     "batch_topic",
     "install",
+    "take_group_error",
 ]

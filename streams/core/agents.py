@@ -147,8 +147,8 @@ class Agent:
                     taken[at] = taken.get(at, 0) + 1
         return in_hand, turns, taken
 
-    def forget(self, before: int) -> bool:
-        """Fold what ended before an instant into the base state; return whether anything was folded."""
+    def forget(self, before: int) -> tuple[bool, list[str]]:
+        """Fold what ended before an instant into the base state; return whether the agent changed, and the holds gone."""
         self.sort()
         keep = 0
         while keep < len(self.changes) and self.changes[keep][0] < before:
@@ -158,7 +158,7 @@ class Agent:
         over = [session for session, hold in self.holds.items() if _newest(hold) < before]
         for session in over:
             del self.holds[session]
-        return bool(keep or over)
+        return keep > 0, over
 
     @property
     def is_nothing(self) -> bool:
@@ -166,9 +166,9 @@ class Agent:
         return not self.changes and not self.holds and self.base.status in (None, LEFT_STATUS)
 
     def freeze(self) -> list[Any]:
-        """Return a msgpack-able form, the same for the same facts."""
+        """Return a msgpack-able form without the holds, which are entries of their own."""
         self.sort()
-        return [list(self.base), list(self.changes), sorted((session, *hold) for session, hold in self.holds.items())]
+        return [list(self.base), list(self.changes)]
 
     @classmethod
     def thaw(cls, frozen: list[Any]) -> Agent:
@@ -180,11 +180,13 @@ class Agent:
             (at, rank, id_, status, _tuple(groups), _tuple(queues), capacity)
             for at, rank, id_, status, groups, queues, capacity in frozen[1]
         ]
-        agent.holds = {
-            session: Hold(version, tuple((start, end) for start, end in intervals), tuple(taken))
-            for session, version, intervals, taken in frozen[2]
-        }
         return agent
+
+
+def thaw_hold(frozen: list[Any]) -> Hold:
+    """Restore a hold after msgpack has turned tuples into lists."""
+    version, intervals, taken = frozen
+    return Hold(version, tuple((start, end) for start, end in intervals), tuple(taken))
 
 
 def _tuple(names: Any) -> tuple[str, ...] | None:
@@ -243,4 +245,5 @@ def _instants(hold: Hold | None) -> list[tuple[str, int, int]]:
 
 __all__ = [
     "JOINED", "LEFT", "LEFT_STATUS", "STATUS", "Agent", "Change", "Hold", "State", "earliest_difference", "levels_of",
+    "thaw_hold",
 ]  # fmt: skip

@@ -50,7 +50,12 @@ class Books:
 
     def difference(self, old: list[Fact], new: list[Fact]) -> None:
         """Book new facts less old ones, however often each occurs."""
-        old, new = self._within_bounds(old), self._within_bounds(new)
+        old, new = _without_common_ends(old, new)
+        if not self._all_known(old) or not self._all_known(new):
+            old, new = self._within_bounds(old), self._within_bounds(new)
+        if not old:
+            self.book(new)
+            return
         changes: dict[Fact, int] = {}
         for fact in new:
             changes[fact] = changes.get(fact, 0) + 1
@@ -92,6 +97,18 @@ class Books:
         active = self._known(derived.active) if derived.active is not None else None
         waiting = [(self._known(address), entered) for address, entered in derived.waiting]
         return derived._replace(waiting=waiting, active=active)
+
+
+def _without_common_ends(old: list[Fact], new: list[Fact]) -> tuple[list[Fact], list[Fact]]:
+    """Leave out what both begin and end with: mostly a session only adds facts, in one place of the list."""
+    shorter = min(len(old), len(new))
+    start = 0
+    while start < shorter and old[start] == new[start]:
+        start += 1
+    end = 0
+    while end < shorter - start and old[-1 - end] == new[-1 - end]:
+        end += 1
+    return old[start : len(old) - end], new[start : len(new) - end]
 
 
 __all__ = ["OVERFLOW", "Books"]

@@ -24,6 +24,7 @@ Cell = dict[str, int]
 CellId = tuple[int, int, Address]
 """(length in ms, slice number, address)."""
 
+_LENGTHS: Final = (SLICE_MS, QUARTER_MS)
 _BUCKET_PARTS: Final = {series: tuple(bucket_part(series, b) for b in range(BUCKETS)) for series in SERIES}
 _LEVEL_PARTS: Final = {level: (f"{level}_step", f"{level}_ms") for level in LEVELS}
 _GAUGE_LEVELS: Final = frozenset(GAUGE_LEVELS)
@@ -59,19 +60,31 @@ class Cells:
         if part in _GAUGE_LEVELS:
             self._level(address, at, part, amount * times)
             return
-        series = SERIES.get(part)
-        for length in (SLICE_MS, QUARTER_MS):
+        if part in SERIES:
+            self._sample(address, at, part, amount, times)
+            return
+        more = amount * times
+        for length in _LENGTHS:
             number = at // length
-            if number < self.first[length]:
-                continue
-            cell = self._cell(length, number, address)
-            if series is None:
-                _add(cell, part, amount * times)
-                continue
-            _add(cell, series[0], times)
-            _add(cell, series[1], amount * times)
-            if length == SLICE_MS or number >= self.first_sketch:
-                _add(cell, _BUCKET_PARTS[part][bucket_of(amount)], times)
+            if number >= self.first[length]:
+                cell = self._cell(length, number, address)
+                total = cell.get(part, 0) + more
+                if total:
+                    cell[part] = total
+                else:
+                    cell.pop(part, None)
+
+    def _sample(self, address: Address, at: int, series: str, value_ms: int, times: int) -> None:
+        count_part, sum_part = SERIES[series]
+        bucket = _BUCKET_PARTS[series][bucket_of(value_ms)]
+        for length in _LENGTHS:
+            number = at // length
+            if number >= self.first[length]:
+                cell = self._cell(length, number, address)
+                _add(cell, count_part, times)
+                _add(cell, sum_part, value_ms * times)
+                if length == SLICE_MS or number >= self.first_sketch:
+                    _add(cell, bucket, times)
 
     def _cell(self, length: int, number: int, address: Address) -> Cell:
         slices = self.slices[length]
@@ -86,7 +99,7 @@ class Cells:
 
     def _step(self, address: Address, at: int, level: str, step: int) -> None:
         step_part, ms_part = _LEVEL_PARTS[level]
-        for length in (SLICE_MS, QUARTER_MS):
+        for length in _LENGTHS:
             number = at // length
             if number >= self.first[length]:
                 cell = self._cell(length, number, address)

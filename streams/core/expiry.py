@@ -95,17 +95,20 @@ class Expiry:
         self._announced = watermark
         return True
 
-    def agents(self, agents: dict[str, Agent]) -> list[str]:
-        """Fold agents' history that is over; return the agents that changed."""
+    def agents(self, agents: dict[str, Agent]) -> list[tuple[str, list[str]]]:
+        """Fold agents' history that is over; return the agents that changed, with the sessions whose holds are gone."""
         if len(self._marks) < self._partitions:
             return []
         before = min(self._marks.values()) - self._rules.agent_horizon_ms
         if before < self.agents_before + ANNOUNCE_MS:
             return []
         self.agents_before = before
-        changed = [agent_id for agent_id, agent in agents.items() if agent.forget(before)]
-        for agent_id in changed:
-            if agents[agent_id].is_nothing:
+        changed: list[tuple[str, list[str]]] = []
+        for agent_id, agent in list(agents.items()):
+            folded, gone = agent.forget(before)
+            if folded or gone:
+                changed.append((agent_id, gone))
+            if agent.is_nothing:
                 del agents[agent_id]
         return changed
 

@@ -78,6 +78,8 @@ class Floor:
         self._intake = Intake(partition, partitions, rules)
         self._partition_of = PARTITIONERS[rules.partitioner]
         self._sessions_before: dict[str, Derived] = {}
+        self._booked_last: dict[str, Derived] = {}
+        """What the sessions of the last flush stood for, so that it need not be derived again for the next one."""
         self._agents_before: dict[str, tuple[Agent, int]] = {}
         self._complaints_before: dict[str, list[Filing]] = {}
 
@@ -136,7 +138,7 @@ class Floor:
             self._sessions_before[session_id] = NOTHING
             self.expiry.watch(session_id, at)
         elif session_id not in self._sessions_before:
-            self._sessions_before[session_id] = derive(session, self.rules)
+            self._sessions_before[session_id] = self._booked(session_id, session)
         if type(event) is _MESSAGE:
             session.messages.append(message_of(event))
         else:
@@ -215,6 +217,7 @@ class Floor:
         if since is not None:
             since = max(since, self.expiry.agents_before)
             self._agent(fact.agent, since).holds[fact.session] = hold
+            self.entries.touch("h", fact.agent, fact.session)
 
     # ------------------------------------------------------------------ handing out
 
@@ -245,14 +248,19 @@ class Floor:
         for session_id in self.expiry.due(self.sessions, self.clock.watermark):
             session = self.sessions[session_id]
             if session_id not in self._sessions_before:
-                self._sessions_before[session_id] = derive(session, self.rules)
+                self._sessions_before[session_id] = self._booked(session_id, session)
             if not any(milestone[1] == ENDED for milestone in session.milestones):
                 self.books.count("sessions_expired")
             forgotten.add(session_id)
         return forgotten
 
+    def _booked(self, session_id: str, session: Session) -> Derived:
+        """Return what a session that was not touched since stood for when it was booked."""
+        return self._booked_last.get(session_id) or derive(session, self.rules)
+
     def _book_sessions(self, seq: int, forgotten: set[str]) -> list[RelayRecord]:
         relay: list[RelayRecord] = []
+        booked: dict[str, Derived] = {}
         for session_id, old in self._sessions_before.items():
             session = self.sessions[session_id]
             over = session_id in forgotten
@@ -262,8 +270,11 @@ class Floor:
                 relay += self._tell(session_id, old, new, seq)
             if over:
                 del self.sessions[session_id]
+            else:
+                booked[session_id] = new
             self.entries.touch("s", session_id)
         self._sessions_before = {}
+        self._booked_last = booked
         return relay
 
     def _tell(self, session_id: str, old: Derived, new: Derived, seq: int) -> Iterable[RelayRecord]:
@@ -292,8 +303,10 @@ class Floor:
             self.books.difference(before.steps(since, capacity), agent.steps(since, capacity))
             self.entries.touch("a", agent_id)
         self._agents_before = {}
-        for agent_id in self.expiry.agents(self.agents):
+        for agent_id, sessions in self.expiry.agents(self.agents):
             self.entries.touch("a", agent_id)
+            for session_id in sessions:
+                self.entries.touch("h", agent_id, session_id)
 
     def _book_complaints(self) -> None:
         for complaint_id, before in self._complaints_before.items():

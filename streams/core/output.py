@@ -2,7 +2,7 @@
 
 An entry is one piece of state under a key: a letter, then names, separated by the unit separator (which no name may hold).
 
-    s session · a agent · x complaint · c cell · t totals · l levels · d chunk of ids · n addresses known · m everything small
+    s session · a agent · h session held by an agent · x complaint · c cell · t totals · l levels · d chunk of ids · n addresses known · m everything small
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.readings import QUARTER_MS, SLICE_MS, Dimension, Reading, ReadingKey
-from streams.core.agents import Agent
+from streams.core.agents import Agent, thaw_hold
 from streams.core.booking import Books
 from streams.core.cells import Address, CellId
 from streams.core.clock import PartitionClock
@@ -89,9 +89,9 @@ class Entries:
         self._floor = floor
         self._touched: set[str] = set()
 
-    def touch(self, letter: str, name: str) -> None:
-        """Note that a session, agent or complaint changed."""
-        self._touched.add(letter + _SEP + name)
+    def touch(self, letter: str, *names: str) -> None:
+        """Note that a session, agent, hold or complaint changed."""
+        self._touched.add(_join(letter, *names))
 
     def changed(self, gone: Iterable[CellId], dropped: Iterable[str]) -> dict[str, Any | None]:
         """Return the entries that changed since the last call, None for those that are gone."""
@@ -124,6 +124,7 @@ class Entries:
         return [
             *(_join("s", session_id) for session_id in floor.sessions),
             *(_join("a", agent_id) for agent_id in floor.agents),
+            *(_join("h", agent_id, session_id) for agent_id, agent in floor.agents.items() for session_id in agent.holds),
             *(_join("x", complaint_id) for complaint_id in floor.complaints),
             *(_cell_key(cell_id) for cell_id in books.cells.ids()),
             *(_join("t", *address) for address in books.totals.cells),
@@ -143,6 +144,10 @@ class Entries:
         if letter == "a":
             agent = floor.agents.get(name)
             return agent.freeze() if agent else None
+        if letter == "h":
+            agent_id, _, session_id = name.partition(_SEP)
+            hold = floor.agents[agent_id].holds.get(session_id) if agent_id in floor.agents else None
+            return None if hold is None else list(hold)
         if letter == "x":
             return sorted(floor.complaints[name], key=lambda filing: filing[:3]) if name in floor.complaints else None
         if letter == "c":
@@ -161,12 +166,15 @@ class Entries:
         """Take all entries in; what was not published counts as changed, and so do totals and levels."""
         floor, books = self._floor, self._floor.books
         chunks: dict[str, bytes] = {}
+        holds: list[tuple[str, Any]] = []
         for key, value in entries.items():
             letter, _, name = key.partition(_SEP)
             if letter == "s":
                 floor.sessions[name] = Session.thaw(value)
             elif letter == "a":
                 floor.agents[name] = Agent.thaw(value)
+            elif letter == "h":
+                holds.append((name, value))
             elif letter == "x":
                 floor.complaints[name] = thaw_filings(value)
             elif letter == "c":
@@ -179,6 +187,9 @@ class Entries:
                 books.addresses.add(_address(key))
             elif letter == "d":
                 chunks[name] = value
+        for name, value in holds:
+            agent_id, _, session_id = name.partition(_SEP)
+            floor.agents.setdefault(agent_id, Agent()).holds[session_id] = thaw_hold(value)
         floor.ids.restore(chunks)
         if _META in entries:
             self._restore_meta(entries[_META])

@@ -1,4 +1,4 @@
-"""Contiguity: is each record that arrives the one that must come next?
+"""Contiguity: whether each record that arrives is the one that must come next.
 
 Theory of operation. The journal says at which offset of each input the state ends. From there every offset is looked
 at: a batch is cut to what comes next without a hole (`cut`). A hole is either a fault of delivery (a rebalance, a lost

@@ -168,7 +168,7 @@ class Fold:
 
 _REMEDY: Final = (
     "State is lost and numbers would be wrong. Restore the topic, or recompute from the inputs under a new "
-    "kafka.topic_prefix. (The journal needs cleanup.policy=delete, retention.ms=-1, retention.bytes=-1: floorpulse topics)"
+    "kafka.topic_prefix. (No retention may touch a journal: floorpulse topics checks its settings)"
 )
 
 __all__ = ["KEPT_CYCLES", "Fold", "Folded"]

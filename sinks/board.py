@@ -1,0 +1,205 @@
+"""One board: reads readings, makes snapshots, serves the page, the API and `/metrics`.
+
+Any number of boards may run; each reads everything and none keeps anything. `Board` is for a program that has an
+event loop of its own (the demo), `serve` for one that only is a board.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import structlog
+from aiohttp import ClientError, ClientSession, ClientTimeout, web
+
+from schemas.config import Config
+from schemas.errors import BoardError, ConfigError
+from sinks.collector import Exposition, FloorCollector
+from sinks.merge import Merge
+from sinks.reader import Reader, wall_ms
+from sinks.routes import PROGRAM, Routes
+from sinks.security import add_headers, load_assets
+from sinks.snapshot import Snapshot, Snapshots
+from sinks.windows import TODAY, window_label
+
+log = structlog.get_logger()
+
+SHUTDOWN_S: Final = 2.0
+"""So long answers that are under way may take at the end."""
+LATE_FACTOR: Final = 20
+"""A snapshot that is so many refreshes late (and 10 s at least) means that the board hangs."""
+MAX_REQUEST_BYTES: Final = 16_384
+_ASK_TIMEOUT_S: Final = 1.0
+
+
+class Board:
+    """A board in this event loop: `await start()`, later `await stop()`."""
+
+    def __init__(self, config: Config, kafka: Mapping[str, Any], *, topic: str | None = None) -> None:
+        """Prepare; `kafka` are aiokafka's arguments (servers, security)."""
+        self.title, self.zone = config.board.title, config.zone
+        self.host, self.port = split_address(config.board.listen)
+        self._refresh_s = config.board.refresh / 1000
+        self._windows_ms = tuple(config.windows)
+        self._configured = [(name, queue.channel or "") for name, queue in config.queues.items()]
+        self._exported = _checked_windows(config)
+        self._max_series = config.board.max_series
+        self._reader = Reader(config.rules(), kafka, topic or config.kafka.topic_prefix + "readings")
+        self._reader.on_new_merge = self._use
+        self._changed = asyncio.Condition()
+        self._runner: web.AppRunner | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        self._snapshot = Snapshot(0, None, wall_ms())
+        self._use(self._reader.merge)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The present snapshot."""
+        return self._snapshot
+
+    @property
+    def merge(self) -> Merge:
+        """The present merge."""
+        return self._reader.merge
+
+    @property
+    def closing(self) -> bool:
+        """Whether the board is about to stop."""
+        return self._closing
+
+    @property
+    def alive(self) -> bool:
+        """Whether snapshots are being made."""
+        return wall_ms() - self._snapshot.made_at < max(10_000, LATE_FACTOR * self._refresh_s * 1000)
+
+    @property
+    def url(self) -> str:
+        """Address of the page."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}/"
+
+    def _use(self, merge: Merge) -> None:
+        self._snapshots = Snapshots(merge, self._windows_ms, self._configured, after=self._snapshot.number)
+
+    async def start(self) -> None:
+        """Listen, then begin to read; raises `BoardError` when the address is taken."""
+        app = web.Application(client_max_size=MAX_REQUEST_BYTES)
+        app.on_response_prepare.append(add_headers)
+        exposition = Exposition(FloorCollector(self._exported, self._max_series))
+        Routes(self, exposition, load_assets()).add_to(app)
+        app.on_shutdown.append(self._say_goodbye)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self.host, self.port)
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise await self._cannot_listen(error) from None
+        self.port = self._runner.addresses[0][1]
+        self._reader.start()
+        self._task = asyncio.create_task(self._refresh(), name="floorpulse-board-refresh")
+        log.info("board listens", url=self.url)
+
+    async def stop(self) -> None:
+        """Stop listening and reading."""
+        self._closing = True
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self._reader.stop()
+
+    async def next_snapshot(self, after: int) -> Snapshot:
+        """Wait for a snapshot with a higher number, or for the end."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._closing or self._snapshot.number > after)
+        return self._snapshot
+
+    async def _say_goodbye(self, _: web.Application) -> None:
+        """Let open streams end, so that the server can."""
+        self._closing = True
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _refresh(self) -> None:
+        while True:
+            try:
+                self._snapshot = self._take()
+                async with self._changed:
+                    self._changed.notify_all()
+            except Exception:  # the boundary: one bad snapshot must not end the board; /livez tells when none succeeds
+                log.exception("no snapshot this time")
+            await asyncio.sleep(self._refresh_s)
+
+    def _take(self) -> Snapshot:
+        reader = self._reader
+        return self._snapshots.take(
+            wall_ms(), ready=reader.ready, readings_age_ms=reader.ages_ms(), delays=reader.delays
+        )
+
+    async def _cannot_listen(self, error: OSError) -> BoardError:
+        where = f"{self.host}:{self.port}"
+        in_use = error.errno == errno.EADDRINUSE
+        who = await _who_listens(self.url) if in_use else None
+        reason = f"in use by {who or 'another program'}. Stop it or choose" if in_use else f"{_plain(error)}. Choose"
+        other = f"{self.host}:{self.port + 2 if 0 < self.port < 65_533 else 9466}"
+        return BoardError(f"cannot listen on {where}: {reason} another: --listen {other} (board.listen)")
+
+
+def split_address(listen: str) -> tuple[str, int]:
+    """Return host and port of `host:port`; raises `ConfigError`."""
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ConfigError(f"board.listen: {listen!r} is not HOST:PORT, such as 127.0.0.1:9464")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _checked_windows(config: Config) -> tuple[str, ...]:
+    known = (*(window_label(window) for window in config.windows), TODAY)
+    for label in config.exported_windows:
+        if label not in known:
+            raise ConfigError(f"exported_windows: {label!r} is not one of {', '.join(known)} (windows)")
+    return tuple(config.exported_windows)
+
+
+def _plain(error: OSError) -> str:
+    """Return what went wrong, without what asyncio writes around it."""
+    return (os.strerror(error.errno) if error.errno and error.errno > 0 else str(error).splitlines()[0]).lower()
+
+
+async def _who_listens(url: str) -> str | None:
+    """Ask who holds the address; None when nobody answers."""
+    try:
+        async with (
+            ClientSession(timeout=ClientTimeout(total=_ASK_TIMEOUT_S)) as session,
+            session.get(url + "livez") as answer,
+        ):
+            body = await answer.json(content_type=None)
+        found = body.get("program") == PROGRAM and re.fullmatch(r"[\w.+-]{1,40}", str(body.get("version")))
+        return f"{PROGRAM} {body['version']} (pid {int(body['pid'])})" if found else "another program"
+    except (ClientError, OSError, TimeoutError):
+        return None
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return "another program"
+
+
+async def serve(config: Config, kafka: Mapping[str, Any], stop: asyncio.Event, *, topic: str | None = None) -> None:
+    """Run a board until `stop` is set."""
+    board = Board(config, kafka, topic=topic)
+    await board.start()
+    try:
+        await stop.wait()
+    finally:
+        await board.stop()
+
+
+__all__ = ["Board", "serve", "split_address"]

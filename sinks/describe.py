@@ -1,0 +1,139 @@
+"""A snapshot as JSON: all of it for programs, and the little that a wall-screen needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from schemas.codec import encode_json
+from schemas.kpis import BY_ID, Column, group_columns, queue_columns, total_of
+from schemas.rules import FLOOR, STATUSES
+from sinks.collector import product_version
+from sinks.merge import OLDEST
+from sinks.snapshot import Snapshot, View
+from sinks.table import rounded
+
+WALL_KPIS: Final = ("service_level", "abandonment")
+_SLOTS: Final = ("capacity", "slots_used", "slots_free")
+_QUEUE_COLUMNS: Final = tuple(queue_columns())
+_GROUP_COLUMNS: Final = tuple(group_columns())
+_NO_PARTS: Final[Mapping[str, int]] = {}
+
+
+def as_bytes(body: dict[str, Any]) -> bytes:
+    """Encode a body as JSON in which nothing can be taken for markup."""
+    return encode_json(body).replace(b"<", b"\\u003c").replace(b">", b"\\u003e").replace(b"&", b"\\u0026")
+
+
+def everything(snapshot: Snapshot) -> dict[str, Any]:
+    """Return all of a snapshot: gauges, and each window's columns as in the interval table (None: absent)."""
+    health = snapshot.health
+    return {
+        **_head(snapshot),
+        "readings_age_s": {str(partition): age / 1000 for partition, age in health.readings_age_ms.items()},
+        "events": health.events,
+        "counters": health.counters,
+        "readings_ignored": health.ignored,
+        "floor": _floor(snapshot) if snapshot.ready else None,
+        "queues": [_queue(snapshot, view) for view in snapshot.queues],
+        "groups": [_group(view) for view in snapshot.groups],
+        "slots": [{"queue": view.name, **{part: view.now.get(part, 0) for part in _SLOTS}} for view in snapshot.slots],
+    }
+
+
+def for_wall(snapshot: Snapshot, title: str, zone: str) -> dict[str, Any]:
+    """Return what the wall-screen shows; ratios as [numerator, denominator]."""
+    queues = [{**_queue_now(snapshot, view), "windows": _wall_windows(snapshot, view)} for view in snapshot.queues]
+    body = {**_head(snapshot), "title": title, "zone": zone, "queues": queues}
+    if snapshot.ready:
+        floor = {kpi: {label: snapshot.floor_terms(kpi, label) for label in snapshot.labels} for kpi in WALL_KPIS}
+        body["floor"] = {**_floor_now(snapshot), **floor}
+    return body
+
+
+def _head(snapshot: Snapshot) -> dict[str, Any]:
+    health = snapshot.health
+    return {
+        "version": product_version(),
+        "number": snapshot.number,
+        "ready": snapshot.ready,
+        "live": snapshot.live,
+        "now": snapshot.now,
+        "made_at": snapshot.made_at,
+        "oldest_reading_ms": health.oldest_reading_ms,
+        "data_age_ms": health.data_age_ms,
+        "windows": snapshot.labels,
+    }
+
+
+def _queue_now(snapshot: Snapshot, view: View) -> dict[str, Any]:
+    oldest = view.now.get(OLDEST)
+    expected = view.expected_wait_s
+    return {
+        "queue": view.name,
+        "channel": view.channel,
+        "waiting": view.now.get("waiting", 0),
+        "oldest_entered_at": oldest,
+        "oldest_wait_s": None if oldest is None else max(0, (snapshot.now or 0) - oldest) / 1000,
+        "waiting_late": view.now.get("waiting_late", 0),
+        "active_sessions": view.now.get("active_sessions", 0),
+        "expected_wait_s": None if expected is None else round(expected, 3),
+        "slots_free": view.slots_free,
+        "answer_s": view.rules.answer_ms / 1000,
+        "formula": view.rules.service_level,
+    }
+
+
+def _wall_windows(snapshot: Snapshot, view: View) -> dict[str, Any]:
+    return {label: {kpi: _terms(view, kpi, label) for kpi in WALL_KPIS} for label in snapshot.labels}
+
+
+def _terms(view: View, kpi: str, label: str) -> tuple[int, int]:
+    terms = BY_ID[kpi].terms
+    assert terms is not None
+    top, bottom = terms(view.rules)
+    parts = view.windows.get(label, _NO_PARTS)
+    return total_of(top, parts), total_of(bottom, parts)
+
+
+def _queue(snapshot: Snapshot, view: View) -> dict[str, Any]:
+    windows = {label: _derived(_QUEUE_COLUMNS, view, label) for label in view.windows}
+    return {**_queue_now(snapshot, view), "windows": windows, "totals": view.totals}
+
+
+def _group(view: View) -> dict[str, Any]:
+    windows = {label: _derived(_GROUP_COLUMNS, view, label) for label in view.windows}
+    return {"group": view.name, **_agents(view), "windows": windows}
+
+
+def _agents(view: View) -> dict[str, Any]:
+    agents = {status: view.now.get(f"status_{status}", 0) for status in STATUSES}
+    return {"agents": agents, "staffed": view.staffed, **{part: view.now.get(part, 0) for part in _SLOTS}}
+
+
+def _floor_now(snapshot: Snapshot) -> dict[str, Any]:
+    floor = snapshot.floor
+    now = {part: floor.now.get(part, 0) for part in ("waiting", "waiting_late", "active_sessions")}
+    return {**now, "oldest_entered_at": floor.now.get(OLDEST), **_agents(floor)}
+
+
+def _floor(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the floor; service level and abandonment add up each queue's own formula."""
+    windows: dict[str, Any] = {}
+    for label in snapshot.labels:
+        derived = _derived(_QUEUE_COLUMNS, snapshot.floor, label)
+        for kpi in WALL_KPIS:
+            top, bottom = snapshot.floor_terms(kpi, label)
+            derived[kpi] = round(top / bottom, 6) if bottom > 0 else None
+        formulas = {view.rules.service_level for view in snapshot.queues}
+        derived["formula"] = formulas.pop() if len(formulas) == 1 else None
+        windows[label] = derived
+    return {"name": FLOOR, **_floor_now(snapshot), "windows": windows}
+
+
+def _derived(columns: tuple[Column, ...], view: View, label: str) -> dict[str, Any]:
+    parts = view.windows.get(label, _NO_PARTS)
+    return {column.name: rounded(column, column.value(parts, view.rules)) for column in columns}
+
+
+__all__ = ["as_bytes", "everything", "for_wall"]

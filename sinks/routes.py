@@ -1,0 +1,222 @@
+"""The board's HTTP answers.
+
+Handlers read the present snapshot; what takes long is made in a thread, once per snapshot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from aiohttp import web
+
+from schemas.errors import InvalidEvent, UsageError
+from schemas.instants import parse_instant
+from sinks.collector import OPENMETRICS, TEXT, Exposition, product_version
+from sinks.describe import as_bytes, everything, for_wall
+from sinks.merge import Merge
+from sinks.security import Asset, asset_response
+from sinks.snapshot import Snapshot
+from sinks.table import Choice, Table, choose, interval_table
+
+MAX_STREAMS: Final = 500
+"""Wall-screens at once; each costs one small write a second."""
+STREAM_S: Final = 1.0
+"""Least time between two messages of a stream."""
+WRITE_TIMEOUT_S: Final = 15.0
+"""A client that takes nothing for so long is let go; it comes back by itself."""
+RETRY_MS: Final = 2000
+_INTERVAL_PARAMETERS: Final = frozenset({"interval", "by", "zone", "format", "since", "until"})
+PROGRAM: Final = "floorpulse board"
+
+
+class Source(Protocol):
+    """What handlers need of the board."""
+
+    title: str
+    zone: str
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The present snapshot."""
+
+    @property
+    def merge(self) -> Merge:
+        """The present merge."""
+
+    @property
+    def closing(self) -> bool:
+        """Whether the board is about to stop."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether snapshots are being made."""
+
+    async def next_snapshot(self, after: int) -> Snapshot:
+        """Wait for a snapshot with a higher number."""
+
+
+class Routes:
+    """Handlers over one board."""
+
+    def __init__(self, source: Source, exposition: Exposition, assets: dict[str, Asset]) -> None:
+        self._source = source
+        self._exposition = exposition
+        self._assets = assets
+        self._rendering = asyncio.Lock()
+        self._made: dict[str, tuple[int, bytes]] = {}
+        self._streams = 0
+
+    def add_to(self, app: web.Application) -> None:
+        """Register all routes."""
+        app.add_routes(
+            [
+                web.get("/", self.page),
+                web.get("/static/{name}", self.static),
+                web.get("/metrics", self.metrics),
+                web.get("/api/v1/snapshot", self.snapshot),
+                web.get("/api/v1/intervals", self.intervals),
+                web.get("/api/v1/stream", self.stream),
+                web.get("/livez", self.livez),
+                web.get("/readyz", self.readyz),
+            ]
+        )
+
+    async def page(self, request: web.Request) -> web.Response:
+        """Answer with the wall-screen."""
+        return asset_response(request, self._assets["index.html"])
+
+    async def static(self, request: web.Request) -> web.Response:
+        """Answer with a file of the page."""
+        asset = self._assets.get(request.match_info["name"])
+        if asset is None:
+            raise web.HTTPNotFound(text="no such file\n")
+        return asset_response(request, asset)
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Answer a scrape, in the form that its headers ask for."""
+        openmetrics = "application/openmetrics-text" in request.headers.get("Accept", "")
+        zipped = "gzip" in request.headers.get("Accept-Encoding", "")
+        async with self._rendering:
+            snapshot = self._source.snapshot
+            body = await asyncio.to_thread(self._exposition.render, snapshot, openmetrics=openmetrics, zipped=zipped)
+        headers = {"Content-Type": OPENMETRICS if openmetrics else TEXT, "Vary": "Accept, Accept-Encoding"}
+        if zipped:
+            headers["Content-Encoding"] = "gzip"
+        return web.Response(body=body, headers=headers)
+
+    async def snapshot(self, _: web.Request) -> web.Response:
+        """Answer with everything now, as JSON."""
+        return web.Response(body=await self._made_once("all", everything), content_type="application/json")
+
+    async def _made_once(self, what: str, make: Callable[[Snapshot], dict[str, Any]]) -> bytes:
+        """Return a body that is made once per snapshot, in a thread."""
+        async with self._rendering:
+            snapshot = self._source.snapshot
+            number, body = self._made.get(what, (-1, b""))
+            if number != snapshot.number:
+                body = await asyncio.to_thread(lambda: as_bytes(make(snapshot)))
+                self._made[what] = (snapshot.number, body)
+        return body
+
+    async def intervals(self, request: web.Request) -> web.Response:
+        """Answer with the interval table, as JSON or CSV."""
+        try:
+            choice = _choice(request)
+            as_csv = _wants_csv(request)
+        except UsageError as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
+        snapshot = self._source.snapshot
+        if not snapshot.ready or snapshot.now is None:
+            raise web.HTTPServiceUnavailable(text="not ready: still reading what was published before\n")
+        table = interval_table(self._source.merge, snapshot.now, choice)
+        body = await asyncio.to_thread(_written, table, as_csv)
+        return web.Response(body=body, content_type="text/csv" if as_csv else "application/json", charset="utf-8")
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """Answer with server-sent events: the present snapshot each second; who is slow misses some."""
+        if self._streams >= MAX_STREAMS:
+            raise web.HTTPServiceUnavailable(text="too many streams\n")
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
+        self._streams += 1
+        try:
+            await response.prepare(request)
+            await self._send(response, f"retry: {RETRY_MS}\n\n".encode())
+            number = -1
+            while True:
+                number = (await self._source.next_snapshot(number)).number
+                if self._source.closing:
+                    break
+                body = await self._made_once("wall", lambda s: for_wall(s, self._source.title, self._source.zone))
+                await self._send(response, b"id: %d\nevent: snapshot\ndata: %s\n\n" % (number, body))
+                await asyncio.sleep(STREAM_S)
+        except (ConnectionError, TimeoutError):
+            pass  # the client has gone, or takes nothing
+        finally:
+            self._streams -= 1
+        return response
+
+    async def _send(self, response: web.StreamResponse, data: bytes) -> None:
+        await asyncio.wait_for(response.write(data), WRITE_TIMEOUT_S)
+
+    async def livez(self, _: web.Request) -> web.Response:
+        """Tell whether the process works; 500 when snapshots have stopped."""
+        body = {"program": PROGRAM, "version": product_version(), "pid": os.getpid(), "alive": self._source.alive}
+        status = 200 if self._source.alive else 500
+        return web.Response(body=as_bytes(body), status=status, content_type="application/json")
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        """Tell whether everything published before the start has been read; 503 until then."""
+        ready = self._source.snapshot.ready
+        return web.Response(
+            body=as_bytes({"ready": ready}), status=200 if ready else 503, content_type="application/json"
+        )
+
+
+def _choice(request: web.Request) -> Choice:
+    query = request.query
+    for name in query:
+        if name not in _INTERVAL_PARAMETERS:
+            known = ", ".join(sorted(_INTERVAL_PARAMETERS))
+            raise UsageError(f"unknown parameter {name[:40]!r}; known are {known}")
+    chosen = choose(query.get("interval", "15m"), query.get("by", "queue"), query.get("zone"))
+    since, until = (_instant(query.get(name), name) for name in ("since", "until"))
+    return Choice(
+        chosen.interval_ms,
+        chosen.by,
+        chosen.zone,
+        chosen.since if since is None else since,
+        chosen.until if until is None else until,
+    )
+
+
+def _instant(text: str | None, name: str) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_instant(int(text) if text.isascii() and text.isdigit() and len(text) < 16 else text)
+    except InvalidEvent as error:
+        raise UsageError(f"{name}: {error.detail[:200]}") from None
+
+
+def _wants_csv(request: web.Request) -> bool:
+    form = request.query.get("format")
+    if form not in (None, "csv", "json"):
+        raise UsageError(f"format {form[:40]!r} is not one of json, csv")
+    return form == "csv" or (form is None and "text/csv" in request.headers.get("Accept", ""))
+
+
+def _written(table: Table, as_csv: bool) -> bytes:
+    if not as_csv:
+        return as_bytes(table.as_json())
+    file = io.StringIO(newline="")
+    table.write_csv(file)
+    with contextlib.closing(file):
+        return file.getvalue().encode()
+
+
+__all__ = ["MAX_STREAMS", "PROGRAM", "Routes", "Source"]

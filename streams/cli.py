@@ -1,0 +1,244 @@
+"""The command line: `floorpulse`.
+
+Commands only read their options and call what does the work; that is imported inside each command, so that `--help` is quick.
+Exit status: 0 done, 1 it failed, 2 wrong use or bad configuration. An error is one line on stderr; `--debug` adds the traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from schemas.errors import FloorpulseError, UsageError
+
+if TYPE_CHECKING:
+    from schemas.config import Config
+
+app = typer.Typer(
+    name="floorpulse",
+    help="Live contact-centre numbers from your Kafka events: Prometheus gauges, a wall-screen, alerts.",
+    epilog="Example: floorpulse demo   (no Kafka, no Docker, no Java)",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_USAGE_ERROR: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+"""Base of what typer raises for wrong options; of its own copy of click it exports only `BadParameter`."""
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="configuration file (default: floorpulse.yaml where it exists)", metavar="FILE")
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="the same seed gives the same centre")]
+DurationOption = Annotated[str | None, typer.Option("--duration", help="stop by itself after, e.g. 60s or 10m")]
+
+
+def _config(path: Path | None, **changes: Any) -> Config:
+    """Load the configuration, with command-line options on top: section → changed keys."""
+    from schemas.config_file import load
+
+    config = load(path)
+    for section, values in changes.items():
+        wanted = {key: value for key, value in values.items() if value is not None}
+        if wanted:
+            config = config.model_copy(update={section: getattr(config, section).model_copy(update=wanted)})
+    return config
+
+
+def _duration_ms(text: str | None, option: str) -> int | None:
+    from pydantic_core import PydanticCustomError
+
+    from schemas.durations import parse_duration
+
+    if text is None:
+        return None
+    try:
+        return parse_duration(text)
+    except PydanticCustomError as error:
+        raise UsageError(f"{option} {text!r} {error.message()}") from None
+
+
+@app.command(epilog="Example: floorpulse demo --duration 60s")
+def demo(
+    duration: DurationOption = None,
+    speed: Annotated[float, typer.Option(help="simulated seconds per second; limits in seconds mean little above 1")] = 1.0,
+    queues: Annotated[int, typer.Option(min=1, max=300, help="number of queues")] = 6,
+    agents: Annotated[int | None, typer.Option(min=1, max=5000, help="agents on duty (default: what the queues need, 64)")] = None,
+    seed: SeedOption = 1,
+    listen: Annotated[str | None, typer.Option(help="HOST:PORT of the board", metavar="HOST:PORT")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Run everything on this machine: embedded broker, simulated contact centre, worker, board. Ctrl-C ends it."""
+    from streams.demo import run_demo
+
+    if speed <= 0:
+        raise UsageError(f"--speed {speed:g} is not above 0")
+    settings = _config(config, board={"listen": listen})
+    run_demo(settings, duration_ms=_duration_ms(duration, "--duration"), speed=speed, queues=queues, agents=agents, seed=seed)
+
+
+@app.command(epilog="Example: floorpulse worker --config floorpulse.yaml")
+def worker(
+    config: ConfigOption = None,
+    listen: Annotated[str | None, typer.Option(help="HOST:PORT of its own /metrics", metavar="HOST:PORT")] = None,
+) -> None:
+    """Run one stream worker against the configured Kafka. Any number of them share the partitions."""
+    from streams.run import run_worker
+
+    run_worker(_config(config, worker={"listen": listen}))
+
+
+@app.command(epilog="Example: floorpulse board --listen 127.0.0.1:9464")
+def board(
+    config: ConfigOption = None,
+    listen: Annotated[str | None, typer.Option(help="HOST:PORT of the board", metavar="HOST:PORT")] = None,
+) -> None:
+    """Run one board: /metrics, wall-screen, JSON API. Any number of them may run."""
+    from streams.run import run_board
+
+    run_board(_config(config, board={"listen": listen}))
+
+
+@app.command(epilog="Example: floorpulse topics --create --partitions 12")
+def topics(
+    create: Annotated[bool, typer.Option("--create", help="create what is missing (without: only check)")] = False,
+    partitions: Annotated[int | None, typer.Option(min=1, max=1024, help="partitions of each co-partitioned topic")] = None,
+    prefix: Annotated[str | None, typer.Option(help="topic prefix, e.g. acme. (default: kafka.topic_prefix)")] = None,
+    replication: Annotated[int, typer.Option(help="replication factor; -1 = the broker's default")] = -1,
+    config: ConfigOption = None,
+) -> None:
+    """Create or check the topics: partitions, compaction, retention."""
+    from streams.run import run_topics
+
+    settings = _config(config, kafka={"topic_prefix": prefix})
+    for line in run_topics(settings, create=create, partitions=partitions, replication=replication):
+        typer.echo(line)
+
+
+@app.command(epilog="Example: floorpulse simulate --duration 10m --out events.jsonl")
+def simulate(
+    rate: Annotated[float | None, typer.Option(min=0.1, help="events per second in all (default: as the centre comes)")] = None,
+    duration: DurationOption = None,
+    out: Annotated[Path | None, typer.Option(help="write JSON Lines to this file instead of Kafka; - for standard output")] = None,
+    queues: Annotated[int, typer.Option(min=1, max=300)] = 6,
+    agents: Annotated[int | None, typer.Option(min=1, max=50_000)] = None,
+    seed: SeedOption = 1,
+    start: Annotated[str | None, typer.Option(help="event time of the start, RFC 3339 (default: now)")] = None,
+    mess: Annotated[bool, typer.Option("--mess", help="add duplicates, late and invalid events, a wrong clock, lost ends")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Produce a simulated contact centre: to Kafka in real time, or to a file at once."""
+    from streams.simulation import Plan, run_simulation
+
+    plan = Plan(rate=rate, duration_ms=_duration_ms(duration, "--duration"), queues=queues, agents=agents, seed=seed, start=start, mess=mess)
+    run_simulation(_config(config), plan, out)
+
+
+@app.command(epilog="Example: floorpulse produce events.jsonl --speed 60")
+def produce(
+    files: Annotated[list[Path], typer.Argument(help="canonical events, .jsonl or .jsonl.gz", metavar="FILE...")],
+    speed: Annotated[str, typer.Option(help="60 = sixty times real time; max = as fast as it goes")] = "max",
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="put bad lines into FILE.rejected and go on")] = False,
+    from_line: Annotated[int, typer.Option(min=1, help="start at this line of the first file")] = 1,
+    end: Annotated[bool, typer.Option("--end/--no-end", help="end each partition with an end-of-input marker")] = True,
+    config: ConfigOption = None,
+) -> None:
+    """Send canonical events to Kafka; the summary says where to resume."""
+    from streams.run import run_produce
+
+    try:
+        pace = None if speed == "max" else float(speed)
+    except ValueError:
+        raise UsageError(f"--speed {speed!r} is neither a number nor max") from None
+    run_produce(_config(config), files, pace, keep_going=keep_going, from_line=from_line, end=end)
+
+
+@app.command(epilog="Example: floorpulse report events.jsonl --interval 15m --zone Asia/Jerusalem --out table.csv")
+def report(
+    files: Annotated[list[Path] | None, typer.Argument(help="canonical events, .jsonl or .jsonl.gz", metavar="[FILE...]")] = None,
+    interval: Annotated[str, typer.Option(help="15m, 30m or 60m")] = "15m",
+    zone: Annotated[str | None, typer.Option(help="IANA time zone in place of all configured ones")] = None,
+    by: Annotated[str, typer.Option(help="queue, queue,channel or group")] = "queue",
+    out: Annotated[str, typer.Option(help="CSV file; - for standard output", metavar="FILE")] = "-",
+    live: Annotated[str | None, typer.Option(help="ask a running board instead, e.g. http://127.0.0.1:9464", metavar="URL")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Compute the interval table from files without Kafka, or fetch it from a running board."""
+    from streams.run import run_report
+
+    run_report(_config(config), files or [], interval=interval, zone=zone, by=by, out=out, live=live)
+
+
+@app.command("check-config", epilog="Example: floorpulse check-config --config floorpulse.yaml")
+def check_config(
+    keys: Annotated[bool, typer.Option("--keys", help="list all keys with their defaults instead")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Validate the configuration and print the effective one, secrets masked."""
+    from schemas.config_file import all_keys, effective, load
+
+    if keys:
+        for key, default, description in all_keys():
+            typer.echo(f"{key:<48} {default:<16} {description}")
+        return
+    typer.echo(effective(load(config)), nl=False)
+
+
+@app.command(epilog="Example: floorpulse kpis --json")
+def kpis(as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False) -> None:
+    """Print the catalogue of indicators: id, definition, unit, target."""
+    import json
+
+    from schemas.kpis import CATALOGUE
+
+    rows = [{"id": k.id, "definition": k.definition, "unit": k.unit, "target": k.target, "formula": k.formula} for k in CATALOGUE]
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("id", "definition", "unit", "target")
+    for row in rows:
+        table.add_row(row["id"], row["definition"], row["unit"], row["target"])
+    Console().print(table)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    command = next((a for a in arguments if not a.startswith("-")), "")
+    program = f"floorpulse {command}".strip()
+    try:
+        status = app(arguments, prog_name="floorpulse", standalone_mode=False)
+    except typer.Exit as stop:
+        status = stop.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        status = 130
+    except FloorpulseError as error:
+        status = _say(program, str(error), error.exit_status, debug)
+    except _USAGE_ERROR as error:
+        known = command in {c.name or (c.callback.__name__ if c.callback else "") for c in app.registered_commands}
+        status = _say(program, f"{error.format_message()} See: {program if known else 'floorpulse'} --help", 2, debug)
+    except BrokenPipeError:
+        sys.stderr.close()
+        status = 0
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _say(program: str, message: str, status: int, debug: bool) -> int:
+    """Say what went wrong in one line; to be called while the error is handled."""
+    if debug:
+        raise  # noqa: PLE0704  the traceback was asked for
+    print(f"{program}: {message}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    main()

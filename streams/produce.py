@@ -1,0 +1,116 @@
+"""Send files of canonical events to Kafka, at their own pace, faster, or as fast as it goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import IO
+
+from schemas.codec import decode_batch
+from schemas.config import Config
+from schemas.errors import FloorpulseError, InvalidEvent, UsageError
+from streams.lines import Line, open_lines, read_lines
+from streams.sender import Sender
+
+
+@dataclass
+class Produced:
+    """What was done: acknowledged records, rejected lines, newest event time; `resume` = file and line to go on from."""
+
+    sent: int = 0
+    rejected: int = 0
+    newest_ms: int | None = None
+    resume: str = ""
+    rejected_files: list[str] = field(default_factory=list)
+
+
+class BadLine(FloorpulseError):
+    """Report a line that is no valid event."""
+
+
+async def produce(
+    config: Config,
+    files: Sequence[Path],
+    *,
+    speed: float | None = None,
+    keep_going: bool = False,
+    from_line: int = 1,
+    end: bool = True,
+    progress: Callable[[int], None] = lambda read: None,
+) -> Produced:
+    """Send files; `speed` None = as fast as it goes, 60 = sixty times real time.
+
+    Raises `BadLine` at the first line that is no valid event unless `keep_going` (then such lines go to FILE.rejected).
+    With `end` every partition gets an end-of-input marker.
+    """
+    for file in files:
+        open_lines(file).close()
+    done = Produced()
+    async with Sender(config) as sender:
+        pace = _Pace(speed)
+        try:
+            for file in files:
+                await _send_file(sender, file, pace, keep_going, from_line, done, progress)
+                from_line = 1
+            if end and done.newest_ms is not None:
+                await sender.end_input(done.newest_ms)
+        finally:
+            done.sent = sender.sent
+        await sender.flush()
+        done.sent = sender.sent
+    return done
+
+
+class _Pace:
+    """Says how long to wait for an event's turn."""
+
+    def __init__(self, speed: float | None) -> None:
+        if speed is not None and speed <= 0:
+            raise UsageError(f"--speed {speed:g} is not above 0; write --speed 60, or --speed max")
+        self._speed = speed
+        self._began: tuple[float, int] | None = None
+
+    def wait_s(self, at_ms: int) -> float:
+        """Return seconds until an event is due, 0 or less if it is."""
+        if self._speed is None:
+            return 0
+        if self._began is None:
+            self._began = (monotonic(), at_ms)
+        return self._began[0] + (at_ms - self._began[1]) / 1000 / self._speed - monotonic()
+
+
+async def _send_file(sender: Sender, file: Path, pace: _Pace, keep_going: bool, from_line: int, done: Produced,
+                     progress: Callable[[int], None]) -> None:  # fmt: skip
+    with ExitStack() as stack:
+        rejected: IO[bytes] | None = None
+        for lines in read_lines(file, progress):
+            wanted = [line for line in lines if line.number >= from_line]
+            for line, event in zip(wanted, decode_batch([line.value for line in wanted]), strict=True):
+                done.resume = f"{file} --from-line {line.number}"
+                if isinstance(event, InvalidEvent):
+                    if not keep_going:
+                        raise _bad_line(file, line, event)
+                    if rejected is None:
+                        done.rejected_files.append(f"{file}.rejected")
+                        rejected = stack.enter_context(Path(f"{file}.rejected").open("wb"))
+                    rejected.write(line.value + b"\n")
+                    done.rejected += 1
+                    continue
+                wait = pace.wait_s(event.at)
+                if wait > 0:
+                    await asyncio.sleep(wait)
+                await sender.send(line.topic, line.key, line.value)
+                done.newest_ms = event.at if done.newest_ms is None else max(done.newest_ms, event.at)
+
+
+def _bad_line(file: Path, line: Line, error: InvalidEvent) -> BadLine:
+    return BadLine(
+        f"{file} line {line.number}: {error.detail} [{error.reason}]. --keep-going puts such lines into {file}.rejected"
+    )
+
+
+__all__ = ["BadLine", "Produced", "produce"]

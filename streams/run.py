@@ -1,0 +1,108 @@
+"""What the commands do: from a configuration to running parts."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Final
+
+from schemas.config import Config
+from schemas.errors import BoardError, FloorpulseError, TopicError, UsageError
+from streams.progress import progress_bar
+
+LIVE_TIMEOUT_S: Final = 30.0
+MAX_TABLE_BYTES: Final = 1 << 30
+
+
+def run_topics(config: Config, *, create: bool, partitions: int | None, replication: int) -> list[str]:
+    """Create or check the topics; return lines for a person. Raises `TopicError` when something is wrong."""
+    from streams.connection import admin_options
+    from streams.topics import DEFAULT_PARTITIONS, check, plan
+    from streams.topics import create as create_topics
+
+    connection = admin_options(config.kafka)
+    wanted = plan(config.kafka.topic_prefix, partitions or DEFAULT_PARTITIONS)
+    lines = []
+    if create:
+        made = create_topics(connection, wanted, replication_factor=replication)
+        lines = [f"created {name}" for name in made] or ["all topics exist already"]
+    problems = check(connection, wanted)
+    if problems:
+        raise TopicError("; ".join(problems))
+    return [*lines, f"all {len(wanted.topics)} topics are as they should be"]
+
+
+def run_produce(config: Config, files: Sequence[Path], speed: float | None, *, keep_going: bool, from_line: int, end: bool) -> None:
+    """Send files to Kafka, with a progress bar and a summary."""
+    from streams.produce import produce
+
+    with progress_bar("sending", _sizes(files)) as advance:
+        done = asyncio.run(
+            produce(config, files, speed=speed, keep_going=keep_going, from_line=from_line, end=end, progress=advance)
+        )
+    rejected = f", {done.rejected} bad lines in {', '.join(done.rejected_files)}" if done.rejected else ""
+    print(f"{done.sent} events sent{rejected}; last line: {done.resume or '-'}", file=sys.stderr)
+
+
+def _sizes(files: Sequence[Path]) -> int | None:
+    """Return the files' size in bytes of text, None where one is compressed (its text is longer)."""
+    if any(file.suffix == ".gz" or not file.is_file() for file in files):
+        return None
+    return sum(file.stat().st_size for file in files)
+
+
+def run_report(config: Config, files: Sequence[Path], *, interval: str, zone: str | None, by: str, out: str, live: str | None) -> None:
+    """Write the interval table of files, or of a running board, as CSV."""
+    from sinks.table import choose
+
+    choice = choose(interval, by, zone)
+    if bool(files) == bool(live):
+        raise UsageError("give either files or --live URL, e.g. floorpulse report events.jsonl --out table.csv")
+    if live:
+        query = {"interval": interval, "by": by, "format": "csv"} | ({"zone": zone} if zone else {})
+        text = _fetch(f"{live.rstrip('/')}/api/v1/intervals?{urllib.parse.urlencode(query)}")
+        if out == "-":
+            sys.stdout.write(text)
+        else:
+            _write(out).write_text(text, encoding="utf-8")
+        return
+    from streams.report import report
+
+    with progress_bar("reading", _sizes(files)) as advance:
+        result = report(files, config.rules(zone), choice, advance)
+    opened = nullcontext(sys.stdout) if out == "-" else _write(out).open("w", encoding="utf-8", newline="")
+    with opened as file:
+        result.table.write_csv(file)
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in result.outcomes.items())
+    print(f"{result.read} lines read: {counts}; {len(result.table.rows)} rows", file=sys.stderr)
+    for complaint in result.complaints:
+        print(f"  {complaint}", file=sys.stderr)
+
+
+def _write(out: str) -> Path:
+    path = Path(out)
+    if not path.parent.is_dir():
+        raise UsageError(f"--out {out}: the folder {path.parent} does not exist")
+    return path
+
+
+def _fetch(url: str) -> str:
+    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        raise UsageError(f"--live {url[:200]!r} is no http or https address, e.g. http://127.0.0.1:9464")
+    try:
+        with urllib.request.urlopen(url, timeout=LIVE_TIMEOUT_S) as answer:  # noqa: S310  the scheme was checked above
+            text: str = answer.read(MAX_TABLE_BYTES).decode()
+            return text
+    except urllib.error.HTTPError as error:
+        raise BoardError(f"the board answered {error.code}: {error.read(500).decode(errors='replace').strip()} ({url})") from None
+    except (OSError, ValueError) as error:
+        raise BoardError(f"cannot ask the board at {url}: {error}. Is it running? floorpulse board") from None
+
+
+__all__ = ["FloorpulseError", "run_produce", "run_report", "run_topics"]

@@ -1,0 +1,102 @@
+"""Run the simulator: into a file at once, or to Kafka in real time."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import time
+
+from schemas.config import Config
+from schemas.errors import InvalidEvent, UsageError
+from schemas.instants import parse_instant
+from streams.progress import progress_bar
+from streams.sender import Sender
+from streams.simulator import Centre, Mess, Record, encode
+from streams.simulator import simulate as events_of
+
+WARM_UP_MS = 5 * 60_000
+"""A centre at a given rate starts so much earlier, sent at once: sessions need time to unfold."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to simulate; `start` RFC 3339, None = now; `duration_ms` None = until stopped."""
+
+    rate: float | None = None
+    duration_ms: int | None = None
+    queues: int = 6
+    agents: int | None = None
+    seed: int = 1
+    start: str | None = None
+    mess: bool = False
+
+    def centre(self) -> Centre:
+        """Return the centre to simulate; raises `UsageError` for one that cannot be."""
+        try:
+            centre = Centre.default(queues=self.queues, agents=self.agents, seed=self.seed, rate=self.rate)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        return replace(centre, mess=Mess()) if self.mess else centre
+
+    def start_ms(self) -> int:
+        """Return the event time of the start."""
+        if self.start is None:
+            return int(time() * 1000)
+        try:
+            return parse_instant(self.start)
+        except InvalidEvent as error:
+            raise UsageError(f"--start {self.start!r}: {error.detail}") from None
+
+
+def run_simulation(config: Config, plan: Plan, out: Path | None) -> None:
+    """Simulate into a file (`-`: standard output), or to Kafka in real time."""
+    if out is None:
+        asyncio.run(_to_kafka(config, plan))
+        return
+    if plan.duration_ms is None:
+        raise UsageError("--out needs --duration, e.g. --duration 1h: a file must end")
+    records = events_of(plan.centre(), plan.start_ms(), plan.duration_ms)
+    count = _to_file(records, out, plan.duration_ms, plan.start_ms())
+    if str(out) != "-":
+        print(f"{count} events in {out}", file=sys.stderr)
+
+
+def _to_file(records: Iterator[Record], out: Path, duration_ms: int, start_ms: int) -> int:
+    count = 0
+    opened = nullcontext(sys.stdout.buffer) if str(out) == "-" else out.open("wb")
+    with opened as file, progress_bar("simulating", duration_ms) as advance:
+        told = start_ms
+        for at, _, _, event in records:
+            file.write(encode(event))
+            file.write(b"\n")
+            count += 1
+            if at - told > duration_ms // 100:
+                advance(at - told)
+                told = at
+    return count
+
+
+async def _to_kafka(config: Config, plan: Plan) -> None:
+    live_ms = plan.start_ms()
+    start_ms = live_ms - (WARM_UP_MS if plan.rate else 0)
+    duration_ms = None if plan.duration_ms is None else plan.duration_ms + live_ms - start_ms
+    async with Sender(config) as sender:
+        with progress_bar("simulating", plan.duration_ms) as advance:
+            told = began = time() * 1000
+            for at, topic, key, event in events_of(plan.centre(), start_ms, duration_ms, drain=False):
+                wait_s = (began + at - live_ms - time() * 1000) / 1000
+                if wait_s > 0.002:
+                    await asyncio.sleep(wait_s)
+                now = time() * 1000
+                if now - told > 500:
+                    advance(int(now - told))
+                    told = now
+                await sender.send(topic, key.encode(), encode(event))
+    print(f"{sender.sent} events sent to {','.join(config.kafka.bootstrap)}", file=sys.stderr)
+
+
+__all__ = ["Plan", "run_simulation"]

@@ -1,0 +1,331 @@
+"""One stream worker: its parts started and stopped in order, a watch over them, and its own health over HTTP.
+
+Start: journal and outlet connect, the Faust app joins the group, `Ownership` (see `streams.app`) loads what it is
+assigned. Stop, on SIGTERM, SIGINT or a failure: Faust stops fetching, every partition flushes for the last time,
+offsets are committed, the group is left; a thread ends the process if that takes longer than the deadline, whatever
+state it hangs in. Restarting is always safe: the next owner begins at the journal.
+
+Health, on loopback unless told otherwise: `/metrics`; `/livez` fails when a partition has not brought a flush out, or
+has records to read and does not move, for `STALL_S`; `/readyz` fails while the worker has not joined and loaded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import faust
+import structlog
+from aiohttp import web
+from aiokafka.errors import KafkaError
+from faust.types import TP
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+
+from schemas.errors import FloorpulseError, KafkaUnreachable
+from streams.app import INPUTS, OUTPUTS, Ownership, Thaw, build_app
+from streams.journal import Journal, Outlet
+from streams.partition import Limits, Partition
+from streams.topics import JOURNAL_RECORD_BYTES
+from streams.transport import take_group_error
+
+STALL_S: Final = 20.0
+"""Without progress for so long a worker is not alive."""
+WATCH_S: Final = 0.5
+"""Time between two looks of the watchdog."""
+LAG_S: Final = 5.0
+"""Time between two questions to the broker about how far the inputs reach."""
+JANITOR_S: Final = 60.0
+"""Time between two clean-ups of the journal."""
+_RECORD_ROOM: Final = 64 << 10  # what a batch takes beside its record
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """All that a worker must be told; durations in seconds.
+
+    `names` gives the full topic name for each short one; `faust`, `aiokafka` and `admin` are what `streams.connection`
+    makes of the configuration. `deadline_s` bounds a stop; `listen` is the health server's host and port.
+    """
+
+    names: Mapping[str, str]
+    faust: Mapping[str, Any]
+    aiokafka: Mapping[str, Any]
+    admin: Mapping[str, Any]
+    group: str = "floorpulse"
+    limits: Limits = field(default_factory=Limits)
+    session_timeout_s: float = 10.0
+    deadline_s: float = 20.0
+    journal_record_bytes: int = JOURNAL_RECORD_BYTES - _RECORD_ROOM
+    listen: tuple[str, int] | None = ("127.0.0.1", 9465)
+
+
+class Worker:
+    """A worker inside a running event loop; `run` it, `stop` it. `on_stopping` is called when the stop begins."""
+
+    def __init__(self, settings: WorkerSettings, thaw: Thaw, *, on_stopping: Callable[[], None] = lambda: None) -> None:
+        self._settings = settings
+        self._on_stopping = on_stopping
+        self._stop = asyncio.Event()
+        self.journal = Journal(
+            settings.names["journal"],
+            settings.aiokafka,
+            settings.admin,
+            owner=secrets.token_hex(8),
+            record_bytes=settings.journal_record_bytes,
+        )
+        self.outlet = Outlet({short: settings.names[short] for short in OUTPUTS}, settings.aiokafka)
+        self.ownership = Ownership(
+            settings.names,
+            settings.aiokafka,
+            self.journal,
+            self.outlet,
+            thaw,
+            limits=settings.limits,
+            reclaim_s=settings.session_timeout_s,
+        )
+        self.lag: dict[TP, int] = {}
+        """How many records each input has beyond what was read, as last asked."""
+        self._moved: dict[TP, tuple[int, float]] = {}
+        self._app: faust.App | None = None
+
+    def stop(self) -> None:
+        """Let `run` come to its end."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Work until `stop`; raises what ended the worker otherwise."""
+        with tempfile.TemporaryDirectory(prefix="floorpulse-worker-") as folder:
+            self._app = app = self._build(folder)
+            health = await serve_health(self, self._settings.listen)
+            watch = asyncio.ensure_future(self._watch(app))
+            try:
+                await self._connect()
+                starting = asyncio.ensure_future(app.start())
+                await self._until_over(starting, watch)
+            finally:
+                self._on_stopping()
+                _log.info("worker.stopping")
+                await _quietly(app.stop())
+                watch.cancel()
+                await _quietly(self.outlet.stop())
+                await _quietly(self.journal.stop())
+                if health is not None:
+                    await _quietly(health.cleanup())
+                _log.info("worker.stopped")
+
+    async def _connect(self) -> None:
+        try:
+            await self.journal.start()
+            await self.outlet.start()
+        except KafkaError as error:
+            servers = self._settings.aiokafka["bootstrap_servers"]
+            raise KafkaUnreachable(f"cannot work with Kafka at {servers}: {error!r}; see floorpulse topics") from error
+
+    def _build(self, folder: str) -> faust.App:
+        settings = self._settings
+        return build_app(
+            self.ownership,
+            settings.names,
+            settings.group,
+            datadir=folder,
+            broker_session_timeout=settings.session_timeout_s,
+            broker_heartbeat_interval=settings.session_timeout_s / 4,
+            broker_request_timeout=max(20.0, settings.session_timeout_s),
+            **settings.faust,
+        )
+
+    async def _until_over(self, starting: asyncio.Future[None], watch: asyncio.Future[None]) -> None:
+        stop = asyncio.ensure_future(self._stop.wait())
+        over: set[asyncio.Future[Any]] = {stop, watch, self.ownership.failure, starting}
+        while not stop.done():
+            done, _ = await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
+            for future in done:
+                future.result()
+            over -= done
+
+    async def _watch(self, app: faust.App) -> None:
+        asked = cleaned = time.monotonic()
+        while True:
+            await asyncio.sleep(WATCH_S)
+            if app.crashed:
+                raise FloorpulseError(f"the stream engine has failed: {app.crash_reason!r}")
+            if app.started and (error := take_group_error(app)) is not None:
+                _log.warning("group.error", error=error)
+            now = time.monotonic()
+            if now >= asked + LAG_S and self.ownership.owned:
+                asked = now
+                await self._measure_lag(app)
+            if now >= cleaned + JANITOR_S:
+                cleaned = now
+                owned = self.ownership.owned.values()
+                await self.journal.forget({p.number: p.forget_before for p in owned if p.forget_before is not None})
+
+    async def _measure_lag(self, app: faust.App) -> None:
+        positions = self.ownership.positions()
+        try:
+            ends = await asyncio.wait_for(app.consumer.highwaters(*positions), LAG_S)
+        except (KafkaError, TimeoutError) as error:
+            _log.warning("lag.unknown", error=repr(error))
+            return
+        now = time.monotonic()
+        self.lag = {tp: max(0, ends[tp] - offset) for tp, offset in positions.items() if tp in ends}
+        moved = {tp: (offset, now) for tp, offset in positions.items()}
+        for tp, (offset, since) in self._moved.items():
+            if self.lag.get(tp) and moved[tp][0] == offset:
+                moved[tp] = offset, since
+        self._moved = moved
+
+    # -- health
+
+    def stalls(self) -> list[str]:
+        """Say what has made no progress for too long."""
+        before = time.monotonic() - STALL_S
+        late = [f"partition {p.number}: no flush" for p in self.ownership.owned.values() if p.progress_s < before]
+        still = [f"{tp.topic} {tp.partition}: not read" for tp, (_, since) in self._moved.items() if since < before]
+        return late + still
+
+    def ready(self) -> bool:
+        """Tell whether the worker is in the group and has loaded what it was assigned."""
+        app = self._app
+        if app is None or not app.started or app.rebalancing:
+            return False
+        assigned = {tp.partition for tp in app.consumer.assignment()}
+        return self.ownership.rebalances > 0 and assigned == self.ownership.owned.keys()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the worker's metrics; partitions have labels, so that each counter only grows."""
+        own, tally = self.ownership, self.ownership.tally
+        yield GaugeMetricFamily("floorpulse_worker_ready", "1: joined and loaded", value=float(self.ready()))
+        yield GaugeMetricFamily("floorpulse_worker_partitions", "Partitions owned", value=len(own.owned))
+        yield from self._lags()
+        yield from _heartbeats(own.owned.values())
+        yield from tally.flush_seconds.collect()
+        holes = CounterMetricFamily("floorpulse_worker_holes", "Holes in the inputs' offsets", labels=["cause"])
+        for cause in ("delivery", "log"):
+            holes.add_metric([cause], tally.holes[cause])
+        yield holes
+        for name, help_text, value in (
+            ("read_records", "Records read from the inputs, markers and relay among them", tally.events),
+            ("readings", "Readings published", tally.readings),
+            ("journal_bytes", "Bytes appended to the journal, before compression", self.journal.bytes_written),
+            ("journal_records", "Records appended to the journal", self.journal.records_written),
+            ("rebalances", "Assignments received", own.rebalances),
+            ("replaced", "Partitions lost to another worker's claim", own.replaced),
+            ("commit_errors", "Commits that failed", tally.commit_errors),
+        ):
+            yield CounterMetricFamily(f"floorpulse_worker_{name}", help_text, value=value)
+
+    def _lags(self) -> Iterator[Metric]:
+        lag = GaugeMetricFamily(
+            "floorpulse_worker_lag_records", "Records not read yet, as last asked", labels=["topic"]
+        )
+        by_topic = {self._settings.names[short]: 0 for short in INPUTS}
+        for tp, records in self.lag.items():
+            by_topic[tp.topic] += records
+        for topic, records in by_topic.items():
+            lag.add_metric([topic], records)
+        yield lag
+
+
+def _heartbeats(partitions: Iterable[Partition]) -> Iterator[Metric]:
+    """Yield what the newest heartbeats say."""
+    age = GaugeMetricFamily("floorpulse_worker_watermark_age_seconds", "Now minus watermark", labels=["partition"])
+    events = CounterMetricFamily(
+        "floorpulse_worker_events", "Events by outcome, over all owners", labels=["partition", "topic", "outcome"]
+    )
+    for partition in partitions:
+        number, clock = str(partition.number), partition.heartbeat.get("clock", {})
+        if clock.get("watermark") is not None:
+            age.add_metric([number], (clock["now"] - clock["watermark"]) / 1000)
+        for topic, outcomes in partition.heartbeat.get("events", {}).items():
+            for outcome, count in outcomes.items():
+                events.add_metric([number, topic, outcome], count)
+    yield age
+    yield events
+
+
+async def serve_health(worker: Worker, listen: tuple[str, int] | None) -> web.AppRunner | None:
+    """Serve `/metrics`, `/livez` and `/readyz` of a worker; returns what to clean up."""
+    if listen is None:
+        return None
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(worker)
+
+    async def metrics(request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+
+    async def livez(_: web.Request) -> web.Response:
+        stalls = worker.stalls()
+        return web.Response(text="\n".join(stalls) or "ok", status=503 if stalls else 200)
+
+    async def readyz(_: web.Request) -> web.Response:
+        return web.Response(text="ok") if worker.ready() else web.Response(text="not loaded yet", status=503)
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    app.router.add_get("/livez", livez)
+    app.router.add_get("/readyz", readyz)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, *listen).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise FloorpulseError(
+            f"cannot listen on {listen[0]}:{listen[1]} (worker.listen): {error.strerror or error}; choose another port"
+        ) from error
+    return runner
+
+
+def run_worker(settings: WorkerSettings, thaw: Thaw) -> None:
+    """Run one worker as this process until SIGTERM or SIGINT; a stop that takes too long ends the process."""
+    asyncio.run(_run(settings, thaw))
+
+
+async def _run(settings: WorkerSettings, thaw: Thaw) -> None:
+    def arm() -> None:
+        timer = threading.Timer(settings.deadline_s, _give_up, [settings.deadline_s])
+        timer.daemon = True
+        timer.start()
+
+    worker = Worker(settings, thaw, on_stopping=arm)
+    loop = asyncio.get_running_loop()
+
+    def stop(number: int, _: Any) -> None:
+        # Python calls this between two bytecodes, also while the loop is busy: the deadline runs from here.
+        arm()
+        _log.info("worker.signal", signal=signal.Signals(number).name)
+        loop.call_soon_threadsafe(worker.stop)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    await worker.run()
+
+
+def _give_up(deadline_s: float) -> None:
+    _log.error("worker.deadline", seconds=deadline_s, remedy="none needed: the next owner starts at the journal")
+    os._exit(1)
+
+
+async def _quietly(stopping: Any) -> None:
+    """Wait for a part to stop; what it says on its deathbed is logged only."""
+    try:
+        await stopping
+    except Exception as error:  # noqa: BLE001  # the other parts must be stopped too
+        _log.warning("worker.stop_failed", error=repr(error))
+
+
+__all__ = ["STALL_S", "Worker", "WorkerSettings", "run_worker", "serve_health"]
