@@ -1,0 +1,1 @@
+"""What floorpulse speaks: events, readings, indicators, configuration, errors."""

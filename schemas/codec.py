@@ -39,7 +39,7 @@ from schemas.instants import parse_instant
 Decoded = Any
 """An instance of one of `STRUCT_OF`'s classes; made at run time, so the type checker cannot know it."""
 
-_META_OF_CONSTRAINT: Final = {"ge": "ge", "gt": "gt", "le": "le", "lt": "lt", "min_length": "min_length", "max_length": "max_length"}
+_CONSTRAINTS: Final = ("ge", "gt", "le", "lt", "min_length", "max_length")
 
 
 def _meta(metadata: Sequence[Any]) -> dict[str, Any]:
@@ -49,10 +49,7 @@ def _meta(metadata: Sequence[Any]) -> dict[str, Any]:
         if isinstance(item, FieldInfo):
             found |= _meta(item.metadata)
             continue
-        for name, target in _META_OF_CONSTRAINT.items():
-            value = getattr(item, name, None)
-            if value is not None:
-                found[target] = value
+        found |= {name: value for name in _CONSTRAINTS if (value := getattr(item, name, None)) is not None}
         if isinstance(item, StringConstraints) and item.pattern is not None:
             found["pattern"] = item.pattern
     return found

@@ -47,7 +47,7 @@ class Kafka(_Section):
 
     bootstrap: TextList = Field(["127.0.0.1:9092"], description="brokers to ask first, host:port")
     topic_prefix: str = Field("floorpulse.", max_length=100, pattern=r"^[A-Za-z0-9._-]*$", description="start of all topic names")
-    partitioner: Literal["murmur2", "crc32"] = Field("murmur2", description="how producers choose partitions: Java's or librdkafka's")
+    partitioner: Literal["murmur2", "crc32"] = Field("murmur2", description="of the producers: Java's or librdkafka's")
     group: str = Field("floorpulse", min_length=1, description="consumer group of the workers")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field("PLAINTEXT")
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("PLAIN")
@@ -237,11 +237,11 @@ class Config(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003  the signature is the library's
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the environment win over the file; nothing else is read."""
         return env_settings, init_settings
@@ -275,9 +275,8 @@ class Config(BaseSettings):
                 rule = rules.queue(queue, channel)
                 if rule.short_ms > rule.answer_ms:
                     where = f"queues.{queue}" if queue else "defaults"
-                    raise ValueError(
-                        f"{where}: short_abandon {rule.short_ms / 1000:g} s is above answer_threshold {rule.answer_ms / 1000:g} s"
-                    )
+                    limits = f"short_abandon {rule.short_ms} ms is above answer_threshold {rule.answer_ms} ms"
+                    raise ValueError(f"{where}: {limits}")
         return self
 
     def rules(self, zone: str | None = None) -> Rules:

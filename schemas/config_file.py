@@ -97,7 +97,8 @@ def _worded(error: ValidationError, file: str, lines: Mapping[_Path, int]) -> st
         hint = f"; did you mean {near[0]}?" if near else "."
         return f"{source}: unknown key {_dotted(path)}{hint} All keys: floorpulse check-config --keys"
     message = first["msg"].removeprefix("Value error, ")
-    shown = f" ({first['input']!r:.80})" if path and not isinstance(first["input"], dict | BaseModel) and "password" not in path[-1:] else ""
+    plain = path and not isinstance(first["input"], dict | BaseModel) and "password" not in str(path[-1])
+    shown = f" ({first['input']!r:.80})" if plain else ""
     return f"{source}: {_dotted(path) + ': ' if path else ''}{message}{shown}"
 
 

@@ -52,7 +52,7 @@ class Kpi:
 def _fixed(numerator: str, denominator: str = "") -> Callable[[QueueRules], tuple[Terms, Terms]]:
     """Read `a + b - c` into terms that no setting changes."""
     terms = _terms(numerator), _terms(denominator)
-    return lambda rules: terms
+    return lambda _: terms
 
 
 def _terms(text: str) -> Terms:
@@ -90,29 +90,29 @@ _DIRECTIONS = ("direction", ("inbound", "outbound", "callback"))
 _IN_OUT = ("direction", ("inbound", "outbound"))
 
 
-def _state(id: str, title: str, definition: str, *, unit: Unit = "count", dimension: Literal["queue", "group", "both"] = "queue",
-           target: str = "", better: Literal["up", "down"] | None = None) -> Kpi:  # fmt: skip
-    return Kpi(id, title, definition, unit, "state", "now", dimension, target=target, better=better)
+def _state(kpi_id: str, title: str, definition: str, *, unit: Unit = "count", target: str = "",
+           dimension: Literal["queue", "group", "both"] = "queue", better: Literal["up", "down"] | None = None) -> Kpi:  # fmt: skip
+    return Kpi(kpi_id, title, definition, unit, "state", "now", dimension, target=target, better=better)
 
 
-def _count(id: str, title: str, definition: str, better: Literal["up", "down"] | None = None) -> Kpi:
-    return Kpi(id, title, definition, "count", "count", "queue", terms=_fixed(id), better=better, formula=id)
+def _count(kpi_id: str, title: str, definition: str, better: Literal["up", "down"] | None = None) -> Kpi:
+    return Kpi(kpi_id, title, definition, "count", "count", "queue", terms=_fixed(kpi_id), better=better, formula=kpi_id)
 
 
-def _ratio(id: str, title: str, definition: str, section: Literal["queue", "session", "agents"], numerator: str, denominator: str,
-           *, better: Literal["up", "down"] | None = None, target: str = "", unit: Unit = "ratio",
+def _ratio(kpi_id: str, title: str, definition: str, section: Literal["queue", "session", "agents"], numerator: str,
+           denominator: str, *, better: Literal["up", "down"] | None = None, target: str = "", unit: Unit = "ratio",
            variants: tuple[str, tuple[str, ...]] | None = None) -> Kpi:  # fmt: skip
     return Kpi(
-        id, title, definition, unit, "ratio", section, "group" if section == "agents" else "queue",
+        kpi_id, title, definition, unit, "ratio", section, "group" if section == "agents" else "queue",
         terms=_fixed(numerator, denominator), variants=variants, better=better, target=target,
         formula=f"({numerator}) / ({denominator})",
     )  # fmt: skip
 
 
-def _mean(id: str, title: str, definition: str, section: Literal["queue", "session"], numerator: str, denominator: str,
+def _mean(kpi_id: str, title: str, definition: str, section: Literal["queue", "session"], numerator: str, denominator: str,
           *, target: str = "", series: str | None = None, share: str | None = None) -> Kpi:  # fmt: skip
     return Kpi(
-        id, title, definition, "seconds", "mean", section, terms=_fixed(numerator, denominator), series=series, share=share,
+        kpi_id, title, definition, "seconds", "mean", section, terms=_fixed(numerator, denominator), series=series, share=share,
         better="down", target=target, formula=f"({numerator}) / ({denominator})",
     )  # fmt: skip
 
@@ -252,7 +252,7 @@ def _kpi_columns(kpi: Kpi) -> list[Column]:
     if kpi.id not in ("status_share", "message_ratio"):
         columns.append(Column(kpi.id, kpi.unit, lambda parts, rules: value_of(kpi, terms(rules), parts)))
     if kpi.id == "service_level":
-        columns.append(Column("formula", "text", lambda parts, rules: rules.service_level))
+        columns.append(Column("formula", "text", lambda _, rules: rules.service_level))
     if kpi.series is not None:
         series = kpi.series
         columns += [
@@ -262,7 +262,13 @@ def _kpi_columns(kpi: Kpi) -> list[Column]:
         columns.append(Column(f"{kpi.id}_max", "seconds", lambda parts, _: _seconds(largest(buckets_in(parts, series)))))
     if kpi.share is not None:
         share = ((kpi.share, 1),)
-        columns.append(Column(f"{kpi.id}_share", "ratio", lambda parts, rules: _share(total_of(share, parts), total_of(terms(rules)[1], parts))))
+        columns.append(
+            Column(
+                f"{kpi.id}_share",
+                "ratio",
+                lambda parts, rules: _share(total_of(share, parts), total_of(terms(rules)[1], parts)),
+            )
+        )
     if kpi.variants is not None and kpi.id != "message_ratio":
         columns += [
             Column(f"{kpi.id}_{v}", kpi.unit, lambda parts, rules, v=v: value_of(kpi, variant_terms(kpi, v, rules), parts))  # type: ignore[misc]

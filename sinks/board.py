@@ -142,9 +142,7 @@ class Board:
 
     def _take(self) -> Snapshot:
         reader = self._reader
-        return self._snapshots.take(
-            wall_ms(), ready=reader.ready, readings_age_ms=reader.ages_ms(), delays=reader.delays
-        )
+        return self._snapshots.take(wall_ms(), ready=reader.ready, readings_age_ms=reader.ages_ms(), delays=reader.delays)
 
     async def _cannot_listen(self, error: OSError) -> BoardError:
         where = f"{self.host}:{self.port}"

@@ -19,7 +19,6 @@ from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
-    InfoMetricFamily,
     Metric,
 )
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
@@ -66,14 +65,10 @@ class FloorCollector(Collector):
             if snapshot.ready:
                 yield from indicator_families(snapshot, self._bounds, self._windows)
             yield from _health_families(snapshot.health)
-        yield _counter(
-            "series_overflow", "Names without series of their own, because there are too many", self._bounds.overflowed
-        )
-        yield InfoMetricFamily(
-            PREFIX + "build",
-            "What runs here",
-            value={"version": product_version(), "python": platform.python_version()},
-        )
+        yield _counter("series_overflow", "Names without series of their own, because there are too many", self._bounds.overflowed)
+        build = GaugeMetricFamily(PREFIX + "build_info", "What runs here", labels=["version", "python"])
+        build.add_metric([product_version(), platform.python_version()], 1)
+        yield build
         yield from self._process.collect()
 
 
@@ -82,12 +77,8 @@ def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
 
 
 def _health_families(health: Health) -> Iterator[Metric]:
-    yield GaugeMetricFamily(
-        PREFIX + "ready", "1 when everything published so far has been read", value=int(health.ready)
-    )
-    ages = GaugeMetricFamily(
-        PREFIX + "readings_age_seconds", "Since the last reading or heartbeat", labels=["partition"]
-    )
+    yield GaugeMetricFamily(PREFIX + "ready", "1 when everything published so far has been read", value=int(health.ready))
+    ages = GaugeMetricFamily(PREFIX + "readings_age_seconds", "Since the last reading or heartbeat", labels=["partition"])
     for partition, age in sorted(health.readings_age_ms.items()):
         ages.add_metric([str(partition)], age / 1000)
     yield ages
@@ -144,9 +135,7 @@ def _delays(health: Health) -> Metric:
         buckets.append((limit_text(limit), seen))
     buckets.append(("+Inf", sum(health.delays.counts)))
     text = "From the flush to this board"
-    return HistogramMetricFamily(
-        PREFIX + "publish_delay_seconds", text, buckets=buckets, sum_value=health.delays.sum_ms / 1000
-    )
+    return HistogramMetricFamily(PREFIX + "publish_delay_seconds", text, buckets=buckets, sum_value=health.delays.sum_ms / 1000)
 
 
 class Exposition:

@@ -206,9 +206,7 @@ def _histograms(views: Sequence[View]) -> Iterator[Metric]:
                 seen += max(0, view.totals.get(f"{prefix}{limit}", 0))
                 buckets.append((limit_text(limit), seen))
             buckets.append(("+Inf", seen + max(0, view.totals.get(f"{prefix}inf", 0))))
-            family.add_metric(
-                [view.name, view.channel], buckets, max(0, view.totals.get(f"{series}_hist_ms", 0)) / 1000
-            )
+            family.add_metric([view.name, view.channel], buckets, max(0, view.totals.get(f"{series}_hist_ms", 0)) / 1000)
         yield family
 
 

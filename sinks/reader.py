@@ -162,9 +162,7 @@ class Reader:
         behind = False
         for partition, end in self._ends.items():
             if self._positions.get(partition, 0) < end:
-                position = await asyncio.wait_for(
-                    consumer.position(TopicPartition(self.topic, partition)), ASK_TIMEOUT_S
-                )
+                position = await asyncio.wait_for(consumer.position(TopicPartition(self.topic, partition)), ASK_TIMEOUT_S)
                 behind = behind or position < end
         if behind and waited < QUIET_S:
             return

@@ -172,9 +172,7 @@ class Routes:
     async def readyz(self, _: web.Request) -> web.Response:
         """Tell whether everything published before the start has been read; 503 until then."""
         ready = self._source.snapshot.ready
-        return web.Response(
-            body=as_bytes({"ready": ready}), status=200 if ready else 503, content_type="application/json"
-        )
+        return web.Response(body=as_bytes({"ready": ready}), status=200 if ready else 503, content_type="application/json")
 
 
 def _choice(request: web.Request) -> Choice:

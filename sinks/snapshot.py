@@ -162,9 +162,7 @@ class Snapshots:
         self._copies: dict[tuple[str, Place], Parts] = {}
         self._number = after
 
-    def take(
-        self, wall_ms: int, *, ready: bool, readings_age_ms: Mapping[int, int], delays: Delays = _NO_DELAYS
-    ) -> Snapshot:
+    def take(self, wall_ms: int, *, ready: bool, readings_age_ms: Mapping[int, int], delays: Delays = _NO_DELAYS) -> Snapshot:
         """Return the floor as it stands; before the reader is ready only its health."""
         self._number += 1
         live = self.merge.rules.live

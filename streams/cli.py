@@ -6,6 +6,7 @@ Exit status: 0 done, 1 it failed, 2 wrong use or bad configuration. An error is 
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -135,7 +136,8 @@ def simulate(
     """Produce a simulated contact centre: to Kafka in real time, or to a file at once."""
     from streams.simulation import Plan, run_simulation
 
-    plan = Plan(rate=rate, duration_ms=_duration_ms(duration, "--duration"), queues=queues, agents=agents, seed=seed, start=start, mess=mess)
+    length_ms = _duration_ms(duration, "--duration")
+    plan = Plan(rate=rate, duration_ms=length_ms, queues=queues, agents=agents, seed=seed, start=start, mess=mess)
     run_simulation(_config(config), plan, out)
 
 
@@ -213,6 +215,9 @@ def main() -> None:
     """Run the command line and exit."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
+    arguments = arguments or ["--help"]
+    for library in ("aiokafka", "kafka", "faust", "mode"):
+        logging.getLogger(library).addHandler(logging.NullHandler())
     command = next((a for a in arguments if not a.startswith("-")), "")
     program = f"floorpulse {command}".strip()
     try:
@@ -235,8 +240,8 @@ def main() -> None:
 def _say(program: str, message: str, status: int, debug: bool) -> int:
     """Say what went wrong in one line; to be called while the error is handled."""
     if debug:
-        raise  # noqa: PLE0704  the traceback was asked for
-    print(f"{program}: {message}", file=sys.stderr)
+        raise  # the traceback was asked for
+    typer.echo(f"{program}: {message}", err=True)
     return status
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from schemas.errors import UsageError
 from schemas.events import KEY_OF, TOPIC_OF
+from streams.progress import no_progress
 
 BATCH_LINES: Final = 5000
 
@@ -60,7 +61,7 @@ def open_lines(path: Path) -> IO[bytes]:
     return file
 
 
-def read_lines(path: Path, progress: Callable[[int], None] = lambda read: None) -> Iterator[list[Line]]:
+def read_lines(path: Path, progress: Callable[[int], None] = no_progress) -> Iterator[list[Line]]:
     """Yield a file's lines in batches, empty ones left out; `progress` hears how many bytes of text were read."""
     with open_lines(path) as file:
         batch: list[Line] = []

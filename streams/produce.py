@@ -14,6 +14,7 @@ from schemas.codec import decode_batch
 from schemas.config import Config
 from schemas.errors import FloorpulseError, InvalidEvent, UsageError
 from streams.lines import Line, open_lines, read_lines
+from streams.progress import no_progress
 from streams.sender import Sender
 
 
@@ -40,7 +41,7 @@ async def produce(
     keep_going: bool = False,
     from_line: int = 1,
     end: bool = True,
-    progress: Callable[[int], None] = lambda read: None,
+    progress: Callable[[int], None] = no_progress,
 ) -> Produced:
     """Send files; `speed` None = as fast as it goes, 60 = sixty times real time.
 
@@ -96,7 +97,7 @@ async def _send_file(sender: Sender, file: Path, pace: _Pace, keep_going: bool, 
                         raise _bad_line(file, line, event)
                     if rejected is None:
                         done.rejected_files.append(f"{file}.rejected")
-                        rejected = stack.enter_context(Path(f"{file}.rejected").open("wb"))
+                        rejected = stack.enter_context(_open_rejected(file))
                     rejected.write(line.value + b"\n")
                     done.rejected += 1
                     continue
@@ -105,6 +106,10 @@ async def _send_file(sender: Sender, file: Path, pace: _Pace, keep_going: bool, 
                     await asyncio.sleep(wait)
                 await sender.send(line.topic, line.key, line.value)
                 done.newest_ms = event.at if done.newest_ms is None else max(done.newest_ms, event.at)
+
+
+def _open_rejected(file: Path) -> IO[bytes]:
+    return Path(f"{file}.rejected").open("wb")
 
 
 def _bad_line(file: Path, line: Line, error: InvalidEvent) -> BadLine:

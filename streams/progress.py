@@ -19,4 +19,9 @@ def progress_bar(what: str, total: int | None) -> Iterator[Callable[[int], None]
         yield lambda more: progress.advance(task, more)
 
 
-__all__ = ["progress_bar"]
+def no_progress(done: int) -> None:
+    """Show nothing."""
+    del done
+
+
+__all__ = ["no_progress", "progress_bar"]

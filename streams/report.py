@@ -14,6 +14,7 @@ from sinks.merge import Merge
 from sinks.table import Choice, Table, interval_table
 from streams.core.driver import Driver
 from streams.lines import read_lines
+from streams.progress import no_progress
 
 FLUSH_LINES: Final = 50_000
 """Lines between two flushes: few enough to bound memory, many enough that a session is mostly booked once."""
@@ -36,7 +37,7 @@ def report_rules(rules: Rules) -> Rules:
                    business_horizon_ms=max(rules.business_horizon_ms, 15 * DAY_MS))  # fmt: skip
 
 
-def report(files: Iterable[Path], rules: Rules, choice: Choice, progress: Callable[[int], None] = lambda read: None,
+def report(files: Iterable[Path], rules: Rules, choice: Choice, progress: Callable[[int], None] = no_progress,
            partitions: int = 1) -> Report:  # fmt: skip
     """Compute the interval table of canonical JSON Lines; raises `UsageError` for files that cannot be read."""
     rules = report_rules(rules)

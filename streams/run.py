@@ -12,6 +12,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
+import typer
+
 from schemas.config import Config
 from schemas.errors import BoardError, FloorpulseError, TopicError, UsageError
 from streams.progress import progress_bar
@@ -47,7 +49,7 @@ def run_produce(config: Config, files: Sequence[Path], speed: float | None, *, k
             produce(config, files, speed=speed, keep_going=keep_going, from_line=from_line, end=end, progress=advance)
         )
     rejected = f", {done.rejected} bad lines in {', '.join(done.rejected_files)}" if done.rejected else ""
-    print(f"{done.sent} events sent{rejected}; last line: {done.resume or '-'}", file=sys.stderr)
+    typer.echo(f"{done.sent} events sent{rejected}; last line: {done.resume or '-'}", err=True)
 
 
 def _sizes(files: Sequence[Path]) -> int | None:
@@ -57,7 +59,9 @@ def _sizes(files: Sequence[Path]) -> int | None:
     return sum(file.stat().st_size for file in files)
 
 
-def run_report(config: Config, files: Sequence[Path], *, interval: str, zone: str | None, by: str, out: str, live: str | None) -> None:
+def run_report(
+    config: Config, files: Sequence[Path], *, interval: str, zone: str | None, by: str, out: str, live: str | None
+) -> None:
     """Write the interval table of files, or of a running board, as CSV."""
     from sinks.table import choose
 
@@ -80,9 +84,9 @@ def run_report(config: Config, files: Sequence[Path], *, interval: str, zone: st
     with opened as file:
         result.table.write_csv(file)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in result.outcomes.items())
-    print(f"{result.read} lines read: {counts}; {len(result.table.rows)} rows", file=sys.stderr)
+    typer.echo(f"{result.read} lines read: {counts}; {len(result.table.rows)} rows", err=True)
     for complaint in result.complaints:
-        print(f"  {complaint}", file=sys.stderr)
+        typer.echo(f"  {complaint}", err=True)
 
 
 def _write(out: str) -> Path:
@@ -96,7 +100,7 @@ def _fetch(url: str) -> str:
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise UsageError(f"--live {url[:200]!r} is no http or https address, e.g. http://127.0.0.1:9464")
     try:
-        with urllib.request.urlopen(url, timeout=LIVE_TIMEOUT_S) as answer:  # noqa: S310  the scheme was checked above
+        with urllib.request.urlopen(url, timeout=LIVE_TIMEOUT_S) as answer:
             text: str = answer.read(MAX_TABLE_BYTES).decode()
             return text
     except urllib.error.HTTPError as error:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaError
 
 from schemas.config import Config
 from schemas.errors import FloorpulseError, KafkaUnreachable, TopicError

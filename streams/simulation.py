@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import time
 
+import typer
+
 from schemas.config import Config
 from schemas.errors import InvalidEvent, UsageError
 from schemas.instants import parse_instant
@@ -62,7 +64,7 @@ def run_simulation(config: Config, plan: Plan, out: Path | None) -> None:
     records = events_of(plan.centre(), plan.start_ms(), plan.duration_ms)
     count = _to_file(records, out, plan.duration_ms, plan.start_ms())
     if str(out) != "-":
-        print(f"{count} events in {out}", file=sys.stderr)
+        typer.echo(f"{count} events in {out}", err=True)
 
 
 def _to_file(records: Iterator[Record], out: Path, duration_ms: int, start_ms: int) -> int:
@@ -96,7 +98,7 @@ async def _to_kafka(config: Config, plan: Plan) -> None:
                     advance(int(now - told))
                     told = now
                 await sender.send(topic, key.encode(), encode(event))
-    print(f"{sender.sent} events sent to {','.join(config.kafka.bootstrap)}", file=sys.stderr)
+    typer.echo(f"{sender.sent} events sent to {','.join(config.kafka.bootstrap)}", err=True)
 
 
 __all__ = ["Plan", "run_simulation"]

@@ -130,7 +130,7 @@ class Expiry:
     def thaw(self, agents_before: int, marks: list[tuple[int, int]]) -> None:
         """Restore what `freeze` returned."""
         self.agents_before = agents_before
-        self._marks = {sender: mark for sender, mark in marks}
+        self._marks = dict(marks)
 
 
 __all__ = ["ANNOUNCE_MS", "Expiry"]

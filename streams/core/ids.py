@@ -82,7 +82,7 @@ class Ids:
         self._fresh.pop(number, None)
         return [f"{number}\x1f{i}" for i in range(len(self._chunks.pop(number, ())))]
 
-    def keys(self) -> list[str]:
+    def chunk_keys(self) -> list[str]:
         """Return the keys of all chunks."""
         return [f"{number}\x1f{i}" for number, chunks in self._chunks.items() for i in range(len(chunks))]
 
@@ -94,8 +94,8 @@ class Ids:
 
     def restore(self, chunks: dict[str, bytes]) -> None:
         """Take chunks back in."""
-        numbered = sorted((int(number), int(position), data) for key, data in chunks.items() for number, position in [key.split("\x1f")])
-        for number, _, data in numbered:
+        keys = sorted(chunks, key=lambda key: [int(part) for part in key.split("\x1f")])
+        for number, data in ((int(key.split("\x1f")[0]), chunks[key]) for key in keys):
             self._chunks.setdefault(number, []).append(data)
             pairs = array(_CHUNK_TYPE)
             pairs.frombytes(data)

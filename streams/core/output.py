@@ -2,7 +2,8 @@
 
 An entry is one piece of state under a key: a letter, then names, separated by the unit separator (which no name may hold).
 
-    s session · a agent · h session held by an agent · x complaint · c cell · t totals · l levels · d chunk of ids · n addresses known · m everything small
+    s session · a agent · h session held by an agent · x complaint · c cell · t totals · l levels
+    d chunk of ids · n address known · m everything small
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ class Entries:
             *(_join("t", *address) for address in books.totals.cells),
             *(_join("l", *address) for address in books.cells.levels),
             *(_join("n", *address) for address in books.addresses),
-            *(_join("d", key) for key in floor.ids.keys()),
+            *(_join("d", key) for key in floor.ids.chunk_keys()),
             _META,
         ]
 
@@ -165,32 +166,24 @@ class Entries:
     def restore(self, entries: Mapping[str, Any], unpublished: Collection[str]) -> None:
         """Take all entries in; what was not published counts as changed, and so do totals and levels."""
         floor, books = self._floor, self._floor.books
-        chunks: dict[str, bytes] = {}
-        holds: list[tuple[str, Any]] = []
+        by_letter: dict[str, list[tuple[str, str, Any]]] = {}
         for key, value in entries.items():
             letter, _, name = key.partition(_SEP)
-            if letter == "s":
-                floor.sessions[name] = Session.thaw(value)
-            elif letter == "a":
-                floor.agents[name] = Agent.thaw(value)
-            elif letter == "h":
-                holds.append((name, value))
-            elif letter == "x":
-                floor.complaints[name] = thaw_filings(value)
-            elif letter == "c":
-                books.cells.put(_cell_id(key), dict(value))
-            elif letter == "t":
-                books.totals.cells[_address(key)] = dict(value)
-            elif letter == "l":
-                self._restore_levels(_address(key), value)
-            elif letter == "n":
-                books.addresses.add(_address(key))
-            elif letter == "d":
-                chunks[name] = value
-        for name, value in holds:
+            by_letter.setdefault(letter, []).append((key, name, value))
+        every = by_letter.get
+        floor.sessions = {name: Session.thaw(value) for _, name, value in every("s", ())}
+        floor.agents = {name: Agent.thaw(value) for _, name, value in every("a", ())}
+        floor.complaints = {name: thaw_filings(value) for _, name, value in every("x", ())}
+        for key, _, value in every("c", ()):
+            books.cells.put(_cell_id(key), dict(value))
+        books.totals.cells = {_address(key): dict(value) for key, _, value in every("t", ())}
+        for key, _, value in every("l", ()):
+            self._restore_levels(_address(key), value)
+        books.addresses.update(_address(key) for key, _, _ in every("n", ()))
+        for _, name, value in every("h", ()):
             agent_id, _, session_id = name.partition(_SEP)
             floor.agents.setdefault(agent_id, Agent()).holds[session_id] = thaw_hold(value)
-        floor.ids.restore(chunks)
+        floor.ids.restore({name: value for _, name, value in every("d", ())})
         if _META in entries:
             self._restore_meta(entries[_META])
         self._restore_sessions()
