@@ -3,23 +3,108 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 from schemas.config import Config
-from schemas.errors import BoardError, FloorpulseError, TopicError, UsageError
+from schemas.errors import BoardError, TopicError, UsageError
 from streams.progress import progress_bar
+
+if TYPE_CHECKING:
+    from streams.app import Thaw
+    from streams.core.floor import Floor
+    from streams.worker import WorkerSettings
 
 LIVE_TIMEOUT_S: Final = 30.0
 MAX_TABLE_BYTES: Final = 1 << 30
+
+
+def topic_names(config: Config) -> dict[str, str]:
+    """Return the full name of each topic for its short one."""
+    from streams.topics import plan
+
+    layout = plan(config.kafka.topic_prefix)
+    return {short: layout.name(short) for short in layout.topics}
+
+
+def worker_settings(config: Config, *, heartbeat_s: float = 5.0) -> WorkerSettings:
+    """Return what a worker must be told."""
+    from sinks.board import split_address
+    from streams.connection import admin_options, aiokafka_options, faust_options
+    from streams.partition import Limits
+    from streams.worker import WorkerSettings
+
+    worker = config.worker
+    return WorkerSettings(
+        names=topic_names(config),
+        faust=faust_options(config.kafka),
+        aiokafka=aiokafka_options(config.kafka),
+        admin=admin_options(config.kafka),
+        group=config.kafka.group,
+        limits=Limits(interval_s=worker.flush_interval / 1000, heartbeat_s=heartbeat_s, flush_events=worker.flush_events,
+                      backlog_events=3 * worker.flush_events),
+        session_timeout_s=worker.session_timeout / 1000,
+        deadline_s=worker.shutdown_timeout / 1000,
+        listen=split_address(worker.listen),
+    )  # fmt: skip
+
+
+def thaw_of(config: Config) -> Thaw:
+    """Return how a partition's floor is made under this configuration."""
+    from streams.core.floor import Floor
+
+    rules = config.rules()
+
+    def thaw(partition: int, partitions: int, entries: Mapping[str, Any], unpublished: Collection[str]) -> Floor:
+        return Floor.thaw(partition, partitions, rules, entries, unpublished)
+
+    return thaw
+
+
+def run_worker(config: Config) -> None:
+    """Run one worker until it is told to stop; the topics are checked first."""
+    from streams.logs import configure_logs
+    from streams.worker import run_worker as run
+
+    configure_logs()
+    _check_topics(config)
+    run(worker_settings(config), thaw_of(config))
+
+
+def _check_topics(config: Config) -> None:
+    from streams.connection import admin_options
+    from streams.topics import check, plan
+
+    problems = check(admin_options(config.kafka), plan(config.kafka.topic_prefix))
+    if problems:
+        raise TopicError("; ".join(problems))
+
+
+def run_board(config: Config) -> None:
+    """Run one board until it is told to stop."""
+    from streams.logs import configure_logs
+
+    configure_logs()
+    asyncio.run(_serve_board(config))
+
+
+async def _serve_board(config: Config) -> None:
+    from sinks.board import serve
+    from streams.connection import aiokafka_options
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(config, aiokafka_options(config.kafka), stop)
 
 
 def run_topics(config: Config, *, create: bool, partitions: int | None, replication: int) -> list[str]:
@@ -109,4 +194,6 @@ def _fetch(url: str) -> str:
         raise BoardError(f"cannot ask the board at {url}: {error}. Is it running? floorpulse board") from None
 
 
-__all__ = ["FloorpulseError", "run_produce", "run_report", "run_topics"]
+__all__ = [
+    "run_board", "run_produce", "run_report", "run_topics", "run_worker", "thaw_of", "topic_names", "worker_settings",
+]  # fmt: skip

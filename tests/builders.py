@@ -56,7 +56,7 @@ class Publisher:
         self._of("now", dimension, name, channel)["parts"] = parts
         return self
 
-    def total(self, queue: str, channel: str = "voice", **parts: int) -> Publisher:
+    def total(self, queue: str, channel: str = "voice", /, **parts: int) -> Publisher:
         """Set the running totals of a queue; parts with odd names by `**{"queue_time_hist~1000": 1}`."""
         self._of("total", "queue", queue, channel)["parts"] = parts
         return self

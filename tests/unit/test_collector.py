@@ -1,0 +1,391 @@
+"""The Prometheus collector: names and labels as published, clean in both formats, bounded, safe against hostile names."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import subprocess
+
+import pytest
+from prometheus_client import Metric
+from prometheus_client.openmetrics import parser as openmetrics_parser
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from schemas.parts import HISTOGRAM_LIMITS_MS, TOTALS, bucket_part
+from schemas.rules import Rules
+from schemas.sketch import bucket_of
+from sinks.collector import Exposition, FloorCollector
+from sinks.delays import Delays
+from sinks.describe import as_bytes, everything, for_wall
+from sinks.merge import Merge
+from sinks.series import OVERFLOW
+from sinks.snapshot import Snapshot, Snapshots
+from tests.builders import T0, Publisher, feed
+
+WINDOWS = (300_000, 900_000, 1_800_000)
+EXPORTED = ("5m", "30m", "today")
+HOSTILE = (
+    'a"b',
+    "back\\slash",
+    "{x=1}",
+    "<script>alert(1)</script>",
+    "订单查询",
+    "x\u2028y",
+    "\u202eevil",
+    "🦜" * 32,
+    "# HELP x",
+    "a,b=c",
+    " ",
+    "n" * 128,
+    "overflow",
+    "__name__",
+)
+
+
+def parse_openmetrics(text: str) -> list[Metric]:
+    """Read OpenMetrics strictly."""
+    return list(openmetrics_parser.text_string_to_metric_families(text))  # type: ignore[no-untyped-call]
+
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def snapshot_of(merge: Merge, now: int = T0, *, ready: bool = True, configured: tuple[tuple[str, str], ...] = ()) -> Snapshot:
+    """Return a snapshot of a merge at an instant."""
+    return Snapshots(merge, WINDOWS, configured).take(now, ready=ready, readings_age_ms={0: 1500, 1: 20})
+
+
+def payload(snapshot: Snapshot, *, openmetrics: bool = False, max_series: int = 10_000) -> str:
+    """Return the exposition as text."""
+    exposition = Exposition(FloorCollector(EXPORTED, max_series))
+    return exposition.render(snapshot, openmetrics=openmetrics, zipped=False).decode()
+
+
+def samples(snapshot: Snapshot, *, max_series: int = 10_000) -> Samples:
+    """Return all samples, parsed; each may occur once only."""
+    found: Samples = {}
+    for family in parse_text(payload(snapshot, max_series=max_series)):
+        for sample in family.samples:
+            key = (sample.name, frozenset(sample.labels.items()))
+            assert key not in found, key
+            found[key] = sample.value
+    return found
+
+
+def value(found: Samples, name: str, **labels: str) -> float | None:
+    """Return the value of one series."""
+    return found.get(("floorpulse_" + name, frozenset(labels.items())))
+
+
+def centre(live: bool = True) -> Merge:
+    """Return a centre in which a little of everything happened."""
+    worker = Publisher()
+    values = (4_000, 12_000, 50_000)
+    for wait in values:
+        parts = {"left": 1, "queue_time_ms": wait, bucket_part("queue_time", bucket_of(wait)): 1, "answered": 1}
+        worker.add("queue", "orders", "voice", T0 - 60_000, parts | {"answered_within": int(wait <= 20_000)})
+    first = {"first_response_n": 4, "first_response_within": 3, "first_response_ms": 60_000, "messages_customer": 5}
+    worker.count("orders", T0 - 400_000, abandoned=1, left=1, connected_inbound=3, unconnected_inbound=1)
+    worker.add("queue", "orders", "voice", T0 - 500_000, first)
+    worker.now("queue", "orders", "voice", waiting=2, oldest_entered_at=T0 - 107_000, waiting_late=1, active_sessions=3)
+    worker.total("orders", offered=7, **{"queue_time_hist~5000": 1, "queue_time_hist~15000": 1, "queue_time_hist~inf": 1})
+    for group, agents in (("north", 2), ("all", 3)):
+        worker.step(group, T0 - 100_000, "online", agents).step(group, T0 - 100_000, "status_available", agents)
+        worker.step(group, T0 - 100_000, "available_idle", agents)
+        worker.step(group, T0 - 50_000, "in_hand").step(group, T0 - 50_000, "available_idle", -1)
+    worker.now("slots", "orders", capacity=2, slots_used=2, slots_free=0)
+    counters = {"invalid.bad_name": 3, "clock_errors.sessions": 2, "sessions_expired": 4, "Odd name": 1}
+    events = {"sessions": {"applied": 90, "duplicate": 2}, "queues": {"applied": 10}}
+    return feed(Merge(Rules(live=live)), worker.flush(T0, events=events, counters=counters, clock={"newest": T0 - 2500}))
+
+
+def test_gauges_of_now() -> None:
+    """Waiting, oldest wait ticking with the clock, expected wait by its formula."""
+    found = samples(snapshot_of(centre(), T0 + 3_000))
+    orders = {"queue": "orders", "channel": "voice"}
+    assert value(found, "waiting", **orders) == 2
+    assert value(found, "oldest_wait_seconds", **orders) == 110
+    assert value(found, "waiting_late", **orders) == 1
+    assert value(found, "active_sessions", **orders) == 3
+    assert value(found, "expected_wait_seconds", **orders) == 3 * 900 / 3
+    assert value(found, "capacity", queue="orders", channel="any") == 2
+
+
+def test_a_queue_that_empties_has_no_wait() -> None:
+    """Nobody waits: the oldest wait is 0 s, the expected wait absent where nobody was answered."""
+    merge = feed(Merge(Rules(live=True)), Publisher().now("queue", "orders", "voice", waiting=0).flush(T0))
+    found = samples(snapshot_of(merge))
+    assert value(found, "oldest_wait_seconds", queue="orders", channel="voice") == 0
+    assert value(found, "expected_wait_seconds", queue="orders", channel="voice") is None
+
+
+def test_a_free_slot_means_no_wait() -> None:
+    """Expected wait is 0 where a slot is free, whatever was answered."""
+    worker = Publisher().now("queue", "orders", "voice", waiting=3).now("slots", "orders", slots_free=1)
+    found = samples(snapshot_of(feed(Merge(Rules(live=True)), worker.flush(T0))))
+    assert value(found, "expected_wait_seconds", queue="orders", channel="voice") == 0
+
+
+def test_windowed_indicators_and_their_parts() -> None:
+    """Ratio, mean, percentiles, count; numerator and denominator beside, times in seconds; 0/0 absent."""
+    found = samples(snapshot_of(centre()))
+    orders = {"queue": "orders", "channel": "voice", "window": "5m"}
+    level = orders | {"formula": "sl_no_short"}
+    assert value(found, "service_level_ratio", **level) == pytest.approx(2 / 3)
+    assert value(found, "service_level_numerator", **level) == 2
+    assert value(found, "service_level_denominator", **level) == 3
+    assert value(found, "abandonment_ratio", **orders | {"window": "30m"}) == 0.25
+    assert value(found, "queue_time_seconds", **orders, stat="mean") == 22
+    assert value(found, "queue_time_seconds", **orders, stat="p50") == pytest.approx(12, rel=0.01)
+    assert value(found, "queue_time_seconds", **orders, stat="max") == pytest.approx(50, rel=0.01)
+    assert value(found, "queue_time_numerator", **orders) == 66
+    assert value(found, "answered_in_window", **orders) == 3
+    assert value(found, "first_response_seconds", **orders | {"window": "today"}, stat="mean") == 15
+    assert value(found, "first_response_share_ratio", **orders | {"window": "today"}) == 0.75
+    assert value(found, "first_response_seconds", **orders, stat="mean") is None
+    assert value(found, "ring_time_seconds", **orders, stat="mean") is None
+    assert value(found, "connect_rate_ratio", **orders | {"window": "30m"}, direction="inbound") == 0.75
+    assert value(found, "connect_rate_ratio", **orders | {"window": "30m"}) is None
+    assert value(found, "message_ratio_in_window", **orders | {"window": "30m"}, sender="customer") == 5
+    assert not any(dict(labels).get("window") == "15m" for _, labels in found)
+
+
+def test_agent_time_by_group_and_floor() -> None:
+    """Occupancy grows to now; the floor's agents stand in a family of their own."""
+    found = samples(snapshot_of(centre()))
+    assert value(found, "occupancy_ratio", group="north", window="5m") == pytest.approx(50 / 200)
+    assert value(found, "occupancy_numerator", group="all", window="5m") == 50
+    assert value(found, "occupancy_denominator", group="all", window="5m") == 300
+    assert value(found, "status_share_ratio", group="north", window="5m", status="available") == 1
+    assert value(found, "online_time_seconds", group="north", window="5m") == 200
+    assert value(found, "agents", group="north", status="available") == 2
+    assert value(found, "agents", group="all", status="available") is None
+    assert value(found, "floor_agents", status="available") == 3
+
+
+def test_counters_and_histograms_start_at_zero() -> None:
+    """Every configured queue has all its counters from the start; histograms are cumulative and end with +Inf."""
+    found = samples(snapshot_of(centre(), configured=(("returns", "chat"), ("new", ""), ("orders", ""))))
+    for part in TOTALS:
+        assert value(found, f"{part}_total", queue="returns", channel="chat") == 0
+        assert value(found, f"{part}_total", queue="new", channel="any") == 0
+    assert value(found, "offered_total", queue="orders", channel="voice") == 7
+    assert value(found, "offered_total", queue="orders", channel="any") is None
+    name = "queue_time_seconds_hist_bucket"
+    counts = [value(found, name, queue="orders", channel="voice", le=repr(limit / 1000)) for limit in HISTOGRAM_LIMITS_MS]
+    assert counts == [0, 0, 1, 1] + [2] * 13
+    assert value(found, name, queue="orders", channel="voice", le="+Inf") == 3
+    assert value(found, "queue_time_seconds_hist_count", queue="orders", channel="voice") == 3
+
+
+def test_health() -> None:
+    """Ages, accounting by topic and outcome, the workers' counters, what was ignored, the delay of publishing."""
+    merge = centre()
+    merge.put_record(b"nonsense", None)
+    delays = Delays().with_one(30).with_one(100).with_one(99_000).with_one(-5)
+    snapshot = Snapshots(merge, WINDOWS).take(T0, ready=True, readings_age_ms={3: 1500}, delays=delays)
+    found = samples(snapshot)
+    assert value(found, "ready") == 1
+    assert value(found, "readings_age_seconds", partition="3") == 1.5
+    assert value(found, "data_age_seconds") == 2.5
+    assert value(found, "events_total", topic="sessions", outcome="applied") == 90
+    assert value(found, "events_total", topic="queues", outcome="late") == 0
+    assert value(found, "invalid_events_total", reason="bad_name") == 3
+    assert value(found, "clock_errors_total", topic="sessions") == 2
+    assert value(found, "sessions_expired_total") == 4
+    assert value(found, "readings_ignored_total", reason="foreign") == 1
+    assert value(found, "publish_delay_seconds_bucket", le="0.05") == 2
+    assert value(found, "publish_delay_seconds_bucket", le="0.1") == 3
+    assert value(found, "publish_delay_seconds_count") == 4
+    assert any(name == "floorpulse_build_info" for name, _ in found)
+    assert ("process_start_time_seconds", frozenset()) in found
+
+
+def test_indicators_appear_only_when_caught_up() -> None:
+    """While old readings are read there is health, and nothing that could look like a drop to zero."""
+    found = samples(snapshot_of(centre(), ready=False, configured=(("orders", "voice"),)))
+    assert value(found, "ready") == 0
+    assert not any("queue" in dict(labels) or "group" in dict(labels) for _, labels in found)
+
+
+@pytest.mark.parametrize("merge", [centre(), centre(live=False), Merge(Rules(live=True)), Merge(Rules())])
+def test_both_formats_are_clean(merge: Merge) -> None:
+    """Strict parsers accept the text format and OpenMetrics, with the same families."""
+    snapshot = snapshot_of(merge)
+    plain = {family.name: family.type for family in parse_text(payload(snapshot))}
+    open_ = {family.name: family.type for family in parse_openmetrics(payload(snapshot, openmetrics=True))}
+    assert plain == open_
+    assert payload(snapshot, openmetrics=True).endswith("# EOF\n")
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)")
+def test_promtool_has_nothing_to_say() -> None:
+    """Names, types, units and help texts pass Prometheus' own linter (which reads the text format only)."""
+    text = payload(snapshot_of(centre()))
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def hostile_merge() -> Merge:
+    """Return a merge with queues, channels and groups of odd names."""
+    worker = Publisher()
+    for name in HOSTILE:
+        worker.count(name, T0, name, offered=1, answered=1).now("queue", name, name, waiting=1)
+        worker.total(name, name, offered=1).step(name, T0 - 1000, "online").now("slots", name, slots_free=0)
+    return feed(Merge(Rules(live=True)), worker.flush(T0))
+
+
+def test_hostile_names_stay_labels() -> None:
+    """Quotes, backslashes, braces and any script come back exactly, in both formats, each once."""
+    snapshot = snapshot_of(hostile_merge())
+    found = samples(snapshot)
+    for name in HOSTILE:
+        assert value(found, "waiting", queue=name, channel=name) == 1
+        assert value(found, "online_time_seconds", group=name, window="5m") == 1
+    families = parse_openmetrics(payload(snapshot, openmetrics=True))
+    waiting = next(family for family in families if family.name == "floorpulse_waiting")
+    assert {sample.labels["queue"] for sample in waiting.samples} == set(HOSTILE)
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "x\0", "n" * 129, "\x9b31m", "\x7f"])
+def test_names_that_no_event_can_have_are_not_read(name: str) -> None:
+    """Control characters and over-long names never reach a label."""
+    merge = feed(Merge(Rules(live=True)), Publisher().now("queue", name, "voice", waiting=1).flush(T0))
+    assert merge.ignored["foreign"] == 1
+    assert value(samples(snapshot_of(merge)), "waiting", queue=name, channel="voice") is None
+
+
+def test_hostile_accounting_is_bounded() -> None:
+    """Topics, outcomes and counters of a heartbeat are cut, escaped and few."""
+    counters = {f"invalid.{'x' * 200}{n}": 1 for n in range(5)} | {f"invalid.r{n}": 1 for n in range(1000)}
+    counters |= {"offered": 5, "events": 5, "bad name": 1, "Ünicode": 2, "a" * 100: 1} | {f"c_{'b' * n}": 1 for n in range(300)}
+    events = {'topic "x"\n': {"applied\\": 1}, "t" * 300: {"o" * 300: 1}}
+    merge = feed(Merge(Rules(live=True)), Publisher().flush(T0, counters=counters, events=events))
+    snapshot = snapshot_of(merge)
+    found = samples(snapshot)
+    assert all(len(text) <= 128 for _, labels in found for _, text in labels)
+    assert len(found) < 700
+    assert parse_openmetrics(payload(snapshot, openmetrics=True))
+
+
+def test_series_are_capped_with_an_overflow_series() -> None:
+    """Beyond the cap names share one series that holds their sum; a counter tells how many do."""
+    worker = Publisher()
+    for number in range(50):
+        worker.count(f"queue {number:02}", T0, offered=1).total(f"queue {number:02}", offered=2)
+        worker.now("queue", f"queue {number:02}", "voice", waiting=1, oldest_entered_at=T0 - 1000 * number)
+        worker.step(f"group {number:02}", T0 - 1000, "status_available")
+    merge = feed(Merge(Rules(live=True)), worker.flush(T0))
+    found = samples(snapshot_of(merge), max_series=30)
+    waiting = {dict(labels)["queue"]: n for (name, labels), n in found.items() if name == "floorpulse_waiting"}
+    assert len(waiting) == 30
+    assert waiting.pop(OVERFLOW) == 21
+    assert set(waiting.values()) == {1}
+    assert value(found, "oldest_wait_seconds", queue=OVERFLOW, channel=OVERFLOW) == 49
+    assert value(found, "offered_total", queue=OVERFLOW, channel=OVERFLOW) == 42
+    offered = [n for (name, labels), n in found.items() if name == "floorpulse_offered_in_window" and ("window", "5m") in labels]
+    assert len(offered) == 10
+    assert sum(offered) == 50
+    assert value(found, "series_overflow_total") == 50 + 50 + 48  # queues (histograms), groups, agents by status
+    per_family: dict[str, int] = {}
+    for name, labels in found:
+        if {"queue", "group"} & dict(labels).keys() and "_hist" not in name:
+            per_family[name] = per_family.get(name, 0) + 1
+    assert max(per_family.values()) <= 30 + 1 + 30  # capacity and slots stand by group and by queue
+
+
+def test_who_has_a_series_keeps_it() -> None:
+    """A name that is shown is not pushed out by one that sorts before it."""
+    worker = Publisher()
+    for number in range(10, 20):
+        worker.now("queue", f"queue {number}", "voice", waiting=1)
+    merge = feed(Merge(Rules(live=True)), worker.flush(T0))
+    snapshots = Snapshots(merge, WINDOWS)
+    exposition = Exposition(FloorCollector(EXPORTED, 5))
+
+    def shown() -> set[str]:
+        snapshot = snapshots.take(T0, ready=True, readings_age_ms={})
+        text = exposition.render(snapshot, openmetrics=False, zipped=False).decode()
+        return {s.labels["queue"] for f in parse_text(text) if f.name == "floorpulse_waiting" for s in f.samples}
+
+    before = shown()
+    feed(merge, worker.now("queue", "queue 00", "voice", waiting=1).flush(T0))
+    assert shown() == before
+    assert OVERFLOW in before
+    assert len(before) == 5
+
+
+def test_the_payload_is_made_once_per_snapshot() -> None:
+    """Two scrapes of one snapshot get the same bytes; gzip unpacks to the plain ones."""
+    exposition = Exposition(FloorCollector(EXPORTED))
+    snapshot = snapshot_of(centre())
+    plain = exposition.render(snapshot, openmetrics=False, zipped=False)
+    zipped = exposition.render(snapshot, openmetrics=False, zipped=True)
+    assert gzip.decompress(zipped) == plain
+    assert exposition.render(snapshot, openmetrics=False, zipped=True) is zipped
+
+
+def test_waiting_late_counts_against_the_level_where_it_is_set() -> None:
+    """Those who wait past T now are in the denominator of windows, by the queue's setting."""
+    rules = Rules(live=True, queues={"orders": {"count_waiting_late": True}})
+    worker = Publisher()
+    for queue in ("orders", "returns"):
+        worker.count(queue, T0, answered=3, answered_within=3).now("queue", queue, "voice", waiting=2, waiting_past_answer=1)
+    found = samples(snapshot_of(feed(Merge(rules), worker.flush(T0))))
+    labels = {"channel": "voice", "window": "5m", "formula": "sl_no_short"}
+    assert value(found, "service_level_ratio", queue="orders", **labels) == 0.75
+    assert value(found, "service_level_ratio", queue="returns", **labels) == 1
+
+
+def test_a_replay_stands_at_its_watermark() -> None:
+    """In replay mode now is the least watermark, whatever the wall clock says."""
+    merge = Merge(Rules())
+    feed(merge, Publisher(0).now("queue", "orders", "voice", waiting=1, oldest_entered_at=T0 - 9_000).flush(T0))
+    feed(merge, Publisher(1).flush(T0, clock={"watermark": T0 - 4_000}))
+    snapshot = snapshot_of(merge, now=T0 + 10**10)
+    assert snapshot.now == T0 - 4_000
+    assert value(samples(snapshot), "oldest_wait_seconds", queue="orders", channel="voice") == 5
+
+
+def test_an_unchanged_window_is_the_same_object() -> None:
+    """So that nothing has to be derived twice."""
+    snapshots = Snapshots(centre(), WINDOWS)
+    first = snapshots.take(T0, ready=True, readings_age_ms={})
+    second = snapshots.take(T0 + 500, ready=True, readings_age_ms={})
+    assert second.number == first.number + 1
+    assert second.queues[0].windows["5m"] is first.queues[0].windows["5m"]
+
+
+def test_json_of_everything() -> None:
+    """Gauges, each window's columns, the floor with each queue's own formula; nothing that could be markup."""
+    merge = hostile_merge()
+    body = everything(snapshot_of(merge))
+    assert body["floor"]["waiting"] == len(HOSTILE)
+    assert body["floor"]["windows"]["5m"]["offered"] == len(HOSTILE)
+    queue = next(queue for queue in body["queues"] if queue["queue"] == "订单查询")
+    assert queue["windows"]["today"]["answered"] == 1
+    assert queue["oldest_wait_s"] is None
+    text = as_bytes(body)
+    assert b"<" not in text
+    assert b"\\u003cscript\\u003e" in text
+
+
+def test_the_floor_adds_up_formulas_and_agents_once() -> None:
+    """Two queues with two formulas: numerators and denominators add up; agents come from the group of all."""
+    rules = Rules(live=True, queues={"returns": {"service_level": "sl_answered"}})
+    worker = Publisher().count("orders", T0, answered=4, answered_within=3, abandoned=6)
+    worker.count("returns", T0, answered=10, answered_within=5, abandoned=7)
+    worker.step("all", T0 - 1, "status_available", 3).step("north", T0 - 1, "status_available", 3)
+    snapshot = snapshot_of(feed(Merge(rules), worker.flush(T0)))
+    wall = for_wall(snapshot, "Title", "UTC")
+    assert wall["floor"]["service_level"]["5m"] == (8, 20)
+    assert wall["floor"]["agents"]["available"] == 3
+    assert everything(snapshot)["floor"]["windows"]["5m"]["formula"] is None
+
+
+def test_a_floor_without_anything_can_be_described() -> None:
+    """A board at its first moment has a body for everybody."""
+    for ready in (True, False):
+        snapshot = snapshot_of(Merge(Rules(live=True)), ready=ready)
+        assert as_bytes(everything(snapshot))
+        assert as_bytes(for_wall(snapshot, "", "UTC"))

@@ -1,0 +1,303 @@
+"""The journal's pure parts: the record format, the fold, the rolling snapshot, contiguity."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.errors import JournalError, JournalMismatch, JournalTruncated, JournalVersion
+from streams.journal import (
+    KEPT_CYCLES,
+    Claim,
+    Delta,
+    Explanation,
+    Finding,
+    Fold,
+    Folded,
+    Outgoing,
+    Rolling,
+    cut,
+    decode,
+    encode,
+    encode_within,
+    freeze_entries,
+    thaw_entries,
+)
+from streams.journal.record import VERSION
+from streams.journal.rolling import LEAST
+
+CLAIM = Claim("me", 0)
+LETTER = Outgoing("dead-letters", 0, b"k", None, [("reason", b"unparsable")])
+
+
+def delta(epoch: int, seq: int, entries: dict[str, Any] | None = None, **fields: Any) -> Delta:
+    """A flush by the owner whose claim is at `epoch`; the one before it is published unless told otherwise."""
+    fields.setdefault("published", seq - 1)
+    fields.setdefault("offsets", {"sessions": seq * 10})
+    fields["piece"] = freeze_entries(fields.get("piece", {}))
+    return Delta(epoch=epoch, partitions=4, seq=seq, entries=freeze_entries(entries or {}), **fields)
+
+
+def fold(records: Sequence[Claim | Delta], begin: int = 0, *, through_bytes: bool = True) -> Folded:
+    """Fold a log that begins at `begin`; the claim of the reader comes behind it."""
+    folding = Fold(2, 4, begin)
+    for offset, record in enumerate(records, begin):
+        folding.add(offset, decode(encode(record)) if through_bytes else record)
+    return folding.result(begin + len(records))
+
+
+# ------------------------------------------------------------------ format
+
+
+def test_a_record_survives_its_encoding() -> None:
+    """Bytes, None and nested values come back as they were."""
+    record = delta(7, 3, {"a": [1, "x", b"\xff", None, {"k": 2}], "b": None}, outbox=[LETTER], cycle=2, starts=True)
+    back = decode(encode(record))
+    assert back == record
+    assert isinstance(back, Delta)
+    assert thaw_entries({"a": bytes(back.entries["a"])}) == {"a": [1, "x", b"\xff", None, {"k": 2}]}
+    assert decode(encode(CLAIM)) == CLAIM
+
+
+def test_the_version_stands_in_front() -> None:
+    """As a msgpack integer, so that any reader finds it before it has to understand the rest."""
+    assert encode(CLAIM)[0] == VERSION == msgspec.msgpack.decode(encode(CLAIM)[:1])
+
+
+def test_a_newer_version_is_refused_with_a_remedy() -> None:
+    """Whatever follows the version number."""
+    with pytest.raises(JournalVersion, match=rf"version {VERSION + 1}.*newer floorpulse"):
+        decode(bytes([VERSION + 1]) + b"\xc1 nothing that we could read")
+
+
+@pytest.mark.parametrize("data", [None, b"", b"{}", b"\x01", b"\x01\x93\xa5other\x01\x02", encode(CLAIM)[:-1]])
+def test_foreign_bytes_are_no_record(data: bytes | None) -> None:
+    """Another topic's records, damaged ones, tombstones."""
+    with pytest.raises(JournalError):
+        decode(data)
+
+
+def test_an_older_record_without_the_newest_fields_is_read() -> None:
+    """Fields are only ever added at the end."""
+    short = msgspec.msgpack.decode(encode(delta(0, 1, {"a": 1}))[1:])[:7]
+    assert decode(bytes([VERSION]) + msgspec.msgpack.encode(short)) == delta(0, 1, {"a": 1})
+
+
+# ------------------------------------------------------------------ a flush in parts
+
+
+def test_a_flush_that_fits_is_one_record() -> None:
+    """Nearly always."""
+    assert encode_within(delta(0, 1, {"a": 1}), 1000) == [encode(delta(0, 1, {"a": 1}))]
+
+
+@given(st.dictionaries(st.text(max_size=20), st.binary(max_size=3000), max_size=30), st.integers(0, 20))
+def test_a_flush_in_parts_folds_to_the_same_state(entries: dict[str, bytes], letters: int) -> None:
+    """No part is larger than the limit."""
+    whole = delta(0, 1, entries, outbox=[LETTER] * letters, piece={"p": 1, "q": b"x" * 2000}, starts=True, ends=True, cycle=1)
+    parts = encode_within(whole, 8192)
+    assert all(len(part) <= 8192 for part in parts)
+    got, want = fold([CLAIM, *map(decode, parts)]), fold([CLAIM, whole])
+    assert (got.entries, got.outbox, got.seq, got.unpublished) == (want.entries, want.outbox, want.seq, want.unpublished)
+    assert got.cycles == want.cycles == (1,)
+
+
+def test_a_flush_without_its_last_part_never_happened() -> None:
+    """Its writer died; its input is read again."""
+    parts = [decode(part) for part in encode_within(delta(0, 2, {f"k{i}": b"x" * 3000 for i in range(4)}), 8192)]
+    assert len(parts) > 1
+    folded = fold([CLAIM, delta(0, 1, {"a": 1}), *parts[:-1]])
+    assert (folded.entries, folded.seq, folded.offsets) == ({"a": 1}, 1, {"sessions": 10})
+
+
+def test_parts_on_both_sides_of_a_claim_do_not_join() -> None:
+    """The first half is dropped with the claim, the second half is a zombie's."""
+    parts = [decode(part) for part in encode_within(delta(0, 1, {f"k{i}": b"x" * 3000 for i in range(4)}), 8192)]
+    assert fold([CLAIM, *parts[:1], CLAIM, *parts[1:]]).entries == {}
+
+
+def test_an_entry_that_no_record_can_hold_is_named() -> None:
+    """With the limit and the setting."""
+    with pytest.raises(JournalError, match=r"entries 'huge' takes \d+ bytes.*worker.journal_record_bytes.*max.message.bytes"):
+        encode_within(delta(0, 1, {"huge": b"x" * 20_000}), 10_000)
+
+
+# ------------------------------------------------------------------ fold
+
+
+def test_the_last_value_of_each_entry_counts_and_none_deletes() -> None:
+    """In log order."""
+    folded = fold([CLAIM, delta(0, 1, {"a": 1, "b": 1}), delta(0, 2, {"a": 2, "b": None, "c": 3})])
+    assert folded.entries == {"a": 2, "c": 3}
+    assert (folded.epoch, folded.seq, folded.offsets, folded.counted) == (3, 2, {"sessions": 20}, 2)
+
+
+def test_what_a_replaced_writer_appends_is_ignored() -> None:
+    """Its epoch is not that of the newest claim; the sequence goes on from the last valid flush."""
+    folded = fold([CLAIM, delta(0, 1, {"a": 1}), CLAIM, delta(0, 2, {"a": 666}), delta(2, 2, {"b": 2}), delta(0, 3, {"a": 667})])
+    assert folded.entries == {"a": 1, "b": 2}
+    assert (folded.seq, folded.counted, folded.ignored) == (2, 2, 2)
+
+
+def test_what_was_not_published_is_named_over_owners() -> None:
+    """Deleted entries too, whose readings may need a tombstone; outboxes in the order of the log."""
+    other = Outgoing("relay", 3, b"k", b"v")
+    folded = fold(
+        [
+            CLAIM,
+            delta(0, 1, {"a": 1}, outbox=[LETTER]),
+            delta(0, 2, {"b": 1, "gone": None}, published=1, outbox=[other]),
+            CLAIM,
+            delta(3, 3, {"c": 1}, published=1, outbox=[LETTER]),
+        ]
+    )
+    assert folded.published == 1
+    assert folded.unpublished == {"b", "gone", "c"}
+    assert folded.outbox == (other, LETTER)
+
+
+def test_an_empty_new_journal_is_complete() -> None:
+    """Everything begins with a first claim at offset 0."""
+    assert fold([]) == Folded(epoch=0)
+
+
+def test_a_journal_that_was_emptied_is_refused() -> None:
+    """Deleted by somebody else, or by retention."""
+    with pytest.raises(JournalTruncated, match=r"partition 2 begins at offset 5.*kafka.topic_prefix"):
+        fold([], begin=5)
+
+
+def test_a_lost_beginning_without_a_whole_cycle_is_refused() -> None:
+    """A cycle's tail is not the whole state."""
+    with pytest.raises(JournalTruncated, match="no whole snapshot cycle"):
+        fold([delta(0, 8, {"a": 1}, piece={"b": 1}, cycle=1, ends=True)], begin=8)
+
+
+def test_a_lost_beginning_is_made_up_for_by_a_whole_cycle() -> None:
+    """The claim is gone with it; the records' epoch stands for it."""
+    folded = fold(
+        [
+            delta(0, 8, {"a": 1}, piece={"b": 1}, cycle=1, starts=True),
+            delta(0, 9, {}, piece={"c": 1}, cycle=1, ends=True),
+        ],
+        begin=8,
+    )
+    assert folded.entries == {"a": 1, "b": 1, "c": 1}
+    assert folded.cycles == (8,)
+
+
+def test_a_zombie_at_the_begin_of_a_cut_log_leaves_nothing() -> None:
+    """The first record of the newer epoch shows that the claim between them was deleted."""
+    folded = fold([delta(0, 4, {"ghost": 1}), delta(6, 8, piece={"b": 1}, cycle=1, starts=True, ends=True)], begin=8)
+    assert folded.entries == {"b": 1}
+
+
+def test_a_hole_in_the_log_is_refused() -> None:
+    """A predecessor deletes while we read: the loader reads again."""
+    folding = Fold(0, 4, 0)
+    folding.add(0, CLAIM)
+    with pytest.raises(JournalTruncated, match="lacks the records 1 to 2"):
+        folding.add(3, delta(0, 1))
+
+
+def test_another_number_of_partitions_is_refused_with_a_remedy() -> None:
+    """Keys have moved, so that the state is another partition's."""
+    with pytest.raises(JournalMismatch, match=r"written with 4 partitions, the topics have 8 now"):
+        Fold(2, 8, 0).add(0, delta(-1, 1))
+
+
+# ------------------------------------------------------------------ rolling snapshot
+
+
+def test_a_piece_is_at_least_as_large_as_the_changes() -> None:
+    """So that the log between two cycle starts is bounded by the state."""
+    rolling = Rolling()
+    keys = [str(i) for i in range(1000)]
+    assert len(rolling.next(lambda: keys, 300).keys) == 300
+
+
+def test_a_quiet_partition_ends_a_cycle_within_the_bound() -> None:
+    """Each key once, in `cycle_flushes` pieces at most; then the next cycle starts."""
+    rolling = Rolling(cycle=4, cycle_flushes=10)
+    keys = [str(i) for i in range(1005)]
+    pieces = [rolling.next(lambda: list(keys), 0) for _ in range(10)]
+    assert sorted(key for piece in pieces for key in piece.keys) == sorted(keys)
+    assert [(piece.cycle, piece.starts, piece.ends) for piece in pieces] == [(5, i == 0, i == 9) for i in range(10)]
+    assert rolling.next(lambda: [], 0)[:3] == (6, True, True)
+
+
+def test_a_small_state_is_a_cycle_by_itself() -> None:
+    """There is a least piece."""
+    assert Rolling().next(lambda: ["a"] * LEAST, 0).ends
+
+
+@given(st.integers(0, 10_000))
+def test_any_log_cut_below_its_third_last_whole_cycle_folds_to_the_same_state(seed: int) -> None:
+    """Whatever changes, whoever owns the partition, wherever zombies write."""
+    rng = random.Random(seed)
+    state: dict[str, int] = {}
+    log: list[Claim | Delta] = [CLAIM]
+    epoch = seq = 0
+    rolling = Rolling(cycle_flushes=rng.randint(1, 6))
+    for _ in range(rng.randint(1, 60)):
+        if rng.random() < 0.1:
+            epoch = len(log)
+            log.append(CLAIM)
+            rolling = Rolling(rolling_cycle(log), cycle_flushes=rng.randint(1, 6))
+        if rng.random() < 0.1:
+            log.append(delta(rng.randrange(-1, epoch), 1, {f"k{rng.randrange(60)}": 666}, starts=True, ends=True))
+        changed: dict[str, Any] = {f"k{rng.randrange(60)}": rng.choice([None, rng.random()]) for _ in range(rng.randrange(4))}
+        state = {key: value for key, value in (state | changed).items() if value is not None}
+        seq += 1
+        piece = rolling.next(lambda: list(state), len(changed))
+        again = {key: state[key] for key in piece.keys if key in state and key not in changed}
+        log.append(delta(epoch, seq, changed, piece=again, cycle=piece.cycle, starts=piece.starts, ends=piece.ends))
+    whole = fold(log, through_bytes=False)
+    assert whole.entries == state
+    if len(whole.cycles) == KEPT_CYCLES:
+        begin = whole.cycles[0]
+        cut_off = fold(log[begin:], begin, through_bytes=False)
+        assert (cut_off.entries, cut_off.seq, cut_off.cycles) == (state, seq, whole.cycles)
+
+
+def rolling_cycle(log: list[Claim | Delta]) -> int:
+    """The number of the last cycle, as a new owner finds it."""
+    return fold(log, through_bytes=False).cycle
+
+
+# ------------------------------------------------------------------ contiguity
+
+
+@given(st.integers(0, 12), st.sets(st.integers(0, 12)))
+def test_a_batch_is_cut_to_what_follows_on(expected: int, delivered: set[int]) -> None:
+    """Seen offsets are left out; the cut ends at the first hole."""
+    offsets = sorted(delivered)
+    begin, end, hole = cut(expected, offsets)
+    assert all(offset < expected for offset in offsets[:begin])
+    assert offsets[begin:end] == list(range(expected, expected + end - begin))
+    assert hole == (end < len(offsets))
+    assert not hole or offsets[end] > expected + end - begin
+
+
+@given(st.sets(st.integers(0, 15)), st.sets(st.integers(0, 15)), st.sets(st.integers(0, 15)))
+def test_a_hole_is_explained_exactly_if_the_log_holds_nothing_undelivered(log: set[int], lost: set[int], deleted: set[int]) -> None:
+    """What may be taken is all that was delivered before the first lost record."""
+    delivered = sorted(log - lost)
+    explanation = Explanation(delivered)
+    finding = Finding.UNDECIDED
+    for offset in sorted(log - deleted):
+        finding = explanation.see(offset)
+        if finding is not Finding.UNDECIDED:
+            break
+    else:
+        finding = explanation.end()
+    first_lost = min((o for o in log - deleted if o in lost and o <= max(delivered, default=-1)), default=None)
+    assert explanation.lost == first_lost
+    assert finding is (Finding.EXPLAINED if first_lost is None else Finding.LOST)
+    assert explanation.good == len([o for o in delivered if first_lost is None or o < first_lost])
