@@ -175,7 +175,7 @@ async def test_tables_over_http(broker: EmbeddedBroker) -> None:
             async with client.get("/api/v1/intervals", **how) as answer:  # type: ignore[arg-type]
                 assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
                 found = list(csv.DictReader(io.StringIO(await answer.text())))
-            assert [row["queue"] for row in found] == [HOSTILE, "'=1+1", "orders"] or len(found) > 3
+            assert {row["queue"] for row in found} == {HOSTILE, "'=1+1", "orders"}
         async with client.get("/api/v1/intervals", params={"since": str(wall() + 10_000_000)}) as answer:
             assert (await answer.json())["rows"] == []
 
@@ -306,7 +306,7 @@ async def test_serve_ends_when_it_is_told_to() -> None:
         await task
 
 
-async def test_a_topic_made_anew_starts_from_nothing(broker: EmbeddedBroker) -> None:
+async def test_a_topic_made_anew_starts_from_nothing() -> None:
     """Offsets that go back mean another topic: what the old one said is forgotten, numbers of snapshots go on."""
     board = Board(config(), NOBODY)
     reader = board._reader

@@ -229,7 +229,7 @@ def test_a_quiet_partition_ends_a_cycle_within_the_bound() -> None:
     pieces = [rolling.next(lambda: list(keys), 0) for _ in range(10)]
     assert sorted(key for piece in pieces for key in piece.keys) == sorted(keys)
     assert [(piece.cycle, piece.starts, piece.ends) for piece in pieces] == [(5, i == 0, i == 9) for i in range(10)]
-    assert rolling.next(lambda: [], 0)[:3] == (6, True, True)
+    assert rolling.next(list, 0)[:3] == (6, True, True)
 
 
 def test_a_small_state_is_a_cycle_by_itself() -> None:
@@ -255,7 +255,7 @@ def test_any_log_cut_below_its_third_last_whole_cycle_folds_to_the_same_state(se
         changed: dict[str, Any] = {f"k{rng.randrange(60)}": rng.choice([None, rng.random()]) for _ in range(rng.randrange(4))}
         state = {key: value for key, value in (state | changed).items() if value is not None}
         seq += 1
-        piece = rolling.next(lambda: list(state), len(changed))
+        piece = rolling.next(list(state).copy, len(changed))
         again = {key: state[key] for key in piece.keys if key in state and key not in changed}
         log.append(delta(epoch, seq, changed, piece=again, cycle=piece.cycle, starts=piece.starts, ends=piece.ends))
     whole = fold(log, through_bytes=False)
