@@ -43,7 +43,7 @@ def everything(snapshot: Snapshot) -> dict[str, Any]:
 
 def for_wall(snapshot: Snapshot, title: str, zone: str) -> dict[str, Any]:
     """Return what the wall-screen shows; ratios as [numerator, denominator]."""
-    queues = [{**_queue_now(snapshot, view), "windows": _wall_windows(snapshot, view)} for view in snapshot.queues]
+    queues = [{**_queue_now(snapshot, view), "windows": _wall_windows(snapshot, view)} for view in snapshot.session_queues]
     body = {**_head(snapshot), "title": title, "zone": zone, "queues": queues}
     if snapshot.ready:
         floor = {kpi: {label: snapshot.floor_terms(kpi, label) for label in snapshot.labels} for kpi in WALL_KPIS}

@@ -48,8 +48,8 @@ def indicator_families(snapshot: Snapshot, bounds: Bounds, labels: Sequence[str]
         views = snapshot.groups if kpi.dimension == "group" else snapshot.queues
         shown = bounds.shown(kpi.dimension, views, width)
         yield from _windowed(kpi, [window for view in shown for window in _windows(kpi, view, labels)])
-    yield from _totals(bounds.shown("queue", snapshot.queues, 1))
-    yield from _histograms(bounds.shown("queue", snapshot.queues, len(HISTOGRAM_LIMITS_MS) + 3))
+    yield from _totals(bounds.shown("queue", snapshot.session_queues, 1))
+    yield from _histograms(bounds.shown("queue", snapshot.session_queues, len(HISTOGRAM_LIMITS_MS) + 3))
 
 
 def _gauge(name: str, text: str, labels: Sequence[str]) -> GaugeMetricFamily:
@@ -62,7 +62,7 @@ def _title(kpi_id: str) -> str:
 
 
 def _queue_states(snapshot: Snapshot, bounds: Bounds) -> Iterator[Metric]:
-    views = bounds.shown("queue", snapshot.queues, 1)
+    views = bounds.shown("queue", snapshot.session_queues, 1)
     for part in ("waiting", "waiting_late", "active_sessions"):
         family = _gauge(part, _title(part), _QUEUE)
         for view in views:
@@ -140,11 +140,14 @@ def _windowed(kpi: Kpi, windows: Sequence[Window]) -> Iterator[Metric]:
     bottom_family = _gauge(kpi.id + "_denominator", f"{kpi.title}, its denominator", names)
     for window in windows:
         for labels, (top, bottom) in _cases(kpi, window):
+            numerator, denominator = total_of(top, window.parts), total_of(bottom, window.parts)
+            if kpi.dimension == "queue" and not (numerator or denominator or window.view.has_sessions):
+                continue  # costs and visits without a channel have a place of their own, which has no service level
             value = value_of(kpi, (top, bottom), window.parts)
             if value is not None:
                 family.add_metric([*labels, *(("mean",) if stats else ())], value)
-            top_family.add_metric(labels, total_of(top, window.parts) / _scale(top))
-            bottom_family.add_metric(labels, total_of(bottom, window.parts) / _scale(bottom))
+            top_family.add_metric(labels, numerator / _scale(top))
+            bottom_family.add_metric(labels, denominator / _scale(bottom))
         if kpi.series:
             _percentiles(family, window, kpi.series)
     yield family
@@ -178,6 +181,8 @@ def _shares(kpi: Kpi, part: str, windows: Sequence[Window]) -> Iterator[Metric]:
                 for which in ("numerator", "denominator")]  # fmt: skip
     for window in windows:
         within, of = window.parts.get(part, 0), total_of(kpi.terms(window.view.rules)[1], window.parts)
+        if not (of or window.view.has_sessions):
+            continue
         if of > 0:
             family.add_metric(window.labels, within / of)
         parts_of[0].add_metric(window.labels, within)

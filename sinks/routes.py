@@ -21,7 +21,7 @@ from sinks.describe import as_bytes, everything, for_wall
 from sinks.merge import Merge
 from sinks.security import Asset, asset_response
 from sinks.snapshot import Snapshot
-from sinks.table import Choice, Table, choose, interval_table
+from sinks.table import Choice, Frozen, Slices, choose, interval_table
 
 MAX_STREAMS: Final = 500
 """Wall-screens at once; each costs one small write a second."""
@@ -68,6 +68,7 @@ class Routes:
         self._exposition = exposition
         self._assets = assets
         self._rendering = asyncio.Lock()
+        self._tabling = asyncio.Lock()
         self._made: dict[str, tuple[int, bytes]] = {}
         self._streams = 0
 
@@ -133,8 +134,8 @@ class Routes:
         snapshot = self._source.snapshot
         if not snapshot.ready or snapshot.now is None:
             raise web.HTTPServiceUnavailable(text="not ready: still reading what was published before\n")
-        table = interval_table(self._source.merge, snapshot.now, choice)
-        body = await asyncio.to_thread(_written, table, as_csv)
+        async with self._tabling:
+            body = await asyncio.to_thread(_written, Frozen(self._source.merge), snapshot.now, choice, as_csv)
         return web.Response(body=body, content_type="text/csv" if as_csv else "application/json", charset="utf-8")
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
@@ -208,7 +209,8 @@ def _wants_csv(request: web.Request) -> bool:
     return form == "csv" or (form is None and "text/csv" in request.headers.get("Accept", ""))
 
 
-def _written(table: Table, as_csv: bool) -> bytes:
+def _written(slices: Slices, now: int, choice: Choice, as_csv: bool) -> bytes:
+    table = interval_table(slices, now, choice)
     if not as_csv:
         return as_bytes(table.as_json())
     file = io.StringIO(newline="")

@@ -23,6 +23,8 @@ from sinks.windows import TODAY, Windows, window_label
 EXPECTED_WAIT_MS: Final = 900_000
 """`expected_wait` looks at what was answered in the last 15 minutes."""
 ANY_CHANNEL: Final = "any"
+_BUSINESS: Final = ("cost_", "visits", "complaint")
+"""Beginnings of parts that are no facts of sessions; they often name no channel."""
 _NO_DELAYS: Final = Delays()
 _NO_PARTS: Final[Mapping[str, int]] = {}
 
@@ -41,6 +43,8 @@ class View:
     """Free slots of the agents who serve this queue."""
     answered_lately: int = 0
     """Answered in the last 15 minutes."""
+    configured: bool = False
+    """Whether it is shown even when nothing has happened there."""
 
     @property
     def expected_wait_s(self) -> float | None:
@@ -50,6 +54,18 @@ class View:
         if self.answered_lately <= 0:
             return None
         return (self.now.get("waiting", 0) + 1) * EXPECTED_WAIT_MS / 1000 / self.answered_lately
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether sessions are or were here, or may be: not a place that only holds costs or visits."""
+        if self.configured or self.totals or any(self.now.values()):
+            return True
+        return any(not part.startswith(_BUSINESS) for parts in self.windows.values() for part in parts)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing (any more): facts were booked here until it became known where they belong."""
+        return not (self.has_sessions or any(self.windows.values()))
 
     @property
     def staffed(self) -> int:
@@ -93,6 +109,11 @@ class Snapshot:
     def ready(self) -> bool:
         """Whether everything published so far has been read."""
         return self.health.ready and self.now is not None
+
+    @cached_property
+    def session_queues(self) -> tuple[View, ...]:
+        """The queues and channels that sessions use."""
+        return tuple(view for view in self.queues if view.has_sessions)
 
     @cached_property
     def floor(self) -> View:
@@ -174,7 +195,8 @@ class Snapshots:
         for key in self.windows.take_changed():
             self._copies.pop(key, None)
         slots = {place.name: self.merge.gauge(place).at(now) for place in self.merge.places("slots")}
-        queues = tuple(self._queue(place, slots) for place in self._queue_places())
+        views = (self._queue(place, slots) for place in self._queue_places())
+        queues = tuple(view for view in views if not view.empty)
         groups = tuple(self._group(place, now) for place in self._group_places())
         by_queue = tuple(self._slots(queue, parts) for queue, parts in sorted(slots.items()))
         return Snapshot(self._number, now, wall_ms, self._labels, queues, groups, by_queue, health, live)
@@ -193,6 +215,10 @@ class Snapshots:
             if channel or queue not in seen:
                 places.add(Place("queue", queue, channel or ANY_CHANNEL))
         return sorted(places)
+
+    def _is_configured(self, place: Place) -> bool:
+        channel = "" if place.channel == ANY_CHANNEL else place.channel
+        return (place.name, channel) in self._configured
 
     def _group_places(self) -> list[Place]:
         return sorted({*self.merge.places("group"), *self.windows.places("group")})
@@ -219,6 +245,7 @@ class Snapshots:
             self.merge.totals(place),
             slots.get(place.name, {}).get("slots_free", 0),
             self._parts(self._lately, place).get("answered", 0),
+            self._is_configured(place),
         )
 
     def _group(self, place: Place, now: int) -> View:

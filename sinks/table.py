@@ -11,16 +11,16 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TextIO
+from typing import Any, Final, Literal, Protocol, TextIO
 
 from schemas.errors import UsageError
 from schemas.kpis import Column, group_columns, queue_columns
 from schemas.levels import cut_ms
 from schemas.parts import LEVELS
 from schemas.readings import QUARTER_MS
-from schemas.rules import QueueRules
-from sinks.cells import Parts, Place
-from sinks.merge import Merge
+from schemas.rules import QueueRules, Rules
+from sinks.cells import Cells, Parts, Place
+from sinks.merge import NOTHING, Gauge, Merge
 from sinks.windows import steps_of
 from sinks.zones import check_zone, interval_start, local_text
 
@@ -35,6 +35,41 @@ _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""
 
 Cell = str | int | float | None
+
+
+class Slices(Protocol):
+    """What a table is made from: a `Merge`, or a `Frozen` one."""
+
+    @property
+    def rules(self) -> Rules:
+        """The rules that are counted by."""
+
+    @property
+    def quarters(self) -> Cells:
+        """The quarter-hour slices."""
+
+    def places(self, dimension: str) -> list[Place]:
+        """Return the places of one dimension that have a gauge."""
+
+    def gauge(self, place: Place) -> Gauge:
+        """Return what is the case at a place."""
+
+
+class Frozen:
+    """A merge at one instant, to make a table from in another thread while the merge goes on."""
+
+    def __init__(self, merge: Merge) -> None:
+        self.rules = merge.rules
+        self.quarters = merge.quarters.copy()
+        self._gauges = {place: merge.gauge(place) for place in merge.places("group")}
+
+    def places(self, dimension: str) -> list[Place]:
+        """Return the places of one dimension that had a gauge."""
+        return [place for place in self._gauges if place.dimension == dimension]
+
+    def gauge(self, place: Place) -> Gauge:
+        """Return what was the case at a place."""
+        return self._gauges.get(place, NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +157,7 @@ def _text(unit: str, cell: Cell) -> str:
     return f"{cell:.6f}"
 
 
-def interval_table(merge: Merge, now: int, choice: Choice) -> Table:
+def interval_table(merge: Slices, now: int, choice: Choice) -> Table:
     """Return the table of everything that is kept, up to `now`."""
     if choice.by == "group":
         rows, columns = _group_rows(merge, now, choice), group_columns()
@@ -133,7 +168,7 @@ def interval_table(merge: Merge, now: int, choice: Choice) -> Table:
     return Table(_KEY_COLUMNS[choice.by], tuple(columns), wanted)
 
 
-def _queue_rows(merge: Merge, now: int, choice: Choice) -> Iterable[Row]:
+def _queue_rows(merge: Slices, now: int, choice: Choice) -> Iterable[Row]:
     with_channel = choice.by == "queue,channel"
     found: dict[tuple[tuple[str, ...], int], Row] = {}
     rules_of: dict[tuple[str, ...], tuple[str, QueueRules]] = {}
@@ -160,7 +195,7 @@ def _add(parts: Parts, more: Parts) -> None:
         parts[part] = parts.get(part, 0) + value
 
 
-def _group_rows(merge: Merge, now: int, choice: Choice) -> Iterable[Row]:
+def _group_rows(merge: Slices, now: int, choice: Choice) -> Iterable[Row]:
     quarters: dict[Place, dict[int, Parts]] = {place: {} for place in merge.places("group")}
     for start, place, parts in merge.quarters.between(0, 1 << 60):
         if place.dimension == "group":
@@ -176,7 +211,7 @@ def _group_rows(merge: Merge, now: int, choice: Choice) -> Iterable[Row]:
         yield from (row for row in rows.values() if any(row.parts.values()))
 
 
-def _integrated(merge: Merge, place: Place, slices: dict[int, Parts], now: int) -> Iterator[tuple[int, Parts]]:
+def _integrated(merge: Slices, place: Place, slices: dict[int, Parts], now: int) -> Iterator[tuple[int, Parts]]:
     """Yield (start, parts) of a group's quarter-hours from now's backwards, each level's `_ms` as its integral."""
     gauge = merge.gauge(place)
     last = now // QUARTER_MS * QUARTER_MS
@@ -209,4 +244,4 @@ def _before(after: dict[str, int], slices: dict[int, Parts], last: int) -> dict[
     }
 
 
-__all__ = ["INTERVALS_MS", "By", "Choice", "Row", "Table", "choose", "interval_table", "rounded"]
+__all__ = ["INTERVALS_MS", "By", "Choice", "Frozen", "Row", "Slices", "Table", "choose", "interval_table", "rounded"]

@@ -47,9 +47,7 @@ _log = structlog.get_logger(__name__)
 class Thaw(Protocol):
     """Make the floor of a partition: `streams.core.floor.Floor.thaw` with the rules filled in."""
 
-    def __call__(
-        self, partition: int, partitions: int, entries: Mapping[str, Any], unpublished: Collection[str]
-    ) -> Floor:
+    def __call__(self, partition: int, partitions: int, entries: Mapping[str, Any], unpublished: Collection[str]) -> Floor:
         """Return the floor that the entries describe."""
 
 
@@ -89,6 +87,8 @@ class Ownership:
         self._parked: dict[int, Partition] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loads: set[asyncio.Task[None]] = set()
+        self._turn = 0
+        """Grows with every assignment and revocation."""
         self._app: Any = None
 
     def attach(self, app: faust.App) -> None:
@@ -150,6 +150,7 @@ class Ownership:
 
     async def _on_assigned(self, *_: Any, **__: Any) -> None:
         self.rebalances += 1
+        self._turn += 1
         assigned = self._assigned()
         for number in self._parked.keys() - assigned:
             del self._parked[number]
@@ -170,13 +171,12 @@ class Ownership:
         wanted = set.union(*by_topic.values())
         if any(numbers != wanted for numbers in by_topic.values()):
             layout = ", ".join(f"{topic} {sorted(numbers)}" for topic, numbers in by_topic.items())
-            self.fail(
-                TopicError(f"the inputs are not partitioned alike ({layout}): floorpulse topics shows what to do")
-            )
+            self.fail(TopicError(f"the inputs are not partitioned alike ({layout}): floorpulse topics shows what to do"))
             return set()
         return wanted
 
     async def _release(self, why: str) -> None:
+        self._turn += 1
         loads = list(self._loads)
         for task in loads:
             task.cancel()
@@ -230,9 +230,7 @@ class Ownership:
         consumer = self._app.consumer
         return await consumer.earliest_offsets(*tps), await consumer.highwaters(*tps)
 
-    def _made(
-        self, number: int, total: int, folded: Folded, begins: Mapping[TP, int], ends: Mapping[TP, int]
-    ) -> Partition:
+    def _made(self, number: int, total: int, folded: Folded, begins: Mapping[TP, int], ends: Mapping[TP, int]) -> Partition:
         offsets = {}
         for topic in INPUTS:
             tp = TP(self._names[topic], number)
@@ -247,23 +245,22 @@ class Ownership:
         return Partition(number, total, floor, folded, offsets, self._ports, limits=self._limits, tally=self.tally)
 
     async def _keep(self, partition: Partition) -> None:
+        turn = self._turn
         try:
             await partition.run()
         except Replaced as error:
             self.replaced += 1
             _log.warning("partition.replaced", partition=partition.number, error=str(error))
-            if self.owned.get(partition.number) is partition:
+            if turn == self._turn:
                 del self.owned[partition.number]
-                self._spawn(self._reclaim(partition.number), self._loads)
+                self._spawn(self._reclaim(partition.number, turn), self._loads)
 
-    async def _reclaim(self, number: int) -> None:
-        """Take a partition back that nobody wants; a rebalance cancels this."""
+    async def _reclaim(self, number: int, turn: int) -> None:
+        """Take a partition back that is still assigned to us after a while; a rebalance puts an end to this."""
         await asyncio.sleep(self._reclaim_s)
-        if number in self._assigned():
+        if turn == self._turn and number in self._assigned():
             await self._adopt({number})
-            await self._app.consumer.seek_wait(
-                {tp: at for tp, at in self.positions().items() if tp.partition == number}
-            )
+            await self._app.consumer.seek_wait({tp: at for tp, at in self.positions().items() if tp.partition == number})
 
     def _spawn(self, work: Any, group: set[asyncio.Task[None]]) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.ensure_future(work)

@@ -41,7 +41,7 @@ def panel(snapshot: Snapshot, story: Story) -> RenderableType:
     table.add_column("queue", overflow="ellipsis", no_wrap=True, ratio=1)
     for name in ("waiting", "oldest", "SL 30m", "lost 30m", "free", "active"):
         table.add_column(name, justify="right", no_wrap=True)
-    for view in snapshot.queues:
+    for view in snapshot.session_queues:
         table.add_row(escape(view.name), *_cells(view, snapshot.now or 0))
     events = {outcome: sum(counts.get(outcome, 0) for counts in snapshot.health.events.values()) for outcome in ("invalid", "late")}
     behind = (snapshot.health.oldest_reading_ms or 0) / 1000
@@ -96,7 +96,7 @@ def _clock(ms: int | None) -> str:
 
 def plain_line(snapshot: Snapshot, sent: int) -> str:
     """Return one line for a log instead of a panel."""
-    queues = ", ".join(f"{view.name} {'/'.join(_cells(view, snapshot.now or 0)[:3])}" for view in snapshot.queues)
+    queues = ", ".join(f"{view.name} {'/'.join(_cells(view, snapshot.now or 0)[:3])}" for view in snapshot.session_queues)
     return escape(f"{_clock(snapshot.now)} {sent} events; waiting/oldest/SL 30m: {queues}")
 
 

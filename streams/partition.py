@@ -4,8 +4,8 @@ Theory of operation. `receive` takes batches of an input, looks at every offset 
 the records that follow on to the floor. `flush` is the only way out:
 
 1. capture, without waiting: the floor's changes, rejects, the offsets up to which they hold, all encoded now;
-2. append it to the journal and wait; another offset than the one after our last means that somebody else has claimed
-   the partition: `Replaced`, and nothing is published;
+2. append it to the journal and wait; another offset than the one after our last means that somebody else has written:
+   if it was a claim, we are `Replaced`, and nothing is published;
 3. send dead letters, late records, relay and readings, the heartbeat last, and wait for every acknowledgement;
 4. only now the offsets are committable, and the next record says that this flush is published.
 
@@ -136,6 +136,7 @@ class Partition:
         self._rejects: list[Outgoing] = []
         self._reject_bytes = 0
         self._healing: dict[str, tuple[int, float]] = {}
+        self._own_holes: set[str] = set()
         self._at_end: frozenset[str] = frozenset()
         self._fresh = True
         self._flushing = asyncio.Lock()
@@ -194,6 +195,10 @@ class Partition:
 
     def _report_hole(self, topic: str, expected: int, found: int, lost: int | None) -> None:
         self._tally.holes["log" if lost is None else "delivery"] += 1
+        if lost is None and topic in self._own_holes:
+            return  # a topic with transactions has one after each
+        if lost is None:
+            self._own_holes.add(topic)
         _log.warning(
             "partition.hole",
             topic=topic,
@@ -321,19 +326,26 @@ class Partition:
         return _Captured(delta, records, delta.outbox + readings, len(readings), heartbeat or {})
 
     async def _append(self, captured: _Captured) -> None:
-        first = self._last + 1
+        offsets = []
         for record in captured.records:
             offset = await self._ports.log.append(self.number, record)
             if offset != self._last + 1:
-                raise Replaced(
-                    f"partition {self.number}: the journal's record got offset {offset}, expected {self._last + 1}: "
-                    "another worker has claimed the partition; nothing of this flush was published"
-                )
+                await self._check_foreign(offset)
             self._last = offset
+            offsets.append(offset)
         if captured.delta.starts:
-            self._cycle_start = first
+            self._cycle_start = offsets[0]
         if captured.delta.ends and self._cycle_start is not None:
             self._cycles = [*self._cycles, self._cycle_start][-KEPT_CYCLES:]
+
+    async def _check_foreign(self, offset: int) -> None:
+        """Find out who has written before our record; only a claim makes it void, a former owner's flush is."""
+        if offset < 0 or await self._ports.log.claimed(self.number, self._last + 1, offset):
+            raise Replaced(
+                f"partition {self.number}: the journal's record got offset {offset}, expected {self._last + 1}: another "
+                "worker has claimed the partition; nothing of this flush was published"
+            )
+        _log.warning("journal.zombie", partition=self.number, records=offset - self._last - 1)
 
 
 __all__ = ["Limits", "Partition", "Tally"]

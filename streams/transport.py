@@ -202,7 +202,9 @@ def install(app: faust.App, offsets: Offsets) -> None:
 
 def batch_topic(app: faust.App, *names: str) -> Any:
     """Return one Faust topic over several Kafka topics that delivers batches."""
-    return app.topic(*names, schema=BatchSchema(), maxsize=QUEUED_BATCHES)
+    topic: Any = app.topic(*names, schema=BatchSchema())
+    topic.maxsize = QUEUED_BATCHES  # `App.topic` has such a parameter and loses it
+    return topic
 
 
 def take_group_error(app: faust.App) -> str | None:

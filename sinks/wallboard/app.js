@@ -4,11 +4,13 @@
 const OLD_MS = 15000; // readings older than this: OLD DATA
 const SILENT_MS = 10000; // no message for so long: CONNECTION LOST
 const QUIET_MS = 120000; // no event for so long is worth a grey note
+const SETTLE = 3; // a tile appears once its queue was in so many messages: a channel may be unknown for a moment
 const MAX_TILES = 24; // what can still be read; the rest is counted in the footer
 
 const byId = (id) => document.getElementById(id);
 const tiles = new Map(); // key → {element, parts, queue}
 const wanted = new URLSearchParams(location.search);
+const seen = new Map(); // key → messages in a row that had this queue
 let snapshot = null;
 let heardAt = 0; // monotonic, of the last message
 let page = "";
@@ -53,6 +55,19 @@ function floorNow() {
   return snapshot.live ? snapshot.now + (performance.now() - heardAt) : snapshot.now;
 }
 
+function keyOf(queue) {
+  return JSON.stringify([queue.queue, queue.channel]);
+}
+
+// Queues that are there to stay; at the first message all of them.
+function settled(queues) {
+  const first = seen.size === 0;
+  const present = new Set(queues.map(keyOf));
+  for (const key of seen.keys()) if (!present.has(key)) seen.delete(key);
+  for (const key of present) seen.set(key, first ? SETTLE : (seen.get(key) ?? 0) + 1);
+  return queues.filter((queue) => seen.get(keyOf(queue)) >= SETTLE);
+}
+
 function make(key) {
   const element = byId("tile").content.firstElementChild.cloneNode(true);
   const parts = {};
@@ -66,12 +81,11 @@ function make(key) {
 
 function layout(shown) {
   const n = shown.length;
-  const columns = n <= 1 ? 1 : n <= 4 ? 2 : n <= 9 ? 3 : n <= 12 ? 4 : 6;
+  const columns = n <= 1 ? 1 : n <= 4 ? 2 : n <= 9 ? 3 : n <= 12 ? 4 : n <= 20 ? 5 : 6;
   const main = byId("tiles");
   main.style.setProperty("--columns", String(columns));
-  main.classList.toggle("many", n > 12);
   const elements = shown.map((queue) => {
-    const key = JSON.stringify([queue.queue, queue.channel]);
+    const key = keyOf(queue);
     const tile = tiles.get(key) || make(key);
     tile.queue = queue;
     return tile.element;
@@ -85,7 +99,7 @@ function layout(shown) {
 
 function draw() {
   const window_ = shownWindow();
-  const queues = snapshot.queues;
+  const queues = settled(snapshot.queues);
   layout(queues.slice(0, MAX_TILES));
   for (const { parts, queue } of tiles.values()) {
     text(parts.name, queue.queue);

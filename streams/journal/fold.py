@@ -68,9 +68,7 @@ class Fold:
     def add(self, offset: int, record: Claim | Delta) -> None:
         """Take the record at `offset`; raises `JournalTruncated` for a hole, `JournalMismatch` for another layout."""
         if offset != self.next:
-            raise JournalTruncated(
-                f"journal partition {self._partition} lacks the records {self.next} to {offset - 1}. {_REMEDY}"
-            )
+            raise JournalTruncated(f"journal partition {self._partition} lacks the records {self.next} to {offset - 1}. {_REMEDY}")
         self.next = offset + 1
         if isinstance(record, Claim):
             self._epoch = offset
@@ -84,8 +82,7 @@ class Fold:
         """Raise `JournalTruncated` if what was folded is not the whole state."""
         if self._begin > 0 and not self._cycles:
             raise JournalTruncated(
-                f"journal partition {self._partition} begins at offset {self._begin} and holds no whole snapshot "
-                f"cycle. {_REMEDY}"
+                f"journal partition {self._partition} begins at offset {self._begin} and holds no whole snapshot cycle. {_REMEDY}"
             )
 
     def result(self, claim: int) -> Folded:

@@ -1,7 +1,8 @@
 """The journal's topic: append, claim and load, delete what is no longer needed.
 
 Theory of operation. `append` returns the offset that the broker gave the record, and every append is awaited: the
-offset tells the owner whether somebody else has written in between. The producer is idempotent and waits for all
+offset tells the owner whether somebody else has written in between, and `claimed` whether that was a new owner. The producer
+is idempotent and waits for all
 replicas; it retries for as long as the broker is away, in order, so an append either ends with an offset, or its writer
 gives up and the next load says what became of it.
 
@@ -55,12 +56,13 @@ class Journal:
         """The most that one record may take."""
         self.bytes_written = 0
         self.records_written = 0
+        self.may_delete = True
+        """False once the broker has refused to delete records."""
         self._connection = connection
         self._admin = admin
         self._owner = owner
         self._clock_ms = clock_ms
         self._producer: Any = None
-        self._may_delete = True
 
     async def start(self) -> None:
         """Connect."""
@@ -96,6 +98,19 @@ class Journal:
         """Take a partition over and return the epoch."""
         return await self.append(partition, encode(Claim(self._owner, self._clock_ms())))
 
+    async def claimed(self, partition: int, start: int, stop: int) -> bool:
+        """Tell whether one of the records from `start` up to, without, `stop` is a claim."""
+        async with reading(self._connection) as consumer:
+            await span(consumer, self.topic, [partition])
+            consumer.seek(TopicPartition(self.topic, partition), start)
+            position = start
+            while position < stop:
+                for message in await _more(consumer, self.topic):
+                    position = message.offset + 1
+                    if start <= message.offset < stop and isinstance(decode(message.value), Claim):
+                        return True
+        return False
+
     async def load(self, owned: Collection[int]) -> dict[int, Folded]:
         """Claim the partitions and fold what they hold; raises `JournalError`, `KafkaUnreachable`."""
         for _ in range(_ATTEMPTS - 1):
@@ -107,12 +122,12 @@ class Journal:
 
     async def forget(self, before: Mapping[int, int]) -> None:
         """Delete the records below an offset, per partition; a broker that cannot is asked once."""
-        if not self._may_delete or not before:
+        if not self.may_delete or not before:
             return
         try:
             await asyncio.to_thread(self._delete, before)
         except (AdminKafkaError, FloorpulseError, NotImplementedError) as error:
-            self._may_delete = False
+            self.may_delete = False
             _log.warning("journal.delete_refused", topic=self.topic, error=str(error) or repr(error))
 
     def _delete(self, before: Mapping[int, int]) -> None:

@@ -51,9 +51,7 @@ class Flush(Protocol):
 class Floor(Protocol):
     """The part of `streams.core.floor.Floor` that the shell uses."""
 
-    def apply(
-        self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None], now_ms: int
-    ) -> Sequence[Reject]:
+    def apply(self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None], now_ms: int) -> Sequence[Reject]:
         """Take a batch of an input in offset order."""
 
     def flush(self, seq: int, now_ms: int, at_end: Collection[str]) -> Flush:
@@ -107,7 +105,10 @@ class Log(Protocol):
         """Give the most that one record may take."""
 
     async def append(self, partition: int, value: bytes) -> int:
-        """Append a record and return its offset once all replicas have it."""
+        """Append a record and return its offset once all replicas have it (-1: it is there, but nobody knows where)."""
+
+    async def claimed(self, partition: int, start: int, stop: int) -> bool:
+        """Tell whether one of the records from `start` up to, without, `stop` is a claim."""
 
 
 class Sender(Protocol):

@@ -113,7 +113,8 @@ def test_gauges_of_now() -> None:
 
 def test_a_queue_that_empties_has_no_wait() -> None:
     """Nobody waits: the oldest wait is 0 s, the expected wait absent where nobody was answered."""
-    merge = feed(Merge(Rules(live=True)), Publisher().now("queue", "orders", "voice", waiting=0).flush(T0))
+    worker = Publisher().now("queue", "orders", "voice", waiting=0).total("orders", offered=1)
+    merge = feed(Merge(Rules(live=True)), worker.flush(T0))
     found = samples(snapshot_of(merge))
     assert value(found, "oldest_wait_seconds", queue="orders", channel="voice") == 0
     assert value(found, "expected_wait_seconds", queue="orders", channel="voice") is None
@@ -354,6 +355,31 @@ def test_an_unchanged_window_is_the_same_object() -> None:
     second = snapshots.take(T0 + 500, ready=True, readings_age_ms={})
     assert second.number == first.number + 1
     assert second.queues[0].windows["5m"] is first.queues[0].windows["5m"]
+
+
+def test_a_place_where_nothing_is_any_more_is_left_out() -> None:
+    """Facts move when their channel becomes known; the place that they left does not stay as a row of zeros."""
+    worker = Publisher().count("orders", T0, "unassigned", offered=1).now("queue", "orders", "unassigned", waiting=1)
+    worker.now("queue", "returns", "voice", waiting=0).total("quiet", offered=3)
+    merge = feed(Merge(Rules(live=True)), worker.flush(T0))
+    configured = (("new", ""), ("returns", "voice"))
+    names = {(view.name, view.channel) for view in snapshot_of(merge, configured=configured).queues}
+    assert names == {("orders", "unassigned"), ("returns", "voice"), ("quiet", "voice"), ("new", "any")}
+    worker.count("orders", T0, "unassigned", offered=-1).now("queue", "orders", "unassigned", waiting=0)
+    feed(merge, worker.count("orders", T0, "chat", offered=1).flush(T0))
+    names = {(view.name, view.channel) for view in snapshot_of(merge, configured=configured).queues}
+    assert names == {("orders", "chat"), ("returns", "voice"), ("quiet", "voice"), ("new", "any")}
+
+
+def test_a_place_that_only_holds_costs_has_no_series_of_sessions() -> None:
+    """Costs name no channel: they stand in the JSON and in the floor, but not as another queue that is idle."""
+    worker = Publisher().count("orders", T0, "unassigned", cost_EUR_e6=5).count("orders", T0, "voice", offered=1)
+    merge = feed(Merge(Rules(live=True)), worker.total("orders", offered=1).flush(T0))
+    snapshot = snapshot_of(merge)
+    assert [view.channel for view in snapshot.queues] == ["unassigned", "voice"]
+    assert [queue["channel"] for queue in for_wall(snapshot, "", "UTC")["queues"]] == ["voice"]
+    channels = {dict(labels).get("channel") for _, labels in samples(snapshot)}
+    assert channels == {None, "voice"}
 
 
 def test_json_of_everything() -> None:

@@ -14,12 +14,13 @@ from schemas.errors import UsageError
 from schemas.readings import QUARTER_MS, SLICE_MS
 from schemas.rules import Rules
 from sinks.merge import Merge
-from sinks.table import INTERVALS_MS, Choice, Table, choose, interval_table
+from sinks.table import INTERVALS_MS, By, Choice, Frozen, Table, choose, interval_table
 from sinks.zones import check_zone, interval_start
 from tests.builders import T0, Publisher, feed, level_integral
 from tests.oracle import zones as slow_zones
 
 HOUR = 3_600_000
+BOTH: tuple[By, ...] = ("queue", "group")
 BERLIN_LONG_DAY = 1_792_879_200_000
 """2026-10-25 00:00 +02:00; at 03:00 the clock goes back to 02:00."""
 
@@ -237,3 +238,15 @@ def test_ten_second_slices_are_no_rows() -> None:
     worker.bury("queue", "orders", "voice", SLICE_MS, T0)
     (row,) = rows_of(interval_table(feed(Merge(Rules()), worker.flush(T0)), T0, Choice()))
     assert row["offered"] == "1"
+
+
+def test_a_frozen_merge_gives_the_same_table_whatever_comes_after() -> None:
+    """A table that is made in a thread sees one instant."""
+    worker = Publisher().count("orders", T0, offered=1).step("north", T0, "online")
+    merge = feed(Merge(Rules()), worker.flush(T0))
+    before = [rows_of(interval_table(merge, T0 + 60_000, Choice(by=by))) for by in BOTH]
+    frozen = Frozen(merge)
+    worker.count("orders", T0, offered=5).count("returns", T0, offered=5).step("north", T0, "online", 3)
+    feed(merge, worker.flush(T0))
+    assert [rows_of(interval_table(frozen, T0 + 60_000, Choice(by=by))) for by in BOTH] == before
+    assert rows_of(interval_table(merge, T0 + 60_000, Choice())) != before[0]

@@ -113,8 +113,9 @@ def test_the_versions_are_those_that_were_read() -> None:
 def test_the_scheduler_cuts_batches_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each partition keeps its order."""
     monkeypatch.setattr(transport, "BATCH_RECORDS", 2)
+    scheduler: Any = BatchScheduler
     a, b = TP("a", 0), TP("b", 0)
-    got = [(tp, list(batch)) for tp, batch in BatchScheduler().iterate({a: [1, 2, 3], b: [9], TP("c", 0): []})]
+    got = [(tp, list(batch)) for tp, batch in scheduler().iterate({a: [1, 2, 3], b: [9], TP("c", 0): []})]
     assert got == [(a, [1, 2]), (b, [9]), (a, [3])]
 
 
@@ -134,8 +135,13 @@ async def test_a_batch_is_one_message_that_the_topic_hands_over_undecoded(app: f
     event = await channel.decode(Message.from_message(message, tp), propagate=True)
     assert event.value is batch
     assert event.message.tp == tp
-    assert channel.maxsize == transport.QUEUED_BATCHES
-    assert channel.topics == ["a", "b"]
+    assert tuple(channel.topics) == ("a", "b")
+
+
+async def test_the_queue_of_batches_is_bounded(app: faust.App) -> None:
+    """`App.topic` loses its parameter `maxsize`; without it 4096 batches would wait."""
+    clone = batch_topic(app, "a", "b").clone(is_iterator=True)  # what the agent's stream reads
+    assert clone.queue.maxsize == transport.QUEUED_BATCHES
 
 
 async def test_getmany_delivers_batches_through_these_hooks(consumer: BatchConsumer) -> None:
@@ -144,7 +150,7 @@ async def test_getmany_delivers_batches_through_these_hooks(consumer: BatchConsu
     consumer._active_partitions = {tp}
     consumer._thread = SimpleNamespace(getmany=_fetched({tp: [record(7), record(8)]}), highwater=lambda _: 9)  # type: ignore[assignment]
     got = [(found, message.value) async for found, message in consumer.getmany(timeout=1.0)]
-    assert [(found, [each.offset for each in batch]) for found, batch in got] == [(tp, [7, 8])]  # type: ignore[attr-defined, union-attr]
+    assert [(found, [each.offset for each in batch]) for found, batch in got] == [(tp, [7, 8])]  # type: ignore[union-attr]
 
 
 def _fetched(records: Any) -> Any:
@@ -173,6 +179,7 @@ async def test_the_client_fetches_without_delay_and_keeps_partitions_together(co
     start = inspect.getsource(AIOKafkaConsumer.start)
     assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in start
     assert "assignors=self._partition_assignment_strategy" in start
+    client._closed = True  # it never ran
 
 
 # ------------------------------------------------------------------ offsets
@@ -333,7 +340,7 @@ async def test_a_group_error_is_taken_in_the_clients_thread(consumer: BatchConsu
     coordinator._coordination_task = loop.create_future()
     coordinator._error_consumed_fut = consumed = loop.create_future()
     coordinator._pending_exception = UnknownError()
-    consumer._thread._consumer = SimpleNamespace(_coordinator=coordinator)  # type: ignore[assignment]
+    consumer._thread._consumer = SimpleNamespace(_coordinator=coordinator)
     consumer._thread.thread_loop = loop
     assert "UnknownError" in (take_group_error(app) or "")
     await asyncio.sleep(0)

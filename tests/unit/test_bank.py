@@ -1,0 +1,174 @@
+"""Two weeks of a real call centre: the report comes to the published totals, to the byte, whatever the order of its lines.
+
+The records are Technion's "Anonymous Bank" (Israel, February 1999); set `FLOORPULSE_BANK_DATA` to the folder they lie in.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from schemas.instants import parse_instant
+from schemas.rules import QueueRules, Rules
+from sinks.merge import Merge
+from sinks.snapshot import added
+from sinks.table import By, Choice, Table, interval_table
+from streams import report as report_module
+from streams.report import Report, report
+
+ZONE: Final = "Asia/Jerusalem"
+BYS: Final[tuple[By, ...]] = ("queue", "queue,channel", "group")
+HOURS: Final = "hours"
+"""Name of one more table: by queue, of whole hours."""
+EVENTS: Final = 84_647
+TOTALS: Final = {
+    "offered": 17_456,
+    "answered": 14_405,
+    "answered_within": 9_163,
+    "abandoned": 2_908,
+    "abandoned_within": 1_674,
+    "short_abandoned": 1_153,
+    "closed": 143,
+    "left": 17_456,
+    "left_late": 3_504,
+    "wait_answered_s": 495_609,
+    "wait_abandoned_s": 108_111,
+    "session_s": 2_387_587,
+}
+"""T = 20 s, short-abandon limit 5 s, placement limit 60 s, all queues together."""
+RATIOS: Final = {"service_level": 0.567017, "abandonment": 0.167966, "speed_of_answer": 34.405345}
+
+
+class Tables:
+    """All three tables of one run of the report, and how it went."""
+
+    def __init__(self, file: Path, partitions: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Run the report once; the other tables are made of the same merge."""
+        self.csv: dict[str, str] = {}
+
+        def all_tables(merge: Merge, now: int, choice: Choice) -> Table:
+            for by in BYS:
+                text = io.StringIO()
+                interval_table(merge, now, Choice(choice.interval_ms, by, choice.zone)).write_csv(text)
+                self.csv[by] = text.getvalue()
+            text = io.StringIO()
+            interval_table(merge, now, Choice(3_600_000, "queue", choice.zone)).write_csv(text)
+            self.csv[HOURS] = text.getvalue()
+            return interval_table(merge, now, choice)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(report_module, "interval_table", all_tables)
+            self.report: Report = report([file], Rules(), Choice(900_000, "queue", ZONE), partitions=partitions)
+
+    def rows(self, by: By = "queue") -> list[dict[str, str]]:
+        """Return a table's rows."""
+        return list(csv.DictReader(io.StringIO(self.csv[by])))
+
+
+def column_sum(rows: list[dict[str, str]], column: str) -> float:
+    """Return the sum of one column."""
+    return sum(float(row[column]) for row in rows)
+
+
+@pytest.fixture(scope="module")
+def tables_of() -> Callable[[Path, int], Tables]:
+    """Return a function that runs the report over a file with so many partitions."""
+    return lambda file, partitions: Tables(file, partitions, pytest.MonkeyPatch())
+
+
+@pytest.fixture(scope="module")
+def straight(bank_events_file: Path, tables_of: Callable[[Path, int], Tables]) -> Tables:
+    """The file as it is, in one partition."""
+    return tables_of(bank_events_file, 1)
+
+
+@pytest.fixture(scope="module")
+def disturbed_file(bank_events_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file with 5 % of its lines twice, each line delayed by up to 60 s."""
+    rng = random.Random(1999)
+    lines = bank_events_file.read_bytes().splitlines()
+    lines += rng.sample(lines, len(lines) // 20)
+    at_of: Callable[[bytes], dict[str, Any]] = msgspec.json.Decoder(dict[str, Any]).decode
+    delayed = sorted((parse_instant(at_of(line)["at"]) + rng.randint(0, 60_000), rng.random(), line) for line in lines)
+    file = tmp_path_factory.mktemp("disturbed") / "events.jsonl"
+    file.write_bytes(b"".join(line + b"\n" for _, _, line in delayed))
+    return file
+
+
+@pytest.fixture(scope="module")
+def disturbed(disturbed_file: Path, tables_of: Callable[[Path, int], Tables]) -> Tables:
+    """The disturbed file, in four partitions."""
+    return tables_of(disturbed_file, 4)
+
+
+def test_the_report_comes_to_the_published_totals(straight: Tables) -> None:
+    """Every column sum, exactly."""
+    assert {column: column_sum(straight.rows(), column) for column in TOTALS} == TOTALS
+
+
+def test_the_published_ratios_follow_from_the_sums(straight: Tables) -> None:
+    """Service level, abandonment and speed of answer of all rows together: sums over sums, never a mean of ratios."""
+    table = straight.report.table
+    whole = added(row.parts for row in table.rows)
+    values = {column.name: column.value(whole, QueueRules()) for column in table.columns if column.name in RATIOS}
+    assert {name: round(float(value or 0), 6) for name, value in values.items()} == RATIOS
+
+
+def test_every_line_is_applied(straight: Tables) -> None:
+    """None is late, invalid or taken for a duplicate."""
+    assert straight.report.read == EVENTS
+    assert straight.report.outcomes == {"applied": EVENTS, "duplicate": 0, "late": 0, "invalid": 0}
+    assert straight.report.complaints == []
+
+
+def test_duplicated_lines_are_recognised(disturbed: Tables) -> None:
+    """Each of the 5 % that stand there twice, and nothing else."""
+    assert disturbed.report.outcomes == {"applied": EVENTS, "duplicate": EVENTS // 20, "late": 0, "invalid": 0}
+
+
+@pytest.mark.parametrize("by", BYS)
+def test_a_disturbed_file_in_four_partitions_gives_the_same_bytes(straight: Tables, disturbed: Tables, by: By) -> None:
+    """Order, duplicates and partitions leave no trace in any of the tables."""
+    assert len(straight.rows(by)) > 1_500
+    assert disturbed.csv[by] == straight.csv[by]
+
+
+def test_a_disturbed_file_in_one_partition_gives_the_same_bytes(
+    straight: Tables, disturbed_file: Path, tables_of: Callable[[Path, int], Tables]
+) -> None:
+    """All three tables again."""
+    assert tables_of(disturbed_file, 1).csv == straight.csv
+
+
+def test_by_channel_there_is_only_voice(straight: Tables) -> None:
+    """With the channel beside it, each row is the row of its queue."""
+    rows = straight.rows("queue,channel")
+    assert {row.pop("channel") for row in rows} == {"voice"}
+    assert rows == straight.rows("queue")
+
+
+def test_the_floor_holds_every_agent_once(straight: Tables) -> None:
+    """What the agents took is what was answered; they are all in one group, so that is the floor."""
+    rows = straight.rows("group")
+    assert {row["group"] for row in rows} == {"all", "bank"}
+    floor, bank = ([row for row in rows if row["group"] == group] for group in ("all", "bank"))
+    assert column_sum(floor, "taken") == TOTALS["answered"]
+    assert [row | {"group": ""} for row in floor] == [row | {"group": ""} for row in bank]
+    assert column_sum(floor, "sessions_in_hand_s") == TOTALS["session_s"]
+
+
+def test_intervals_of_an_hour_hold_their_quarters(straight: Tables) -> None:
+    """Counts of 60-minute rows are the sums of the quarter-hours in them."""
+    sums: dict[tuple[str, str], int] = {}
+    for row in straight.rows():
+        hour = (row["queue"], row["interval_start"][:13])  # the zone's offset is whole hours
+        sums[hour] = sums.get(hour, 0) + int(row["offered"])
+    hours = list(csv.DictReader(io.StringIO(straight.csv[HOURS])))
+    assert {(row["queue"], row["interval_start"][:13]): int(row["offered"]) for row in hours} == sums
