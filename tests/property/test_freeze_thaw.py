@@ -24,14 +24,14 @@ from tests import centres
 from tests.builders import feed
 from tests.oracle import newest
 
-EXAMPLES: Final = 80
+EXAMPLES: Final = 50
 PATIENT: Final = Rules(wrap_up_ms_by_channel={"voice": 120_000})
 HASTY: Final = Rules(
     duplicates_horizon_ms=10 * MINUTE_MS,
     session_age_ms=25 * MINUTE_MS,
     session_age_by_channel={"chat": 10 * MINUTE_MS},
     session_horizon_ms=20 * MINUTE_MS,
-    agent_horizon_ms=20 * MINUTE_MS,
+    agent_horizon_ms=45 * MINUTE_MS,
     business_horizon_ms=40 * MINUTE_MS,
     slices_kept_ms=HOUR_MS,
     quarters_kept_ms=HOUR_MS,

@@ -916,3 +916,17 @@ def cells_of(floor: Floor) -> dict[str, Any]:
     """Return the cells, levels, sessions and agents of a floor, and what these hold less the number of the flush."""
     entries = {key: floor.entry(key) for key in floor.keys() if key[0] in "csahl"}  # noqa: SIM118  a floor is no mapping
     return {key: value[1:] if key[0] == "h" and value else value for key, value in entries.items()}
+
+
+def test_a_connect_that_becomes_known_after_the_agents_history_is_closed_leaves_no_level_below_nothing() -> None:
+    """A session is kept alive for 60 h; told then that x connected at 1 h, and later that it ended at 61 h: used 1, then 0."""
+    alive = [ev("session.message", hour * 3600, session_id="s", sender="customer") for hour in (0, 20, 40, 60)]
+    stage = Stage().tell(is_now("x", 0, capacity=2), *alive).until(60 * 3600)
+    stage.tell(ev("session.connected", 3600, session_id="s", agent_id="x")).until(60 * 3600)
+    levels = [dict(stage.group().now)]
+    stage.tell(ev("session.ended", 61 * 3600, session_id="s", ended_by="agent")).until(62 * 3600)
+    levels.append(dict(stage.group().now))
+    assert [some(now, "in_hand", "slots_used", "slots_free") for now in levels] == [
+        {"in_hand": 1, "slots_used": 1, "slots_free": 1},
+        {"in_hand": 0, "slots_used": 0, "slots_free": 2},
+    ]
