@@ -43,9 +43,7 @@ class Books:
         """Book facts that are all new."""
         if not self._all_known(facts):
             facts = self._within_bounds(facts)
-        book = self.cells.book
-        for address, at, part, amount in facts:
-            book(address, at, part, amount)
+        self.cells.book(facts)
         self.totals.add(facts)
 
     def difference(self, old: list[Fact], new: list[Fact]) -> None:
@@ -62,8 +60,8 @@ class Books:
         for fact in old:
             changes[fact] = changes.get(fact, 0) - 1
         changes = {fact: times for fact, times in changes.items() if times}
-        for (address, at, part, amount), times in changes.items():
-            self.cells.book(address, at, part, amount, times)
+        for fact, times in changes.items():
+            self.cells.book((fact,), times)
         self.totals.add_difference(changes)
 
     def clock_errors(self, old: list[str], new: list[str]) -> None:
@@ -74,8 +72,13 @@ class Books:
                 self.count(f"clock_errors.{topic}", more)
 
     def _all_known(self, facts: list[Fact]) -> bool:
-        known = self.addresses
-        return all(fact[0] in known for fact in facts)
+        here: Address | None = None
+        for fact in facts:
+            if fact[0] is not here:
+                here = fact[0]
+                if here not in self.addresses:
+                    return False
+        return True
 
     def _known(self, address: Address) -> Address:
         """Return an address, or the overflow if there are too many already."""

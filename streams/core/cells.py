@@ -12,7 +12,7 @@ The bounds only move in `expire`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from schemas.parts import GAUGE_LEVELS, HISTOGRAM_LIMITS_MS, LEVELS, SERIES, bucket_part
@@ -24,7 +24,6 @@ Cell = dict[str, int]
 CellId = tuple[int, int, Address]
 """(length in ms, slice number, address)."""
 
-_LENGTHS: Final = (SLICE_MS, QUARTER_MS)
 _BUCKET_PARTS: Final = {series: tuple(bucket_part(series, b) for b in range(BUCKETS)) for series in SERIES}
 _LEVEL_PARTS: Final = {level: (f"{level}_step", f"{level}_ms") for level in LEVELS}
 _GAUGE_LEVELS: Final = frozenset(GAUGE_LEVELS)
@@ -52,41 +51,51 @@ class Cells:
         self.changed_levels: set[Address] = set()
         self.now = 0
 
-    def book(self, address: Address, at: int, part: str, amount: int, times: int = 1) -> None:
-        """Add a fact `times` times (negative: take it back)."""
-        if part in _LEVEL_PARTS:
-            self._step(address, at, part, amount * times)
-            return
-        if part in _GAUGE_LEVELS:
-            self._level(address, at, part, amount * times)
-            return
-        if part in SERIES:
-            self._sample(address, at, part, amount, times)
-            return
-        more = amount * times
-        for length in _LENGTHS:
-            number = at // length
-            if number >= self.first[length]:
-                cell = self._cell(length, number, address)
-                total = cell.get(part, 0) + more
-                if total:
-                    cell[part] = total
-                else:
-                    cell.pop(part, None)
+    def book(self, facts: Iterable[tuple[Address, int, str, int]], times: int = 1) -> None:
+        """Add facts `times` times each (negative: take them back).
 
-    def _sample(self, address: Address, at: int, series: str, value_ms: int, times: int) -> None:
+        Facts of one place and instant mostly follow each other, so their two cells are looked up once.
+        """
+        here: Address | None = None
+        when = -1
+        short: Cell | None = None
+        quarter: Cell | None = None
+        for address, at, part, amount in facts:
+            if part in _GAUGE_LEVELS:
+                self._level(address, at, part, amount * times)
+                continue
+            if at != when or address is not here:
+                here, when = address, at
+                short, quarter = self._cell(SLICE_MS, at // SLICE_MS, address), self._cell(QUARTER_MS, at // QUARTER_MS, address)
+            if part in _LEVEL_PARTS:
+                self._step(short, quarter, at, part, amount * times)
+                self._level(address, at, part, amount * times)
+                continue
+            if part in SERIES:
+                self._sample(short, quarter, at, part, amount, times)
+                continue
+            more = amount * times
+            if more:
+                if short is not None:
+                    _add(short, part, more)
+                if quarter is not None:
+                    _add(quarter, part, more)
+
+    def _sample(self, short: Cell | None, quarter: Cell | None, at: int, series: str, value_ms: int, times: int) -> None:
         count_part, sum_part = SERIES[series]
         bucket = _BUCKET_PARTS[series][bucket_of(value_ms)]
-        for length in _LENGTHS:
-            number = at // length
-            if number >= self.first[length]:
-                cell = self._cell(length, number, address)
-                _add(cell, count_part, times)
-                _add(cell, sum_part, value_ms * times)
-                if length == SLICE_MS or number >= self.first_sketch:
-                    _add(cell, bucket, times)
+        for cell in (short, quarter):
+            if cell is None:
+                continue
+            _add(cell, count_part, times)
+            _add(cell, sum_part, value_ms * times)
+            if cell is short or at // QUARTER_MS >= self.first_sketch:
+                _add(cell, bucket, times)
 
-    def _cell(self, length: int, number: int, address: Address) -> Cell:
+    def _cell(self, length: int, number: int, address: Address) -> Cell | None:
+        """Return a cell that is about to change; None if its slice is over."""
+        if number < self.first[length]:
+            return None
         slices = self.slices[length]
         by_address = slices.get(number)
         if by_address is None:
@@ -97,15 +106,14 @@ class Cells:
         self.changed.add((length, number, address))
         return cell
 
-    def _step(self, address: Address, at: int, level: str, step: int) -> None:
+    def _step(self, short: Cell | None, quarter: Cell | None, at: int, level: str, step: int) -> None:
         step_part, ms_part = _LEVEL_PARTS[level]
-        for length in _LENGTHS:
-            number = at // length
-            if number >= self.first[length]:
-                cell = self._cell(length, number, address)
-                _add(cell, step_part, step)
-                _add(cell, ms_part, step * ((number + 1) * length - at))
-        self._level(address, at, level, step)
+        if short is not None:
+            _add(short, step_part, step)
+            _add(short, ms_part, step * (SLICE_MS - at % SLICE_MS))
+        if quarter is not None:
+            _add(quarter, step_part, step)
+            _add(quarter, ms_part, step * (QUARTER_MS - at % QUARTER_MS))
 
     def _level(self, address: Address, at: int, level: str, step: int) -> None:
         _add(self.levels.setdefault(address, {}), level, step)

@@ -66,7 +66,7 @@ _OUTCOMES = {
 class Life:
     """A session's milestones by type, and where a fact of a given time belongs (10)."""
 
-    __slots__ = ("channel", "connects", "direction", "ended", "entries", "entry_times", "fallback", "of", "started")
+    __slots__ = ("addresses", "channel", "connects", "direction", "ended", "entries", "entry_times", "fallback", "of", "started")
 
     def __init__(self, milestones: list[Milestone]) -> None:
         """Sort milestones (already in their order) into types."""
@@ -87,6 +87,10 @@ class Life:
         self.entry_times = [entry[0] for entry in self.entries]
         self.channel: str = started[0][3] if started else UNASSIGNED
         self.direction: str = started[0][4] if started else "inbound"
+        self.addresses: list[Address] = [
+            ("queue", entry[3], self.channel if entry[4] is None else entry[4]) for entry in self.entries
+        ]
+        """Per entry, the address that it decides."""
         self.fallback = self._fallback()
 
     def _fallback(self) -> Address:
@@ -94,33 +98,29 @@ class Life:
         if self.started and self.started[5] is not None:
             return ("queue", self.started[5], self.channel)
         if self.entries:
-            return self.address_of(self.entries[0])
+            return self.addresses[0]
         for connect in self.connects:
             if connect[4] is not None:
                 return ("queue", connect[4], self.channel)
         return ("queue", UNASSIGNED, self.channel)
 
-    def address_of(self, entry: Milestone) -> Address:
-        """Return the address that an entry decides."""
-        return ("queue", entry[3], entry[4] if entry[4] is not None else self.channel)
-
     def place(self, at: int) -> Address:
         """Return where a fact at this time belongs: to the latest entry at or before it."""
         n = bisect_right(self.entry_times, at)
-        return self.address_of(self.entries[n - 1]) if n else self.fallback
+        return self.addresses[n - 1] if n else self.fallback
 
     def place_before(self, at: int) -> Address:
         """Return where a transfer at this time belongs: to the latest entry strictly before it (2)."""
         n = bisect_left(self.entry_times, at)
-        return self.address_of(self.entries[n - 1]) if n else self.fallback
+        return self.addresses[n - 1] if n else self.fallback
 
-    def offer_channel(self, offer: Milestone) -> str:
-        """Return the channel of an offer: of the latest entry into its queue, else of the first one, else of the session."""
-        channel = None
-        for entry in self.entries:
-            if entry[3] == offer[3] and (channel is None or entry[0] <= offer[0]):
-                channel = self.address_of(entry)[2]
-        return self.channel if channel is None else channel
+    def offer_address(self, offer: Milestone) -> Address:
+        """Return where an offer belongs: to the latest entry into its queue, else to the first one."""
+        found: Address | None = None
+        for entry, address in zip(self.entries, self.addresses, strict=True):
+            if entry[3] == offer[3] and (found is None or entry[0] <= offer[0]):
+                found = address
+        return ("queue", offer[3], self.channel) if found is None else found
 
 
 def derive(session: Session, rules: Rules, forgotten: bool = False) -> Derived:
@@ -141,9 +141,9 @@ def derive(session: Session, rules: Rules, forgotten: bool = False) -> Derived:
     if session.messages:
         conversation_facts(session.messages, life, rules, facts, errors)
     _after(life, facts)
-    active = life.place(session.newest) if life.connects and not life.ended and not forgotten else None
-    if active is not None and life.entries:
-        active = life.address_of(life.entries[-1])
+    active = None
+    if life.connects and not life.ended and not forgotten:
+        active = life.addresses[-1] if life.addresses else life.fallback
     held = in_hand(holdings, life.of, life.ended, life.place, rules, session.newest if forgotten else None)
     return Derived(facts, [] if forgotten else waiting, active, held, errors)
 
@@ -156,7 +156,7 @@ def _stays(life: Life, rules: Rules, facts: list[Fact], errors: list[str]) -> li
     waiting: dict[Address, int] = {}
     leavings = life.of.get(LEFT, [])
     for position, entry in enumerate(life.entries):
-        address = life.address_of(entry)
+        address = life.addresses[position]
         queue = entry[3]
         facts.append((address, entry[0], "offered", 1))
         k = sum(1 for other in life.entries[:position] if other[3] == queue)
@@ -203,7 +203,7 @@ def _left(address: Address, entry: Milestone, left: Milestone, rules: Rules, fac
 def _offers(life: Life, facts: list[Fact]) -> None:
     """Book offers to agents and the missed ones, in the queue that they name."""
     for rank, part in ((OFFERED, "offers"), (MISSED, "offers_missed")):
-        facts += [(("queue", o[3], life.offer_channel(o)), o[0], part, 1) for o in life.of.get(rank, ())]
+        facts += [(life.offer_address(offer), offer[0], part, 1) for offer in life.of.get(rank, ())]
 
 
 def _connected(life: Life, facts: list[Fact], holdings: Holdings) -> None:
@@ -222,7 +222,7 @@ def _connected(life: Life, facts: list[Fact], holdings: Holdings) -> None:
         rung = [offer for offer in offers if offer[4] == connect[3] and after < offer[0] <= connect[0]]
         if rung:
             offer = rung[-1]
-            place: Address = ("queue", offer[3], life.offer_channel(offer))
+            place = life.offer_address(offer)
             facts.append((place, connect[0], "ring_time_n", 1))
             facts.append((place, connect[0], "ring_time_ms", connect[0] - offer[0]))
         after = connect[0]

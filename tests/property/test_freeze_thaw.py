@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from schemas.events import INPUT_TOPICS
+from schemas.markers import end_of_input
 from schemas.readings import Reading, encode_key, encode_value
 from schemas.rules import HOUR_MS, MINUTE_MS, Rules
+from sinks.cells import Place
 from sinks.merge import Merge
 from streams.core.driver import Driver, record_of
 from streams.core.floor import Floor, Flush
@@ -235,3 +238,69 @@ def test_the_journal_holds_all_entries(plan: Plan) -> None:
         assert readable(frozen(restored)) == readable(frozen(floor))
         own = {key for key in frozen(Floor(floor.partition, floor.partitions, floor.rules)) if key != "m"}
         assert floor.journal.keys() | own == frozen(floor).keys()
+
+
+# ---- the same by hand: one floor, frozen and thawed at a point that matters
+
+T0: Final = centres.START_MS
+
+
+def event(type_: str, at_ms: int, **fields: Any) -> centres.Event:
+    """Return an event of session s."""
+    return {"id": f"{type_}-{at_ms}", "type": type_, "at": T0 + at_ms, "session_id": "s", **fields}
+
+
+def tell(floor: Floor, seq: int, *events: centres.Event, now_ms: int) -> Flush:
+    """Let a floor take events and, in replay, stand at an instant; return its flush."""
+    for topic, key, value in (record_of(each, centres.to_jsonl_bytes(each)) for each in events):
+        floor.apply(topic, [key], [value], 0)
+    for topic in INPUT_TOPICS:
+        floor.apply(topic, [b""], [end_of_input(T0 + now_ms)], 0)
+    return floor.flush(seq, 0)
+
+
+def test_a_queue_that_emptied_with_the_lost_readings_is_shown_empty() -> None:
+    """Entered, shown; left, journalled, but its readings were lost: the next owner must tell the board that nobody waits."""
+    floor, merge = Journaled(0, 1, PATIENT), Merge(PATIENT)
+    merge.put_readings(tell(floor, 1, event("queue.entered", 0, queue="q", channel="voice"), now_ms=0).readings, 1)
+    place = Place("queue", "q", "voice")
+    assert merge.gauge(place).parts["waiting"] == 1
+    tell(floor, 2, event("queue.left", 9, queue="q", outcome="abandoned"), now_ms=9)
+    floor = floor.again(floor.journal, floor.last)
+    merge.put_readings(tell(floor, 3, now_ms=10).readings, 3)
+    assert merge.gauge(place).parts["waiting"] == 0
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["straight", "restarted"])
+def test_an_ended_session_is_over_at_its_horizon(restart: bool) -> None:
+    """Ended at 0, rated at 15 min, horizon 20 min: over at 20 min, restarted or not, though its newest event is younger."""
+    floor = Journaled(0, 1, HASTY)
+    events = [event("session.ended", 0, ended_by="agent"), event("session.rated", 15 * MINUTE_MS, score=1, scale=1)]
+    tell(floor, 1, *events, now_ms=15 * MINUTE_MS)
+    floor = floor.again(frozen(floor)) if restart else floor
+    tell(floor, 2, now_ms=20 * MINUTE_MS - 1)
+    assert set(floor.sessions) == {"s"}
+    tell(floor, 3, now_ms=20 * MINUTE_MS)
+    assert floor.sessions == {}
+
+
+def test_an_end_that_becomes_known_late_moves_the_horizon_forward() -> None:
+    """Open until its newest event at 15 min is 25 min old; then it turns out to have ended at 10 min: over at 30 min, not at 40."""
+    floor = Floor(0, 1, HASTY)
+    held = [event("session.held", minute * MINUTE_MS, agent_id="a") for minute in (0, 15)]
+    tell(floor, 1, *held, now_ms=26 * MINUTE_MS)
+    tell(floor, 2, event("session.ended", 10 * MINUTE_MS, ended_by="agent"), now_ms=30 * MINUTE_MS)
+    tell(floor, 3, now_ms=31 * MINUTE_MS)
+    assert floor.sessions == {}
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["straight", "restarted"])
+def test_a_copy_of_a_milestone_is_recognised_when_its_id_is_forgotten(restart: bool) -> None:
+    """An hour later the id of a leaving is gone, the session is not: the copy changes nothing, restarted or not."""
+    floor = Journaled(0, 1, PATIENT)
+    entered, left = event("queue.entered", 0, queue="q"), event("queue.left", 9, queue="q", outcome="closed")
+    tell(floor, 1, entered, left, event("queue.entered", 20, queue="q"), now_ms=5 * HOUR_MS)
+    floor = floor.again(frozen(floor)) if restart else floor
+    flush = tell(floor, 2, left, now_ms=5 * HOUR_MS)
+    assert [key for key in flush.entries if key.startswith("c")] == []
+    assert floor.counts["queues"]["duplicate"] == 1
