@@ -318,6 +318,6 @@ class Config(BaseSettings):
 
 
 __all__ = [
-    "Agents", "Board", "Channels", "Config", "Defaults", "Duplicates", "Kafka", "Limits", "Queue", "QueueSettings", "Retention", "Time",
-    "Worker",
+    "Agents", "Board", "Channels", "Config", "Defaults", "Duplicates", "Kafka", "Limits", "Queue", "QueueSettings",
+    "Retention", "Time", "Worker",
 ]  # fmt: skip

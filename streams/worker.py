@@ -6,7 +6,8 @@ offsets are committed, the group is left; a thread ends the process if that take
 state it hangs in. Restarting is always safe: the next owner begins at the journal.
 
 Health, on loopback unless told otherwise: `/metrics`; `/livez` fails when a partition has not brought a flush out, or
-has records to read and does not move, for `STALL_S`; `/readyz` fails while the worker has not joined and loaded.
+has records to read and does not move, or when the worker neither joins nor loads, for `STALL_S`, and after `GIVE_UP_S`
+the worker ends; `/readyz` fails while the worker has not joined and loaded.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ from streams.transport import take_group_error
 
 STALL_S: Final = 20.0
 """Without progress for so long a worker is not alive."""
+GIVE_UP_S: Final = 75.0
+"""Without progress for so long a worker ends."""
 WATCH_S: Final = 0.5
 """Time between two looks of the watchdog."""
 LAG_S: Final = 5.0
@@ -97,7 +100,9 @@ class Worker:
         )
         self.lag: dict[TP, int] = {}
         """How many records each input has beyond what was read, as last asked."""
-        self._moved: dict[TP, tuple[int, float]] = {}
+        self._behind: dict[TP, tuple[int, float]] = {}
+        self._unready_s: float | None = None
+        self._stalled_looks = 0
         self._app: faust.App | None = None
 
     def stop(self) -> None:
@@ -109,21 +114,25 @@ class Worker:
         with tempfile.TemporaryDirectory(prefix="floorpulse-worker-") as folder:
             self._app = app = self._build(folder)
             health = await serve_health(self, self._settings.listen)
-            watch = asyncio.ensure_future(self._watch(app))
+            parts = [asyncio.ensure_future(part) for part in (self._start(app), self._watch(app))]
             try:
-                await self._connect()
-                starting = asyncio.ensure_future(app.start())
-                await self._until_over(starting, watch)
+                await self._until_over(parts)
             finally:
                 self._on_stopping()
                 _log.info("worker.stopping")
                 await _quietly(app.stop())
-                watch.cancel()
+                for part in parts:
+                    part.cancel()
+                await asyncio.gather(*parts, return_exceptions=True)
                 await _quietly(self.outlet.stop())
                 await _quietly(self.journal.stop())
                 if health is not None:
                     await _quietly(health.cleanup())
                 _log.info("worker.stopped")
+
+    async def _start(self, app: faust.App) -> None:
+        await self._connect()
+        await app.start()
 
     async def _connect(self) -> None:
         try:
@@ -146,9 +155,9 @@ class Worker:
             **settings.faust,
         )
 
-    async def _until_over(self, starting: asyncio.Future[None], watch: asyncio.Future[None]) -> None:
+    async def _until_over(self, parts: Iterable[asyncio.Future[None]]) -> None:
         stop = asyncio.ensure_future(self._stop.wait())
-        over: set[asyncio.Future[Any]] = {stop, watch, self.ownership.failure, starting}
+        over: set[asyncio.Future[Any]] = {stop, self.ownership.failure, *parts}
         while not stop.done():
             done, _ = await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
             for future in done:
@@ -163,8 +172,9 @@ class Worker:
                 raise FloorpulseError(f"the stream engine has failed: {app.crash_reason!r}")
             if app.started and (error := take_group_error(app)) is not None:
                 _log.warning("group.error", error=error)
+            self._check_progress()
             now = time.monotonic()
-            if now >= asked + LAG_S and self.ownership.owned:
+            if now >= asked + LAG_S:
                 asked = now
                 await self._measure_lag(app)
             if now >= cleaned + JANITOR_S:
@@ -172,29 +182,45 @@ class Worker:
                 owned = self.ownership.owned.values()
                 await self.journal.forget({p.number: p.forget_before for p in owned if p.forget_before is not None})
 
+    def _check_progress(self) -> None:
+        """Give up when nothing has moved for long; looks are counted, since a process may be stopped and woken."""
+        now = time.monotonic()
+        self._unready_s = None if self.ready() else self._unready_s or now
+        stalls = self.stalls()
+        self._stalled_looks = self._stalled_looks + 1 if stalls else 0
+        if self._stalled_looks == 1:
+            _log.warning("worker.stalled", stalls=stalls)
+        if self._stalled_looks * WATCH_S > GIVE_UP_S - STALL_S:
+            raise FloorpulseError(
+                f"no progress for {GIVE_UP_S:.0f} s ({'; '.join(stalls)}): Kafka does not answer, or not all of it. "
+                "Restart the worker when it does; nothing is lost"
+            )
+
     async def _measure_lag(self, app: faust.App) -> None:
         positions = self.ownership.positions()
         try:
-            ends = await asyncio.wait_for(app.consumer.highwaters(*positions), LAG_S)
+            ends = await asyncio.wait_for(app.consumer.highwaters(*positions), LAG_S) if positions else {}
         except (KafkaError, TimeoutError) as error:
             _log.warning("lag.unknown", error=repr(error))
             return
         now = time.monotonic()
         self.lag = {tp: max(0, ends[tp] - offset) for tp, offset in positions.items() if tp in ends}
-        moved = {tp: (offset, now) for tp, offset in positions.items()}
-        for tp, (offset, since) in self._moved.items():
-            if self.lag.get(tp) and moved[tp][0] == offset:
-                moved[tp] = offset, since
-        self._moved = moved
+        before, self._behind = self._behind, {}
+        for tp, records in self.lag.items():
+            if records > 0:
+                offset, since = before.get(tp, (-1, now))
+                self._behind[tp] = positions[tp], since if offset == positions[tp] else now
 
     # -- health
 
     def stalls(self) -> list[str]:
         """Say what has made no progress for too long."""
         before = time.monotonic() - STALL_S
-        late = [f"partition {p.number}: no flush" for p in self.ownership.owned.values() if p.progress_s < before]
-        still = [f"{tp.topic} {tp.partition}: not read" for tp, (_, since) in self._moved.items() if since < before]
-        return late + still
+        found = [f"partition {p.number}: no flush" for p in self.ownership.owned.values() if p.progress_s < before]
+        found += [f"{tp.topic} {tp.partition}: not read" for tp, (_, since) in self._behind.items() if since < before]
+        if self._unready_s is not None and max(self._unready_s, self.journal.read_s) < before:
+            found.append("not joined, or not loaded")
+        return found
 
     def ready(self) -> bool:
         """Tell whether the worker is in the group and has loaded what it was assigned."""
@@ -228,9 +254,7 @@ class Worker:
             yield CounterMetricFamily(f"floorpulse_worker_{name}", help_text, value=value)
 
     def _lags(self) -> Iterator[Metric]:
-        lag = GaugeMetricFamily(
-            "floorpulse_worker_lag_records", "Records not read yet, as last asked", labels=["topic"]
-        )
+        lag = GaugeMetricFamily("floorpulse_worker_lag_records", "Records not read yet, as last asked", labels=["topic"])
         by_topic = {self._settings.names[short]: 0 for short in INPUTS}
         for tp, records in self.lag.items():
             by_topic[tp.topic] += records

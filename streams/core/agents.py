@@ -224,6 +224,21 @@ def _difference(before: Placed, now: Placed, at: int) -> list[Fact]:
     return [(address, at, level, step) for (address, level), step in steps.items() if step]
 
 
+def within(hold: Hold, known: Hold | None, before: int) -> Hold:
+    """Return a hold as far as it may still change: of what lies before an instant, what was known of it stands."""
+    old = known.intervals if known is not None else ()
+    intervals = []
+    for position, (start, end) in enumerate(hold.intervals):
+        old_start, old_end = old[position] if position < len(old) else (before, None)
+        if start < before:
+            start = min(old_start, before)
+        if end is not None and end < before:
+            end = old_end if old_end is not None and old_end < before else before
+        intervals.append((start, end if end is None else max(start, end)))
+    taken_before = [at for at in (known.taken if known is not None else ()) if at < before]
+    return Hold(hold.version, tuple(intervals), (*taken_before, *(at for at in hold.taken if at >= before)))
+
+
 def earliest_difference(before: Hold | None, after: Hold | None) -> int | None:
     """Return the earliest instant at which two versions of a hold differ, None if they do not."""
     old = set(_instants(before))
@@ -245,5 +260,5 @@ def _instants(hold: Hold | None) -> list[tuple[str, int, int]]:
 
 __all__ = [
     "JOINED", "LEFT", "LEFT_STATUS", "STATUS", "Agent", "Change", "Hold", "State", "earliest_difference", "levels_of",
-    "thaw_hold",
+    "thaw_hold", "within",
 ]  # fmt: skip

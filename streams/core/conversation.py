@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from schemas.rules import Rules
-from streams.core.milestones import AGENT, CUSTOMER, Milestone
+from streams.core.milestones import AGENT, CUSTOMER, Milestone, at_and_sender
 
 _Address = tuple[str, str, str]
 _COUNTED = ("messages_customer", "messages_agent", "messages_system")
@@ -20,7 +20,7 @@ class _Life(Protocol):
 
 def conversation_facts(messages: list[int], life: _Life, rules: Rules, facts: list[tuple[_Address, int, str, int]],
                        errors: list[str]) -> None:  # fmt: skip
-    """Book a session's messages (19-21, 27), sorted `at * 4 + sender class`.
+    """Book a session's messages (19-21, 27), sorted.
 
     A turn runs from the later of (first unanswered customer message, first connected) to the next manual agent message; the first
     agent message at or after the later of (first connected, first customer message) is the first response.
@@ -30,7 +30,7 @@ def conversation_facts(messages: list[int], life: _Life, rules: Rules, facts: li
     unanswered: int | None = None
     replied = responded = False
     for message in messages:
-        at, sender = message >> 2, message & 3
+        at, sender = at_and_sender(message)
         address = life.place(at)
         facts.append((address, at, _COUNTED[sender], 1))
         if sender == CUSTOMER:

@@ -1,7 +1,8 @@
 """When state is over: sessions, agents' history, slices.
 
-A session's horizon runs from its end or, while it is open, from its newest event (rules 5). Each session stands once in a heap
-under the earliest instant at which it could be over; when the watermark gets there it is looked at, and put back if it lives.
+A session's horizon runs from its end or, while it is open, from its newest event (rules 5). Each session stands in a heap under
+an instant no later than the one at which it is over; when the watermark gets there it is looked at, and put back if it
+lives. Only an end can bring that instant forward, so an end puts the session into the heap once more.
 An agent's history is bounded by the least watermark over all senders of relay records, since any of them may still correct it.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from heapq import heappop, heappush
-from typing import Final
+from typing import Any, Final
 
 from schemas.readings import QUARTER_MS, SLICE_MS
 from schemas.rules import MINUTE_MS, Rules
@@ -31,6 +32,8 @@ class Expiry:
         self._marks: dict[int, int] = {}
         self._partitions = partitions
         self._announced: int | None = None
+        by_channel = rules.session_age_by_channel.values()
+        self._shortest_ms = min((rules.session_horizon_ms, rules.session_age_ms, *by_channel))
         self.agents_before = 0
         """Agents' history before this instant is closed."""
 
@@ -47,9 +50,12 @@ class Expiry:
         return at < self.agents_before
 
     def watch(self, session_id: str, at: int) -> None:
-        """Look at a session when it may be over at the earliest."""
-        earliest = min((self._rules.session_horizon_ms, self._rules.session_age_ms, *self._rules.session_age_by_channel.values()))
-        heappush(self._due, (at + earliest, session_id))
+        """Look at a session when it may be over at the earliest: to be called at its first event and at each end."""
+        heappush(self._due, (at + self._shortest_ms, session_id))
+
+    def watch_again(self, session_id: str, session: Session) -> None:
+        """Look at a restored session when it will be over as it stands."""
+        heappush(self._due, (self._until(session), session_id))
 
     def due(self, sessions: Mapping[str, Session], watermark: int | None) -> list[str]:
         """Return the sessions that are over."""
@@ -123,14 +129,14 @@ class Expiry:
         cells.expire_sketches((watermark - self._rules.sketches_kept_ms) // QUARTER_MS)
         return gone
 
-    def freeze(self) -> list[object]:
+    def freeze(self) -> list[Any]:
         """Return a msgpack-able form."""
-        return [self.agents_before, sorted(self._marks.items())]
+        return [self.agents_before, sorted(self._marks.items()), self._announced]
 
-    def thaw(self, agents_before: int, marks: list[tuple[int, int]]) -> None:
+    def thaw(self, frozen: list[Any]) -> None:
         """Restore what `freeze` returned."""
-        self.agents_before = agents_before
-        self._marks = dict(marks)
+        self.agents_before, marks, self._announced = frozen
+        self._marks = {sender: mark for sender, mark in marks}  # noqa: C416  msgpack made lists of the pairs
 
 
 __all__ = ["ANNOUNCE_MS", "Expiry"]

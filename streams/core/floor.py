@@ -23,13 +23,13 @@ from schemas.markers import read_end_of_input
 from schemas.partitioner import PARTITIONERS
 from schemas.readings import Reading
 from schemas.rules import UNASSIGNED, Rules
-from streams.core.agents import JOINED, LEFT, LEFT_STATUS, STATUS, Agent, Change, Hold, earliest_difference
+from streams.core.agents import JOINED, LEFT, LEFT_STATUS, STATUS, Agent, Change, Hold, earliest_difference, within
 from streams.core.booking import Books
 from streams.core.clock import PartitionClock
 from streams.core.complaints import CLOSED, OPENED, Filing, complaint_facts
 from streams.core.expiry import Expiry
 from streams.core.ids import Ids
-from streams.core.intake import Intake, Reject, digest_of
+from streams.core.intake import Intake, Reject, check_topic, digest_of
 from streams.core.milestones import ENDED, MAKERS, MILLION, Session, message_of, order_of
 from streams.core.output import Entries, heartbeat, readings_of
 from streams.core.relay import FORMAT, HoldingFact, RelayRecord, decode_relay, encode_relay
@@ -70,6 +70,7 @@ class Floor:
         self.agents: dict[str, Agent] = {}
         self.complaints: dict[str, list[Filing]] = {}
         self.ids = Ids(rules.duplicates_horizon_ms, rules.max_ids)
+        self.business_ids = Ids(rules.duplicates_horizon_ms, rules.max_ids, rules.business_horizon_ms)
         self.clock = PartitionClock(rules)
         self.books = Books(rules)
         self.expiry = Expiry(rules, partitions)
@@ -105,6 +106,7 @@ class Floor:
                     self.clock.end(topic, end)
                 continue
             try:
+                check_topic(event, topic)
                 outcome = handler(event, topic, keys[index], latest)
             except InvalidEvent as error:
                 rejects.append(Reject(index, "invalid", error.reason, error.detail))
@@ -124,7 +126,7 @@ class Floor:
     def _session_event(self, event: Decoded, topic: str, key: bytes | None, latest: int) -> str:
         session_id: str = event.session_id
         session = self.sessions.get(session_id)
-        self._intake.check(event, topic, key, latest, session is not None)
+        self._intake.check(event, key, latest, session is not None)
         at: int = event.at
         if session is None and self.expiry.session_is_late(at, self.clock.watermark):
             return "late"
@@ -140,12 +142,17 @@ class Floor:
         elif session_id not in self._sessions_before:
             self._sessions_before[session_id] = self._booked(session_id, session)
         if type(event) is _MESSAGE:
-            session.messages.append(message_of(event))
+            message = message_of(event)
+            if not covered and message in session.messages:
+                return "duplicate"
+            session.messages.append(message)
         else:
             milestone = MAKERS[type(event)](event)
             if not covered and any(order_of(known) == milestone[:3] for known in session.milestones):
                 return "duplicate"
             session.milestones.append(milestone)
+            if milestone[1] == ENDED:
+                self.expiry.watch(session_id, at)
         session.unsorted = True
         if at > session.newest:
             session.newest = at
@@ -153,7 +160,7 @@ class Floor:
 
     def _agent_event(self, event: Decoded, topic: str, key: bytes | None, latest: int) -> str:
         agent_id: str = event.agent_id
-        self._intake.check(event, topic, key, latest, agent_id in self.agents)
+        self._intake.check(event, key, latest, agent_id in self.agents)
         status: str | None = None
         if type(event) is _STATUS:
             status = self.rules.status(event.status)
@@ -161,9 +168,13 @@ class Floor:
                 raise InvalidEvent("status", f"status {event.status!r:.140} is not mapped (statuses in the configuration)")
         if self.expiry.agent_is_late(event.at):
             return "late"
+        covered = self.ids.covers(event.at)
         if not self.ids.claim(digest_of(topic, agent_id, event.id), event.at):
             return "duplicate"
-        self._agent(agent_id, event.at).add(_change_of(event, status))
+        change = _change_of(event, status)
+        if not covered and agent_id in self.agents and any(known[:3] == change[:3] for known in self.agents[agent_id].changes):
+            return "duplicate"
+        self._agent(agent_id, event.at).add(change)
         return "applied"
 
     def _agent(self, agent_id: str, since: int) -> Agent:
@@ -179,10 +190,10 @@ class Floor:
         return agent
 
     def _business_event(self, event: Decoded, topic: str, key: bytes | None, latest: int) -> str:
-        self._intake.check(event, topic, key, latest, known=False)
+        self._intake.check(event, key, latest, known=False)
         if self.expiry.business_is_late(event.at, self.clock.watermark):
             return "late"
-        if not self.ids.claim(digest_of(topic, (key or b"").decode(), event.id), event.at):
+        if not self.business_ids.claim(digest_of(topic, (key or b"").decode(), event.id), event.at):
             return "duplicate"
         queue = event.queue or UNASSIGNED
         if type(event) is _VISITS:
@@ -212,10 +223,9 @@ class Floor:
         known = self.agents[fact.agent].holds.get(fact.session) if fact.agent in self.agents else None
         if known is not None and known.version >= fact.version:
             return
-        hold = Hold(fact.version, fact.intervals, fact.taken)
+        hold = within(Hold(fact.version, fact.intervals, fact.taken), known, self.expiry.agents_before)
         since = earliest_difference(known, hold)
         if since is not None:
-            since = max(since, self.expiry.agents_before)
             self._agent(fact.agent, since).holds[fact.session] = hold
             self.entries.touch("h", fact.agent, fact.session)
 
@@ -235,8 +245,8 @@ class Floor:
         self._book_complaints()
         relay += self._announce(seq)
         gone = self.expiry.cells(self.books.cells, self.clock.watermark)
-        dropped = self.ids.drop(self.clock.watermark)
-        self.books.counters["ids_evicted"] = self.ids.evicted
+        dropped = self.entries.drop_ids(self.clock.watermark)
+        self.books.counters["ids_evicted"] = self.ids.evicted + self.business_ids.evicted
         readings = readings_of(self.partition, self.books, now, gone)
         entries = self.entries.changed(gone, dropped)
         readings.append(heartbeat(self.partition, self.clock, now, self.rules.live, self.counts, self.books.counters))

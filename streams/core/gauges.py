@@ -33,6 +33,10 @@ class QueueGauges:
             if new.active is not None:
                 self._active[new.active] = self._active.get(new.active, 0) + 1
 
+    def keep(self, address: Address) -> None:
+        """Show an address even when nobody is there."""
+        self._waiting.setdefault(address, [])
+
     def body(self, address: Address, now: int) -> dict[str, int]:
         """Return the gauges of one address at an instant; `oldest_entered_at` only where somebody waits."""
         waiting = self._waiting.get(address, [])

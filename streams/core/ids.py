@@ -2,8 +2,10 @@
 
 Theory. An id is kept as a 64-bit hash of (topic, key, id) with its event time, in generations of one horizon's length of event
 time. A copy whose time is at most the horizon away lies in the same generation or a neighbour, so three look-ups decide,
-exactly. New hashes leave as chunks, each journalled once; a generation is dropped whole when no copy within the horizon
-can still come, or when there are more ids than the limit: then the oldest goes, and that is counted.
+exactly. What becomes part of a state that is kept (a milestone, a status change, a message) is recognised there as long
+as that lives; business facts leave nothing but sums, so their ids are kept for their whole horizon. New hashes leave as
+chunks, each journalled once; a generation is dropped whole when it is over, or when there are more ids than the limit: then
+the oldest goes, and that is counted.
 """
 
 from __future__ import annotations
@@ -15,18 +17,20 @@ _CHUNK_TYPE: Final = "Q"
 
 
 class Ids:
-    """Ids of one partition within the horizon; at most `max_ids` of them."""
+    """Ids of one partition; at most `max_ids` of them, none longer than `kept_ms` behind the watermark."""
 
-    def __init__(self, horizon_ms: int, max_ids: int) -> None:
-        """Start empty."""
+    def __init__(self, horizon_ms: int, max_ids: int, kept_ms: int = 0) -> None:
+        """Start empty; `kept_ms` less than the horizon means the horizon."""
         self.horizon_ms = max(1, horizon_ms)
+        self.kept_ms = max(self.horizon_ms, kept_ms)
         self.max_ids = max_ids
         self.evicted = 0
         self._generations: dict[int, dict[int, int]] = {}
         self._chunks: dict[int, list[bytes]] = {}
         self._fresh: dict[int, array[int]] = {}
         self._count = 0
-        self._first = 0
+        self.first = 0
+        """The first generation that has not been dropped yet."""
 
     def claim(self, digest: int, at: int) -> bool:
         """Remember an id; return False if it is a repetition (and then remember nothing)."""
@@ -53,7 +57,7 @@ class Ids:
 
     def covers(self, at: int) -> bool:
         """Tell whether a repetition of an event of this time would be recognised."""
-        return at // self.horizon_ms >= self._first
+        return at // self.horizon_ms >= self.first
 
     def chunks(self) -> dict[str, bytes]:
         """Cut what came since the last call into chunks: key → bytes."""
@@ -68,7 +72,7 @@ class Ids:
 
     def drop(self, watermark: int | None) -> list[str]:
         """Drop generations that are over, and the oldest ones beyond the limit; return the keys of their chunks."""
-        over = [] if watermark is None else [n for n in self._generations if (n + 2) * self.horizon_ms <= watermark]
+        over = [] if watermark is None else [n for n in self._generations if (n + 1) * self.horizon_ms + self.kept_ms <= watermark]
         gone = [key for number in over for key in self._drop(number)]
         while self._count > self.max_ids and len(self._generations) > 1:
             oldest = min(self._generations)
@@ -78,7 +82,7 @@ class Ids:
 
     def _drop(self, number: int) -> list[str]:
         self._count -= len(self._generations.pop(number))
-        self._first = max(self._first, number + 1)
+        self.first = max(self.first, number + 1)
         self._fresh.pop(number, None)
         return [f"{number}\x1f{i}" for i in range(len(self._chunks.pop(number, ())))]
 

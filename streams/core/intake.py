@@ -42,14 +42,12 @@ class Intake:
         """Return the latest event time that is accepted."""
         return now_ms + self._rules.max_ahead_ms if self._rules.live else LATEST_MS
 
-    def check(self, event: Decoded, topic: str, key: bytes | None, latest: int, known: bool) -> None:
-        """Raise `InvalidEvent` for an event of another topic, key, partition, or from the future.
+    def check(self, event: Decoded, key: bytes | None, latest: int, known: bool) -> None:
+        """Raise `InvalidEvent` for an event of another key or partition, or from the future.
 
         `known`: the key has been seen here before, so its partition need not be looked at again.
         """
         kind = type(event)
-        if TOPIC_OF_STRUCT[kind] != topic:
-            raise InvalidEvent("wrong_topic", f"this type belongs on topic {TOPIC_OF_STRUCT[kind]}, it came on {topic}")
         if event.at > latest:
             ahead_s = (event.at - latest + self._rules.max_ahead_ms) / 1000
             raise InvalidEvent("from_the_future", f"at is {ahead_s:.0f} s ahead of the clock")
@@ -64,9 +62,16 @@ class Intake:
             raise InvalidEvent("wrong_partition", f"key {key!r:.140} belongs to partition {right}, not {self._partition}")
 
 
+def check_topic(event: Decoded, topic: str) -> None:
+    """Raise `InvalidEvent` for an event that belongs on another topic; nothing else may be looked at before."""
+    right = TOPIC_OF_STRUCT[type(event)]
+    if right != topic:
+        raise InvalidEvent("wrong_topic", f"this type belongs on topic {right}, it came on {topic}")
+
+
 def digest_of(topic: str, key: str, event_id: str) -> int:
     """Return the 64-bit hash under which an event id is remembered; control characters never occur inside the three."""
     return xxhash.xxh3_64_intdigest(f"{topic}\0{key}\0{event_id}".encode())
 
 
-__all__ = ["KEY_OF_STRUCT", "TOPIC_OF_STRUCT", "Intake", "Reject", "digest_of"]
+__all__ = ["KEY_OF_STRUCT", "TOPIC_OF_STRUCT", "Intake", "Reject", "check_topic", "digest_of"]

@@ -3,7 +3,7 @@
 An entry is one piece of state under a key: a letter, then names, separated by the unit separator (which no name may hold).
 
     s session · a agent · h session held by an agent · x complaint · c cell · t totals · l levels
-    d chunk of ids · n address known · m everything small
+    d, b chunk of ids, of business facts' ids · n address known · m everything small
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from streams.core.booking import Books
 from streams.core.cells import Address, CellId
 from streams.core.clock import PartitionClock
 from streams.core.complaints import thaw_filings
+from streams.core.ids import Ids
 from streams.core.milestones import Session
 from streams.core.sessions import NOTHING, derive
 
@@ -104,20 +105,28 @@ class Entries:
         entries |= {_join("t", *address): books.totals.cells[address] for address in books.totals.changed}
         entries |= {(key := _join("l", *address)): self.value(key) for address in cells.changed_levels}
         entries |= {_join("n", *address): 1 for address in books.fresh_addresses}
-        entries |= {_join("d", key): data for key, data in self._floor.ids.chunks().items()}
-        entries |= {_join("d", key): None for key in dropped}
+        entries |= {_join(letter, key): data for letter, ids in self._ids() for key, data in ids.chunks().items()}
+        entries |= dict.fromkeys(dropped)
         entries[_META] = self._meta()
         self._touched = set()
         cells.changed, cells.changed_levels = set(), set()
         books.totals.changed, books.fresh_addresses = set(), set()
         return entries
 
+    def _ids(self) -> tuple[tuple[str, Ids], ...]:
+        return ("d", self._floor.ids), ("b", self._floor.business_ids)
+
+    def drop_ids(self, watermark: int | None) -> list[str]:
+        """Drop ids that are over; return the keys of the entries that are gone."""
+        return [_join(letter, key) for letter, ids in self._ids() for key in ids.drop(watermark)]
+
     def _meta(self) -> list[Any]:
         floor = self._floor
         cells = floor.books.cells
         counts = {topic: dict(outcomes) for topic, outcomes in floor.counts.items()}
         bounds = [cells.first[SLICE_MS], cells.first[QUARTER_MS], cells.first_sketch, cells.now]
-        return [floor.clock.freeze(), counts, dict(floor.books.counters), bounds, floor.expiry.freeze()]
+        firsts = [[ids.first, ids.evicted] for _, ids in self._ids()]
+        return [floor.clock.freeze(), counts, dict(floor.books.counters), bounds, floor.expiry.freeze(), firsts]
 
     def keys(self) -> list[str]:
         """Return the keys of all entries."""
@@ -131,7 +140,7 @@ class Entries:
             *(_join("t", *address) for address in books.totals.cells),
             *(_join("l", *address) for address in books.cells.levels),
             *(_join("n", *address) for address in books.addresses),
-            *(_join("d", key) for key in floor.ids.chunk_keys()),
+            *(_join(letter, key) for letter, ids in self._ids() for key in ids.chunk_keys()),
             _META,
         ]
 
@@ -161,7 +170,7 @@ class Entries:
             return [books.cells.levels.get(address, {}), sorted((at, level, step) for (at, level), step in ahead.items())]
         if letter == "n":
             return 1 if _address(key) in books.addresses else None
-        return floor.ids.chunk(name) if letter == "d" else self._meta()
+        return next((ids.chunk(name) for kind, ids in self._ids() if kind == letter), None) if letter != _META else self._meta()
 
     def restore(self, entries: Mapping[str, Any], unpublished: Collection[str]) -> None:
         """Take all entries in; what was not published counts as changed, and so do totals and levels."""
@@ -183,7 +192,8 @@ class Entries:
         for _, name, value in every("h", ()):
             agent_id, _, session_id = name.partition(_SEP)
             floor.agents.setdefault(agent_id, Agent()).holds[session_id] = thaw_hold(value)
-        floor.ids.restore({name: value for _, name, value in every("d", ())})
+        for letter, ids in self._ids():
+            ids.restore({name: value for _, name, value in every(letter, ())})
         if _META in entries:
             self._restore_meta(entries[_META])
         self._restore_sessions()
@@ -199,21 +209,28 @@ class Entries:
 
     def _restore_meta(self, meta: list[Any]) -> None:
         floor = self._floor
-        clock, counts, counters, bounds, expiry = meta
+        clock, counts, counters, bounds, expiry, firsts = meta
         floor.clock.thaw(clock)
         floor.counts = {topic: dict(outcomes) for topic, outcomes in counts.items()}
         floor.books.counters = dict(counters)
         cells = floor.books.cells
         cells.first = {SLICE_MS: bounds[0], QUARTER_MS: bounds[1]}
-        cells.first_sketch, cells.now = bounds[2], bounds[3]
-        floor.expiry.thaw(expiry[0], [(sender, mark) for sender, mark in expiry[1]])
-        floor.ids.evicted = floor.books.counters.get("ids_evicted", 0)
+        cells.first_sketch, cells.now = bounds[2:]
+        floor.expiry.thaw(expiry)
+        for (_, ids), (first, evicted) in zip(self._ids(), firsts, strict=True):
+            ids.first, ids.evicted = first, evicted
 
     def _restore_sessions(self) -> None:
-        """Put the open sessions back into the gauges, and all under watch."""
+        """Put the open sessions back into the gauges, and all under watch.
+
+        Every place where sessions ever were gets its gauges published again: the last that was said of it may be old.
+        """
         floor = self._floor
+        for address, totals in floor.books.totals.cells.items():
+            if "offered" in totals or "connected" in totals:
+                floor.books.gauges.keep(address)
         for session_id, session in floor.sessions.items():
-            floor.expiry.watch(session_id, session.newest)
+            floor.expiry.watch_again(session_id, session)
             derived = derive(session, floor.rules)
             if derived.waiting or derived.active is not None:
                 floor.books.change(NOTHING._replace(facts=derived.facts, errors=derived.errors), derived)

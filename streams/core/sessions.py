@@ -18,7 +18,9 @@ from schemas.rules import UNASSIGNED, Rules
 from streams.core.conversation import conversation_facts
 from streams.core.holding import Holding, Holdings, held_ms, holdings_of, in_hand, wrap_up_ms
 from streams.core.milestones import (
+    AGENT,
     CONNECTED,
+    CUSTOMER,
     ENDED,
     ENTERED,
     LEFT,
@@ -31,6 +33,7 @@ from streams.core.milestones import (
     TRANSFERRED,
     Milestone,
     Session,
+    at_and_sender,
 )
 
 Address = tuple[str, str, str]
@@ -268,8 +271,8 @@ def _is_invalid(life: Life, session: Session, channel: str, rules: Rules) -> boo
     """Tell whether an ended session was none (26): speech never connected, text without both sides."""
     if channel in rules.speech_channels:
         return not life.connects
-    senders = {message & 3 for message in session.messages}
-    return not {0, 1} <= senders
+    senders = {at_and_sender(message)[1] for message in session.messages}
+    return not {CUSTOMER, AGENT} <= senders
 
 
 def _transfers(life: Life, facts: list[Fact]) -> None:

@@ -56,6 +56,8 @@ class Journal:
         """The most that one record may take."""
         self.bytes_written = 0
         self.records_written = 0
+        self.read_s = time.monotonic()
+        """When a load has read the last records."""
         self.may_delete = True
         """False once the broker has refused to delete records."""
         self._connection = connection
@@ -149,7 +151,9 @@ class Journal:
                         claims[partition] = await self.claim(partition)
                 if all(partition in claims and fold.next >= claims[partition] for partition, fold in folds.items()):
                     return {partition: fold.result(claims[partition]) for partition, fold in folds.items()}
-                for message in await _more(consumer, self.topic):
+                messages = await _more(consumer, self.topic)
+                self.read_s = time.monotonic()
+                for message in messages:
                     if message.offset < claims.get(message.partition, message.offset + 1):
                         self._fold(folds[message.partition], message)
 

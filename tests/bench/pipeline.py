@@ -58,8 +58,8 @@ def _kafka() -> Iterator[str]:
     with RealKafka() as kafka, tempfile.TemporaryDirectory(prefix="floorpulse-bench-") as folder:
         config = Path(folder) / "floorpulse.yaml"
         config.write_text(f'kafka: {{bootstrap: ["{kafka.bootstrap}"]}}\n')
-        create = [sys.executable, "-m", "streams.cli", "topics", "--create", "--partitions", str(_PARTITIONS), "--config", str(config)]
-        subprocess.run(create, check=True, stdout=subprocess.DEVNULL)
+        create = ("topics", "--create", "--partitions", str(_PARTITIONS), "--config", str(config))
+        subprocess.run([sys.executable, "-m", "streams.cli", *create], check=True, stdout=subprocess.DEVNULL)
         yield str(config)
 
 
@@ -100,7 +100,7 @@ def bench_live(file: Path) -> dict[str, float]:
         flow = ("simulate", "--rate", str(_LIVE_RATE), "--duration", f"{_LIVE_S + 60}s", "--config", config)
         stack.enter_context(_floorpulse(*flow))
         pattern = r'floorpulse_worker_events_total\{.*\}'
-        time.sleep(30)  # the warm-up of five simulated minutes goes first
+        _until_caught_up(pattern)
         cpu, counted, began = [_cpu_s(p.pid) for p in (workers[0], board)], _metric(_WORKER, pattern), time.perf_counter()
         delays = asyncio.run(_probe(config))
         took = time.perf_counter() - began
@@ -114,6 +114,16 @@ def bench_live(file: Path) -> dict[str, float]:
         "worker, share of a core": used[0] / took,
         "board, share of a core": used[1] / took,
     }
+
+
+def _until_caught_up(pattern: str) -> None:
+    """Wait until the simulator's warm-up has been sent and read: the rate of counting is the rate of the flow."""
+    before, calm = 0.0, 0
+    while calm < 3:
+        time.sleep(3)
+        counted = _metric(_WORKER, pattern)
+        calm = calm + 1 if 0 < counted - before < 3 * 1.2 * _LIVE_RATE else 0
+        before = counted
 
 
 async def _probe(config: str) -> list[float]:

@@ -126,7 +126,7 @@ def surveys_sent(session: Session) -> Iterator[Fact]:
         yield fact(session, event, "surveys_sent")
 
 
-def exact(number: int | float) -> Fraction:
+def exact(number: float) -> Fraction:
     """Return a JSON number as it was written, exactly."""
     return Fraction(repr(number))
 

@@ -1,0 +1,452 @@
+"""The command line: help, exit statuses, one-line errors, and the commands that need neither Kafka nor a board."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import pytest
+
+from schemas.codec import decode_batch
+from schemas.config import Config
+from schemas.errors import InvalidEvent, UsageError
+from schemas.kpis import CATALOGUE
+from streams import cli
+from streams import produce as produce_module
+from tests.builders import T0
+
+COMMANDS = ["demo", "worker", "board", "topics", "simulate", "produce", "report", "check-config", "kpis"]
+ROOT = Path(__file__).resolve().parents[2]
+HELD = {"type": "session.held", "session_id": "s", "agent_id": "a"}
+Event = dict[str, Any]
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Return a function that runs a command line in an empty folder and without settings in the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith("FLOORPULSE_"):
+            monkeypatch.delenv(name)
+
+    def run_it(*arguments: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", ["floorpulse", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert isinstance(stop.value.code, int)
+        return Done(stop.value.code, out, err)
+
+    return run_it
+
+
+def lines_of(events: list[Event]) -> bytes:
+    """Return JSON Lines of events, which get ids and, where they have none, times."""
+    numbered = [{"id": f"e{n}", "at": T0 + n, **event} for n, event in enumerate(events)]
+    return b"".join(json.dumps(event, ensure_ascii=False).encode() + b"\n" for event in numbered)
+
+
+def call(session: str, wait_ms: int, queue: str = "orders") -> list[Event]:
+    """Return one answered wait."""
+    about = {"session_id": session, "queue": queue}
+    return [
+        {"type": "queue.entered", "channel": "voice", "at": T0, **about},
+        {"type": "queue.left", "outcome": "answered", "at": T0 + wait_ms, **about},
+    ]
+
+
+def is_one_line(text: str) -> bool:
+    """Tell whether a text is one line, and no traceback."""
+    return text.count("\n") == 1 and text.endswith("\n") and "Traceback" not in text
+
+
+# ---- help and exit statuses
+
+
+def test_there_are_the_commands_of_the_specification() -> None:
+    """Each once."""
+    names = [command.name or (command.callback.__name__ if command.callback else "") for command in cli.app.registered_commands]
+    assert sorted(names) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_an_example(run: Run, command: str) -> None:
+    """With the command's own name; status 0, nothing on stderr."""
+    done = run(command, "--help")
+    assert (done.status, done.err) == (0, "")
+    assert f"Example: floorpulse {command}" in done.out
+
+
+def test_help_of_all_lists_every_command(run: Run) -> None:
+    """With an example that needs nothing."""
+    done = run("--help")
+    assert done.status == 0
+    assert [command for command in COMMANDS if command not in done.out] == []
+    assert "Example: floorpulse demo" in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["raport"], ["raport", "See: floorpulse --help"]),
+        (["report", "--intervall", "15m"], ["floorpulse report", "--intervall", "See: floorpulse report --help"]),
+        (["report"], ["either files or --live"]),
+        (["report", "x.jsonl", "--live", "http://127.0.0.1:1"], ["either files or --live"]),
+        (["report", "nowhere.jsonl"], ["nowhere.jsonl", "No such file"]),
+        (["report", "nowhere.jsonl", "--interval", "7m"], ["'7m'", "15m, 30m, 60m"]),
+        (["report", "nowhere.jsonl", "--by", "agent"], ["'agent'", "queue,channel"]),
+        (["report", "nowhere.jsonl", "--zone", "Mars"], ["Mars", "IANA"]),
+        (["report", "--live", "ftp://x"], ["ftp://x", "http"]),
+        (["produce"], ["FILE", "See: floorpulse produce --help"]),
+        (["produce", "nowhere.jsonl"], ["nowhere.jsonl"]),
+        (["produce", "x", "--speed", "quick"], ["'quick'", "max"]),
+        (["simulate", "--out", "e.jsonl"], ["--duration"]),
+        (["simulate", "--out", "e.jsonl", "--duration", "soon"], ["--duration", "'soon'", "20s"]),
+        (["simulate", "--out", "e.jsonl", "--duration", "1s", "--start", "noon"], ["--start", "'noon'"]),
+        (["simulate", "--queues", "0"], ["--queues", "equal to 1"]),
+        (["topics", "--partitions", "0"], ["--partitions", "equal to 1"]),
+        (["kpis", "--config", "x"], ["--config"]),
+        (["check-config", "--config", "nowhere.yaml"], ["nowhere.yaml"]),
+        (["worker", "--config", "nowhere.yaml"], ["nowhere.yaml"]),
+        (["demo", "--speed", "0"], ["--speed", "above 0"]),
+    ],
+)
+def test_wrong_use_is_one_line_on_stderr_and_status_2(run: Run, arguments: list[str], words: list[str]) -> None:
+    """What, which value, and where to look; nothing on stdout."""
+    done = run(*arguments)
+    assert (done.status, done.out) == (2, "")
+    assert is_one_line(done.err)
+    assert done.err.startswith("floorpulse")
+    assert [word for word in words if word not in done.err] == []
+
+
+def test_a_bad_configuration_is_status_2(run: Run) -> None:
+    """Of every command that reads one."""
+    Path("floorpulse.yaml").write_text("znoe: UTC\n", encoding="utf-8")
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5)))
+    for command in (["check-config"], ["report", "e.jsonl"]):
+        done = run(*command)
+        assert (done.status, done.out) == (2, "")
+        assert is_one_line(done.err)
+        assert "floorpulse.yaml line 1" in done.err
+        assert "did you mean zone?" in done.err
+
+
+def test_a_board_that_does_not_answer_is_status_1(run: Run) -> None:
+    """It failed, though it was asked rightly."""
+    done = run("report", "--live", "http://127.0.0.1:1")
+    assert (done.status, done.out) == (1, "")
+    assert is_one_line(done.err)
+    assert "http://127.0.0.1:1" in done.err
+
+
+def test_kafka_that_does_not_answer_is_status_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the address that was tried and the setting that it stands in."""
+    monkeypatch.setenv("FLOORPULSE_KAFKA__BOOTSTRAP", "127.0.0.1:1")
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5)))
+    done = run("produce", "e.jsonl")
+    assert done.status == 1
+    assert "127.0.0.1:1 (kafka.bootstrap)" in done.err.splitlines()[-1]
+    assert "Traceback" not in done.err
+
+
+def test_debug_shows_the_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same error as an exception."""
+    monkeypatch.setattr(sys, "argv", ["floorpulse", "report", "nowhere.jsonl", "--debug"])
+    with pytest.raises(UsageError, match="nowhere"):
+        cli.main()
+    assert run("report", "nowhere.jsonl").status == 2
+
+
+# ---- kpis, check-config
+
+
+def test_kpis_as_json_is_the_catalogue(run: Run) -> None:
+    """Each indicator with its definition, unit and target."""
+    done = run("kpis", "--json")
+    assert (done.status, done.err) == (0, "")
+    rows = json.loads(done.out)
+    assert [row["id"] for row in rows] == [kpi.id for kpi in CATALOGUE]
+    assert all(row["definition"] and row["unit"] for row in rows)
+    assert {row["id"]: row["target"] for row in rows}["service_level"] == "0.80 within 20 s"
+
+
+def test_kpis_as_a_table_names_every_indicator(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wide enough, nothing is cut."""
+    monkeypatch.setenv("COLUMNS", "220")
+    done = run("kpis")
+    assert done.status == 0
+    assert [kpi.id for kpi in CATALOGUE if kpi.id not in done.out] == []
+
+
+def test_check_config_prints_what_holds_with_secrets_masked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """File, environment and defaults together."""
+    monkeypatch.setenv("FLOORPULSE_KAFKA__SASL_PASSWORD", "hunter2")
+    Path("c.yaml").write_text("zone: Asia/Tokyo\n", encoding="utf-8")
+    done = run("check-config", "--config", "c.yaml")
+    assert (done.status, done.err) == (0, "")
+    assert "zone: Asia/Tokyo" in done.out
+    assert "hunter2" not in done.out
+    assert "********" in done.out
+
+
+def test_check_config_lists_all_keys(run: Run) -> None:
+    """One a line, with the default."""
+    done = run("check-config", "--keys")
+    assert done.status == 0
+    found = {line.split()[0]: line.split()[1] for line in done.out.splitlines()}
+    assert (found["time.lateness"], found["kafka.topic_prefix"]) == ("1m", "floorpulse.")
+
+
+# ---- report
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    """Return the rows of a CSV."""
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_report_writes_the_table_to_standard_output(run: Run) -> None:
+    """And what it read to stderr."""
+    Path("e.jsonl").write_bytes(lines_of([*call("s", 5_000), *call("t", 21_000)]))
+    done = run("report", "e.jsonl", "--zone", "Asia/Shanghai")
+    assert done.status == 0
+    (row,) = rows_of(done.out)
+    assert (row["queue"], row["interval_start"]) == ("orders", "2026-11-21T22:00:00+08:00")
+    assert (row["offered"], row["answered_within"], row["service_level"]) == ("2", "1", "0.500000")
+    assert done.err == "4 lines read: 4 applied, 0 duplicate, 0 late, 0 invalid; 1 rows\n"
+
+
+@pytest.mark.parametrize(
+    ("by", "start"),
+    [
+        ("queue", "queue,interval_start,"),
+        ("queue,channel", "queue,channel,interval_start,"),
+        ("queue, channel", "queue,channel,interval_start,"),
+        ("group", "group,interval_start,"),
+    ],
+)
+def test_report_by_what_is_asked_for(run: Run, by: str, start: str) -> None:
+    """Into a file, with the columns in order."""
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5_000)))
+    done = run("report", "e.jsonl", "--by", by, "--out", "t.csv", "--interval", "60m")
+    assert (done.status, done.out) == (0, "")
+    assert Path("t.csv").read_text(encoding="utf-8").startswith(start)
+
+
+def test_report_reads_several_files_compressed_or_not(run: Run) -> None:
+    """As one input; empty lines are left out."""
+    Path("a.jsonl").write_bytes(b"\n\n" + lines_of(call("s", 5_000)))
+    Path("b.jsonl.gz").write_bytes(gzip.compress(lines_of([event | {"id": event["type"]} for event in call("t", 5_000)])))
+    done = run("report", "a.jsonl", "b.jsonl.gz")
+    assert rows_of(done.out)[0]["answered"] == "2"
+    assert done.err.startswith("4 lines read: 4 applied")
+
+
+def test_report_counts_bad_lines_and_says_what_is_wrong_with_the_first(run: Run) -> None:
+    """They change nothing in the table."""
+    naive = call("t", 5_000)[0] | {"at": "2026-11-21T14:00:00"}
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5_000)) + b"{nope\n5\n" + lines_of([naive]))
+    done = run("report", "e.jsonl")
+    assert done.status == 0
+    assert [row["queue"] for row in rows_of(done.out)] == ["orders"]
+    summary, *complaints = done.err.splitlines()
+    assert summary == "5 lines read: 2 applied, 0 duplicate, 0 late, 3 invalid; 1 rows"
+    assert sorted(complaint.split(": ")[1] for complaint in complaints) == ["naive_timestamp", "unparsable", "unparsable"]
+    assert all(complaint.startswith("  e.jsonl: ") for complaint in complaints)
+
+
+@pytest.mark.parametrize("extra", [{"agent_id": 12}, {"complaint_id": {"x": 1}}, {"queue": ["a"]}, {"type ": "x"}])
+def test_report_ignores_unknown_fields_whatever_they_hold(run: Run, extra: Event) -> None:
+    """A field that the event's type does not have is unknown, also where another type has one of that name."""
+    ended = {"type": "session.ended", "session_id": "s", "ended_by": "agent", "at": T0 + 9_000}
+    Path("e.jsonl").write_bytes(lines_of([*call("s", 5_000), ended | extra]))
+    done = run("report", "e.jsonl")
+    assert done.err.splitlines()[0].startswith("3 lines read: 3 applied")
+    assert rows_of(done.out)[0]["ended"] == "1"
+
+
+def test_report_of_nothing_is_a_header(run: Run) -> None:
+    """An empty file is no error."""
+    Path("e.jsonl").touch()
+    done = run("report", "e.jsonl")
+    assert (done.status, len(done.out.splitlines())) == (0, 1)
+
+
+def test_report_into_a_folder_that_is_not_there_is_wrong_use(run: Run) -> None:
+    """Said at the end of the option's value."""
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5_000)))
+    done = run("report", "e.jsonl", "--out", "nowhere/t.csv")
+    assert done.status == 2
+    assert "nowhere/t.csv" in done.err
+
+
+@pytest.mark.parametrize("name", ["folder", "broken.jsonl.gz"])
+def test_report_of_a_file_that_cannot_be_read_is_one_line(run: Run, name: str) -> None:
+    """A folder, or a compressed file that is cut off: no traceback."""
+    if name == "folder":
+        Path(name).mkdir()
+    else:
+        Path(name).write_bytes(gzip.compress(lines_of(call("s", 5_000)) * 50)[:-30])
+    done = run("report", name)
+    assert done.status in (1, 2)
+    assert is_one_line(done.err)
+    assert name in done.err
+
+
+# ---- produce
+
+
+class Collected:
+    """Stands in for the connection to Kafka: keeps what would be sent."""
+
+    sent = 0
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.records: list[tuple[str, bytes, bytes]] = []
+        self.ended_at: int | None = None
+        made.append(self)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        return None
+
+    async def send(self, topic: str, key: bytes, value: bytes) -> None:
+        """Keep a record."""
+        self.records.append((topic, key, value))
+        self.sent += 1
+
+    async def flush(self) -> None:
+        """Have nothing in flight."""
+
+    async def end_input(self, at_ms: int) -> None:
+        """Keep the time of the markers."""
+        self.ended_at = at_ms
+
+
+made: list[Collected] = []
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[Collected]:
+    """The connections that `produce` makes, none of them to a broker."""
+    made.clear()
+    monkeypatch.setattr(produce_module, "Sender", Collected)
+    return made
+
+
+def test_produce_sends_each_line_to_its_topic_under_its_key(run: Run, sent: list[Collected]) -> None:
+    """Bytes as they stand in the file; at the end markers with the newest time."""
+    events = [*call("s", 5_000), {"type": "agent.status", "agent_id": "a", "status": "away"}, {"type": "site.visits", "count": 1}]
+    Path("e.jsonl").write_bytes(lines_of(events))
+    done = run("produce", "e.jsonl")
+    assert (done.status, done.out) == (0, "")
+    lines = Path("e.jsonl").read_bytes().splitlines()
+    routes = [("queues", b"s"), ("queues", b"s"), ("status", b"a"), ("business", b"")]
+    assert sent[0].records == [(*route, line) for route, line in zip(routes, lines, strict=True)]
+    assert sent[0].ended_at == T0 + 5_000
+    assert done.err == "4 events sent; last line: e.jsonl --from-line 4\n"
+
+
+def test_produce_stops_at_the_first_bad_line(run: Run, sent: list[Collected]) -> None:
+    """One line: file, number, what is wrong, and how to go on; what came before it is sent, nothing is ended."""
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5_000)) + b"\n{nope\n" + lines_of([HELD]))
+    done = run("produce", "e.jsonl")
+    assert done.status == 1
+    assert is_one_line(done.err)
+    assert "e.jsonl line 4: " in done.err
+    assert "[unparsable]" in done.err
+    assert "--keep-going puts such lines into e.jsonl.rejected" in done.err
+    assert len(sent[0].records) == 2
+    assert sent[0].ended_at is None
+
+
+def test_produce_keeps_going_where_wanted(run: Run, sent: list[Collected]) -> None:
+    """Bad lines go into a file of their own, as they are."""
+    Path("e.jsonl").write_bytes(b"{nope\n" + lines_of(call("s", 5_000)) + b'{"type":"x"}\n')
+    done = run("produce", "e.jsonl", "--keep-going", "--no-end")
+    assert done.status == 0
+    assert Path("e.jsonl.rejected").read_bytes() == b'{nope\n{"type":"x"}\n'
+    assert done.err.startswith("2 events sent, 2 bad lines in e.jsonl.rejected")
+    assert sent[0].ended_at is None
+
+
+def test_produce_resumes_at_a_line(run: Run, sent: list[Collected]) -> None:
+    """As the summary of the run before says."""
+    Path("e.jsonl").write_bytes(b"{nope\n" + lines_of(call("s", 5_000)))
+    assert run("produce", "e.jsonl", "--from-line", "3").status == 0
+    assert [record[0] for record in sent[0].records] == ["queues"]
+
+
+def test_produce_refuses_a_pace_that_is_none(run: Run, sent: list[Collected]) -> None:
+    """0 and less."""
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5_000)))
+    done = run("produce", "e.jsonl", "--speed", "0")
+    assert done.status == 2
+    assert "--speed 0" in done.err
+    assert all(not connection.records for connection in sent)
+
+
+# ---- simulate
+
+
+def simulated(run: Run, *more: str) -> bytes:
+    """Return the file of ten simulated minutes."""
+    done = run("simulate", "--out", "e.jsonl", "--duration", "10m", "--start", "2026-11-21T08:00:00Z", "--queues", "2", *more)
+    assert (done.status, done.out) == (0, "")
+    data = Path("e.jsonl").read_bytes()
+    assert done.err == f"{data.count(bytes([10]))} events in e.jsonl\n"
+    return data
+
+
+def test_simulate_writes_valid_events(run: Run) -> None:
+    """Every line is an event that the decoder accepts, and the report can be made of them."""
+    lines = simulated(run, "--seed", "3").splitlines()
+    assert len(lines) > 200
+    assert [event for event in decode_batch(lines) if isinstance(event, InvalidEvent)] == []
+    done = run("report", "e.jsonl")
+    assert ", 0 invalid; " in done.err
+    assert sum(int(row["answered"]) for row in rows_of(done.out)) > 5
+
+
+def test_the_same_seed_gives_the_same_file(run: Run) -> None:
+    """To the byte; another seed gives another."""
+    first = simulated(run, "--seed", "3")
+    assert simulated(run, "--seed", "3") == first
+    assert simulated(run, "--seed", "4") != first
+
+
+def test_simulate_writes_to_standard_output(tmp_path: Path) -> None:
+    """`-` as everywhere; nothing else stands between the events. In a process of its own, as it writes bytes."""
+    command = [sys.executable, "-m", "streams.cli", "simulate", "--out", "-", "--duration", "2m", "--start", "2026-11-21T08:00:00Z"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FLOORPULSE_")}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment | {"PYTHONPATH": str(ROOT)}, capture_output=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    events = decode_batch(done.stdout.splitlines())
+    assert len(events) > 20
+    assert [event for event in events if isinstance(event, InvalidEvent)] == []

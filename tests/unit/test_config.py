@@ -1,0 +1,314 @@
+"""Configuration: what is read from where, what is refused and in which words."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from schemas.config import Config
+from schemas.config_file import all_keys, effective, load
+from schemas.durations import format_duration, parse_duration
+from schemas.errors import ConfigError
+from schemas.rules import DAY_MS, HOUR_MS, MINUTE_MS, QueueRules, Rules
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder without a file, in an environment without settings."""
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith("FLOORPULSE_"):
+            monkeypatch.delenv(name)
+
+
+def config_of(text: str, name: str = "c.yaml") -> Config:
+    """Load a file with this text."""
+    Path(name).write_text(text, encoding="utf-8")
+    return load(name)
+
+
+def refusal(text: str) -> str:
+    """Return the words in which a file with this text is refused: one line."""
+    with pytest.raises(ConfigError) as caught:
+        config_of(text)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# ---- the file
+
+
+def test_without_a_file_everything_has_its_default() -> None:
+    """The defaults of the specification."""
+    config = load()
+    assert config.rules() == Rules(live=True)
+    assert config.kafka.bootstrap == ["127.0.0.1:9092"]
+    assert (config.board.listen, config.worker.listen) == ("127.0.0.1:9464", "127.0.0.1:9465")
+    assert config.windows == [5 * MINUTE_MS, 15 * MINUTE_MS, 30 * MINUTE_MS, 60 * MINUTE_MS]
+
+
+def test_the_usual_file_is_read_where_it_exists() -> None:
+    """`floorpulse.yaml` of the current folder; an empty one changes nothing."""
+    assert config_of("zone: Asia/Shanghai", "floorpulse.yaml").zone == load().zone == "Asia/Shanghai"
+    assert config_of("", "floorpulse.yaml") == Config()
+
+
+def test_a_named_file_must_exist() -> None:
+    """Its name stands in the error."""
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml"):
+        load("nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("kafka:\n  bootstrap: x:1\nduplicats:\n  horizon: 2h\n", ["line 3", "duplicats", "did you mean duplicates?"]),
+        ("kafka:\n  boostrap: x:1\n", ["line 2", "kafka.boostrap", "did you mean bootstrap?"]),
+        ("queues:\n  q:\n    zone: UTC\n    anser_threshold: 9s\n", ["line 4", "queues.q.anser_threshold", "answer_threshold?"]),
+        ("queues:\n  q:\n    channels:\n      chat:\n        short_abandn: 1s\n", ["line 5", "short_abandn", "short_abandon?"]),
+        ("xyzzy: 1\n", ["line 1", "unknown key xyzzy", "--keys"]),
+    ],
+)  # fmt: skip
+def test_an_unknown_key_is_refused_with_its_line_and_the_nearest_name(text: str, words: list[str]) -> None:
+    """On every level; where nothing is near, the way to all keys is told."""
+    message = refusal(text)
+    assert message.startswith("c.yaml line")
+    assert [word for word in words if word not in message] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("time:\n  lateness: soon\n", ["line 2", "time.lateness", "'soon'", "write 20s"]),
+        ("\nzone: Mars/Olympus\n", ["line 2", "zone", "Mars/Olympus", "IANA"]),
+        ("queues:\n  q:\n    zone: Berlin\n", ["line 3", "queues.q.zone", "Berlin"]),
+        ("queues:\n  q:\n    service_level: best\n", ["line 3", "best", "sl_no_short"]),
+        ("defaults:\n  service_level: best\n", ["line 2", "best", "sl_all_within"]),
+        ("windows: [15s]\n", ["line 1", "15 s", "multiple of 10 s"]),
+        ("windows: 2h\n", ["line 1", "7200 s", "60 m"]),
+        ("agents:\n  default_capacity: 0\n", ["line 2", "agents.default_capacity"]),
+        ("agents:\n  statuses:\n    lunch: eating\n", ["line 3", "lunch", "eating", "meal"]),
+        ("agents:\n  statuses: {busy: away}\n", ["line 2", "busy", "standard status"]),
+        ("time:\n  mode: dead\n", ["line 2", "time.mode", "'live' or 'replay'"]),
+        ("kafka: 5\n", ["line 1", "kafka"]),
+        ("kafka:\n  partitioner: md5\n", ["line 2", "kafka.partitioner", "md5"]),
+        ("kafka:\n  security_protocol: SASL_SSL\n", ["line 1", "sasl_username", "sasl_password"]),
+        ("queues:\n  a:\n    zone: UTC\n  a:\n    zone: UTC\n", ["line 4", "queues.a", "second time"]),
+        ("a: [\n", ["line 2", "not YAML"]),
+        ("- a\n- b\n", ["c.yaml", "keys and values"]),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_line_and_what_would_be_right(text: str, words: list[str]) -> None:
+    """What, which value, where, and the remedy."""
+    message = refusal(text)
+    assert [word for word in words if word not in message] == []
+
+
+@pytest.mark.parametrize("name", ["all", "unassigned"])
+def test_reserved_names_are_no_queues(name: str) -> None:
+    """They are floorpulse's own."""
+    assert "reserved name" in refusal(f"queues:\n  {name}: {{}}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("defaults: {short_abandon: 21s}\n", "defaults"),
+        ("queues: {q: {answer_threshold: 4s}}\n", "queues.q"),
+        ("queues: {q: {channels: {chat: {short_abandon: 1m}}}}\n", "queues.q"),
+        ("defaults: {answer_threshold: 10s}\nqueues: {q: {short_abandon: 11s}}\n", "queues.q"),
+    ],
+)
+def test_a_short_limit_above_the_threshold_is_refused(text: str, where: str) -> None:
+    """On every level, after defaults are filled in; equal is good."""
+    message = refusal(text)
+    assert where in message
+    assert "short_abandon" in message
+    assert "above answer_threshold" in message
+    config_of("defaults: {short_abandon: 20s}\n")
+
+
+# ---- the environment
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`FLOORPULSE_` and `__` between levels; other keys of the section stay the file's."""
+    monkeypatch.setenv("FLOORPULSE_TIME__LATENESS", "5s")
+    monkeypatch.setenv("FLOORPULSE_ZONE", "Asia/Tokyo")
+    config = config_of("zone: UTC\ntime:\n  lateness: 1m\n  mode: replay\n")
+    assert (config.zone, config.time.lateness, config.time.mode) == ("Asia/Tokyo", 5_000, "replay")
+
+
+def test_lists_in_the_environment_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brokers, windows, channels; maps as JSON."""
+    monkeypatch.setenv("FLOORPULSE_KAFKA__BOOTSTRAP", "a:9092, b:9092")
+    monkeypatch.setenv("FLOORPULSE_WINDOWS", "60m,10m")
+    monkeypatch.setenv("FLOORPULSE_CHANNELS__SPEECH", "voice")
+    monkeypatch.setenv("FLOORPULSE_AGENTS__STATUSES", '{"lunch": "meal"}')
+    config = load()
+    assert config.kafka.bootstrap == ["a:9092", "b:9092"]
+    assert config.windows == [10 * MINUTE_MS, HOUR_MS]
+    assert config.rules().speech_channels == frozenset({"voice"})
+    assert config.rules().status("lunch") == "meal"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("FLOORPULSE_ZNOE", "UTC", ["FLOORPULSE_ZNOE", "did you mean FLOORPULSE_ZONE?"]),
+        ("FLOORPULSE_KAFKA__BOOSTRAP", "x", ["FLOORPULSE_KAFKA__BOOSTRAP", "boostrap", "bootstrap?"]),
+        ("FLOORPULSE_TIME__LATENESS", "soon", ["FLOORPULSE_TIME__LATENESS", "soon", "20s"]),
+        ("FLOORPULSE_ZONE", "Mars", ["FLOORPULSE_ZONE", "Mars", "IANA"]),
+    ],
+)
+def test_the_environment_is_refused_by_the_variables_name(
+    name: str, value: str, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unknown variables of ours, and wrong values in known ones."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError) as caught:
+        load()
+    assert [word for word in words if word not in str(caught.value)] == []
+
+
+def test_a_map_in_the_environment_that_is_no_json_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the remedy."""
+    monkeypatch.setenv("FLOORPULSE_AGENTS__STATUSES", "lunch=meal")
+    with pytest.raises(ConfigError, match=r"environment.*agents.*maps as JSON") as caught:
+        load()
+    assert "\n" not in str(caught.value)
+
+
+def test_variables_of_the_tests_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may be set while the product runs."""
+    monkeypatch.setenv("FLOORPULSE_BANK_DATA", "/data")
+    load()
+
+
+# ---- secrets
+
+
+def test_secrets_are_masked_wherever_a_configuration_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In repr, str, the effective configuration; the client still gets it."""
+    monkeypatch.setenv("FLOORPULSE_KAFKA__SASL_PASSWORD", "hunter2")
+    config = config_of("kafka: {security_protocol: SASL_SSL, sasl_username: me}\n")
+    assert [text for text in (repr(config), str(config), repr(config.kafka), effective(config)) if "hunter2" in text] == []
+    assert "********" in effective(config)
+    assert config.kafka.sasl_password is not None
+    assert config.kafka.sasl_password.get_secret_value() == "hunter2"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kafka: {sasl_password: [hunter2]}",
+        "kafka: {sasl_password: hunter2, security_protocol: SASL_SSL}",
+        "kafka: {sasl_password: hunter2, sasl_usrname: me}",
+        "kafka: {sasl_pasword: hunter2}",
+        "kafka: {sasl_password: {a: hunter2}}",
+    ],
+)
+def test_a_refusal_does_not_tell_the_secret(text: str) -> None:
+    """Whatever is wrong with it or beside it."""
+    assert "hunter2" not in refusal(text)
+
+
+# ---- what is shown
+
+
+def test_the_effective_configuration_is_a_configuration() -> None:
+    """It can be read again and is the same; durations are written as people write them."""
+    text = "zone: Asia/Tokyo\nqueues: {q: {answer_threshold: 1m30s, channels: {chat: {zone: UTC}}}}\n"
+    config = config_of(text + "limits: {session_age_by_channel: {chat: 1h}}\n")
+    shown = effective(config)
+    assert "answer_threshold: 1m30s" in shown
+    assert config_of(shown) == config
+
+
+def test_every_key_is_listed_with_its_default() -> None:
+    """Also those below names; sections themselves are none."""
+    keys = {key: default for key, default, _ in all_keys()}
+    assert keys["time.lateness"] == "1m"
+    assert keys["windows"] == "5m, 15m, 30m, 1h"
+    assert keys["defaults.service_level"] == "sl_no_short"
+    assert keys["kafka.sasl_password"] == "-"
+    assert "queues.<name>.channels.<name>.answer_threshold" in keys
+    assert "kafka" not in keys
+
+
+# ---- durations
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("20s", 20_000), ("1h30m", 90 * MINUTE_MS), ("500ms", 500), ("2d", 2 * DAY_MS), ("1.5h", 90 * MINUTE_MS), ("0s", 0),
+        ("20", 20_000), (20, 20_000), (0.5, 500), (0, 0), (" 5 m ", 5 * MINUTE_MS), ("1m 30s", 90_000), ("400d", 400 * DAY_MS),
+    ],
+)  # fmt: skip
+def test_a_duration_is_read(text: str | float, ms: int) -> None:
+    """With units, or a number of seconds."""
+    assert parse_duration(text) == ms
+
+
+NO_DURATIONS = ["", "s", "5x", "-5s", "5s-", "1,5s", "5 minutes", "nan", "inf", "1e9d", "401d", True, None, [], "٥s", -1]
+
+
+@pytest.mark.parametrize("text", NO_DURATIONS)
+def test_what_is_no_duration_is_refused(text: object) -> None:
+    """Negative, endless, longer than 400 days, in words."""
+    with pytest.raises(ValueError, match="no duration"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("ms", [0, 1, 999, 1000, 61_001, 90 * MINUTE_MS, DAY_MS + 1, 400 * DAY_MS])
+def test_a_written_duration_is_read_back(ms: int) -> None:
+    """Nothing is lost."""
+    assert parse_duration(format_duration(ms)) == ms
+
+
+# ---- from settings to rules
+
+
+def test_rules_are_looked_up_from_the_channel_to_the_defaults() -> None:
+    """Queue and channel, then queue, then defaults."""
+    rules = config_of(
+        "zone: Asia/Tokyo\ndefaults: {response_target: 30s}\n"
+        "queues:\n  q:\n    answer_threshold: 10s\n    zone: UTC\n"
+        "    channels: {chat: {answer_threshold: 1m, short_in_abandonment: false}}\n"
+    ).rules()
+    plain = QueueRules(response_ms=30_000, zone="Asia/Tokyo")
+    assert rules.queue("other", "chat") == plain
+    assert rules.queue("q", "voice") == replace(plain, answer_ms=10_000, zone="UTC")
+    assert rules.queue("q", "chat") == replace(plain, answer_ms=60_000, short_in_abandonment=False, zone="UTC")
+
+
+def test_one_zone_replaces_all_zones() -> None:
+    """As `report --zone` wants it."""
+    config = config_of("zone: Asia/Tokyo\ndefaults: {zone: UTC}\nqueues: {q: {zone: UTC, channels: {c: {zone: UTC}}}}\n")
+    rules = config.rules("Europe/Berlin")
+    zones = {rules.zone, rules.queue("q", "c").zone, rules.queue("q", "").zone, rules.queue("x", "").zone}
+    assert zones == {"Europe/Berlin"}
+
+
+def test_the_zone_of_the_defaults_is_that_of_queues_which_name_none() -> None:
+    """The top-level zone stays the floor's."""
+    rules = config_of("zone: Asia/Tokyo\ndefaults: {zone: Europe/Berlin}\nqueues: {q: {zone: UTC}}\n").rules()
+    assert (rules.zone, rules.queue("x", "").zone, rules.queue("q", "").zone) == ("Asia/Tokyo", "Europe/Berlin", "UTC")
+
+
+def test_changed_rules_do_not_remember_the_old_ones() -> None:
+    """`dataclasses.replace` of rules that have been asked already gives rules that answer by their own settings."""
+    rules = Rules()
+    assert rules.queue("q", "voice").answer_ms == 20_000
+    assert replace(rules, queue_default=QueueRules(answer_ms=1)).queue("q", "voice").answer_ms == 1
+
+
+def test_settings_are_frozen() -> None:
+    """Nothing changes them once they are read."""
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(load(), "zone", "UTC")  # noqa: B010  the type checker knows that it cannot be set
