@@ -47,10 +47,13 @@ _log = structlog.get_logger(__name__)
 class Limits:
     """When a partition flushes: after `interval_s` if anything came, at once at so many events or bytes of rejects.
 
+    While more than `flush_events` wait to be read, `catch_up_s` takes the place of `interval_s`: nobody waits for old news.
+
     At `backlog_events` not yet captured the input waits; `heartbeat_s` is the longest time between two flushes.
     """
 
     interval_s: float = 0.5
+    catch_up_s: float = 2.0
     heartbeat_s: float = 5.0
     flush_events: int = 10_000
     backlog_events: int = 30_000
@@ -283,8 +286,15 @@ class Partition:
 
     def _due(self) -> bool:
         quiet_s = time.monotonic() - self.progress_s
+        if quiet_s < self._limits.catch_up_s and self.pending < self._limits.flush_events and self._is_behind():
+            return False
         news = self.pending or self._rejects or self._fresh or self._ends() != self._at_end
         return bool(news) or quiet_s >= self._limits.heartbeat_s
+
+    def _is_behind(self) -> bool:
+        """Tell whether more than a flush's events wait to be read: then fewer, larger flushes get there sooner."""
+        ends = ((self._ports.source.end(topic, self.number), offset) for topic, offset in self.next.items())
+        return sum(max(0, end - offset) for end, offset in ends if end is not None) > self._limits.flush_events
 
     def _ends(self) -> frozenset[str]:
         """Tell which inputs have been read to their end."""

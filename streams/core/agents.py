@@ -12,6 +12,7 @@ order in which they hold.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -26,6 +27,11 @@ LEFT_STATUS: Final = ""
 """Status of an agent who has left for good: as if offline, but no longer counted."""
 
 Change = tuple[int, int, str, str | None, tuple[str, ...] | None, tuple[str, ...] | None, int | None]
+
+
+FLOOR_ADDRESS: Final[Address] = ("group", FLOOR, "")
+_MANY_HOLDS: Final = 16
+_SETTLED_AFTER_MS: Final = 600_000
 
 
 class State(NamedTuple):
@@ -75,22 +81,56 @@ def levels_of(status: str | None, capacity: int, in_hand: int) -> tuple[tuple[st
 
 
 class Agent:
-    """One agent: base state, status changes, sessions held."""
+    """One agent: base state, status changes, sessions held.
 
-    __slots__ = ("base", "changes", "holds", "unsorted")
+    Sessions whose hold ended long before the newest one lie in `_settled` and are only looked at for changes as old as that: an
+    agent's day has hundreds of them. `_settled` is never changed while a copy is in use.
+    """
+
+    __slots__ = ("_recent", "_settled", "_settled_until", "base", "changes", "unsorted")
 
     def __init__(self) -> None:
         """Start with nothing known."""
         self.base = State()
         self.changes: list[Change] = []
-        self.holds: dict[str, Hold] = {}
         self.unsorted = False
+        self._recent: dict[str, Hold] = {}
+        self._settled: dict[str, Hold] = {}
+        self._settled_until = 0
 
     def copy(self) -> Agent:
         """Return a copy that later changes leave alone."""
         other = Agent()
-        other.base, other.changes, other.holds, other.unsorted = self.base, list(self.changes), dict(self.holds), self.unsorted
+        other.base, other.changes, other.unsorted = self.base, list(self.changes), self.unsorted
+        other._recent, other._settled, other._settled_until = dict(self._recent), self._settled, self._settled_until
         return other
+
+    def hold(self, session: str) -> Hold | None:
+        """Return what is known of a session, None if nothing."""
+        return self._recent.get(session) or self._settled.get(session)
+
+    def put_hold(self, session: str, hold: Hold) -> None:
+        """Replace what is known of a session."""
+        if session in self._settled:
+            self._recent = {**self._settled, **self._recent}
+            self._settled, self._settled_until = {}, 0
+        self._recent[session] = hold
+
+    def sessions(self) -> list[str]:
+        """Return the sessions of which anything is known."""
+        return [*self._settled, *self._recent]
+
+    def settle(self) -> None:
+        """Lay holds aside that ended long before the newest one."""
+        if len(self._recent) <= _MANY_HOLDS:
+            return
+        newest = {session: _newest(hold) for session, hold in self._recent.items()}
+        until = max((at for at in newest.values() if at != float("inf")), default=0) - _SETTLED_AFTER_MS
+        over = {session: hold for session, hold in self._recent.items() if newest[session] < until}
+        if over:
+            self._settled = {**self._settled, **over}
+            self._recent = {session: hold for session, hold in self._recent.items() if session not in over}
+            self._settled_until = max(self._settled_until, int(until))
 
     def add(self, change: Change) -> None:
         """Take in a status change."""
@@ -134,7 +174,8 @@ class Agent:
         in_hand = 0
         turns: dict[int, int] = {}
         taken: dict[int, int] = {}
-        for hold in self.holds.values():
+        holds = self._recent.values() if since >= self._settled_until else (*self._recent.values(), *self._settled.values())
+        for hold in holds:
             for start, end in hold.intervals:
                 if start >= since:
                     turns[start] = turns.get(start, 0) + 1
@@ -155,15 +196,16 @@ class Agent:
             self.base = self.base.after(self.changes[keep])
             keep += 1
         del self.changes[:keep]
-        over = [session for session, hold in self.holds.items() if _newest(hold) < before]
-        for session in over:
-            del self.holds[session]
-        return keep > 0, over
+        holds = {**self._settled, **self._recent}
+        over = {session for session, hold in holds.items() if _newest(hold) < before}
+        self._settled = {session: hold for session, hold in self._settled.items() if session not in over}
+        self._recent = {session: hold for session, hold in self._recent.items() if session not in over}
+        return keep > 0, sorted(over)
 
     @property
     def is_nothing(self) -> bool:
         """Tell whether nothing of the agent is left that counts."""
-        return not self.changes and not self.holds and self.base.status in (None, LEFT_STATUS)
+        return not self.changes and not self._recent and not self._settled and self.base.status in (None, LEFT_STATUS)
 
     def freeze(self) -> list[Any]:
         """Return a msgpack-able form without the holds, which are entries of their own."""
@@ -199,29 +241,50 @@ def _newest(hold: Hold) -> float:
     return max((*ends, *hold.taken), default=-1)
 
 
-Placed = tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[str, int], ...]]
+class Placed(NamedTuple):
+    """Where an agent counts, and as what: everything on which his levels depend."""
+
+    groups: tuple[str, ...]
+    queues: tuple[str, ...]
+    status: str | None
+    capacity: int
+    in_hand: int
 
 
 def _placed(state: State, in_hand: int, default_capacity: int) -> Placed:
-    """Return (groups, queues, levels) of an agent in a state."""
-    levels = levels_of(state.status, state.capacity or default_capacity, in_hand)
-    return state.groups or (UNASSIGNED,), state.queues, levels
+    return Placed(state.groups or (UNASSIGNED,), state.queues, state.status, state.capacity or default_capacity, in_hand)
+
+
+Steps = tuple[tuple[str, int], ...]
+
+
+@lru_cache(maxsize=16_384)
+def _level_steps(before: tuple[str | None, int, int] | None, now: tuple[str | None, int, int] | None) -> tuple[Steps, Steps]:
+    """Return the steps of levels between two states (None: nobody): of all levels, and of those by queue."""
+    steps = dict(levels_of(*now)) if now is not None else {}
+    for level, value in levels_of(*before) if before is not None else ():
+        steps[level] = steps.get(level, 0) - value
+    changed = tuple((level, step) for level, step in steps.items() if step)
+    return changed, tuple((level, step) for level, step in changed if level in SLOT_LEVELS)
 
 
 def _difference(before: Placed, now: Placed, at: int) -> list[Fact]:
     """Return the steps between two placements: per group, on the floor, per queue served."""
-    steps: dict[tuple[Address, str], int] = {}
-    for (groups, queues, levels), sign in ((before, -1), (now, 1)):
-        for group in (*groups, FLOOR):
-            for level, value in levels:
-                key = (("group", group, ""), level)
-                steps[key] = steps.get(key, 0) + sign * value
-        for queue in queues:
-            for level, value in levels:
-                if level in SLOT_LEVELS:
-                    key = (("slots", queue, ""), level)
-                    steps[key] = steps.get(key, 0) + sign * value
-    return [(address, at, level, step) for (address, level), step in steps.items() if step]
+    was, is_now = before[2:], now[2:]
+    stays, slots = _level_steps(was, is_now)
+    facts: list[Fact] = [(FLOOR_ADDRESS, at, level, step) for level, step in stays]
+    for dimension, index, olds, news in (("group", 0, before.groups, now.groups), ("slots", 1, before.queues, now.queues)):
+        if olds == news:
+            names: Iterable[str] = olds
+            steps = slots if index else stays
+        else:
+            names = sorted({*olds, *news})
+        for name in names:
+            address: Address = (dimension, name, "")
+            if olds != news:
+                steps = _level_steps(was if name in olds else None, is_now if name in news else None)[index]
+            facts += [(address, at, level, step) for level, step in steps]
+    return facts
 
 
 def within(hold: Hold, known: Hold | None, before: int) -> Hold:

@@ -220,13 +220,13 @@ class Floor:
         return rejects
 
     def _held(self, fact: HoldingFact) -> None:
-        known = self.agents[fact.agent].holds.get(fact.session) if fact.agent in self.agents else None
+        known = self.agents[fact.agent].hold(fact.session) if fact.agent in self.agents else None
         if known is not None and known.version >= fact.version:
             return
         hold = within(Hold(fact.version, fact.intervals, fact.taken), known, self.expiry.agents_before)
         since = earliest_difference(known, hold)
         if since is not None:
-            self._agent(fact.agent, since).holds[fact.session] = hold
+            self._agent(fact.agent, since).put_hold(fact.session, hold)
             self.entries.touch("h", fact.agent, fact.session)
 
     # ------------------------------------------------------------------ handing out
@@ -311,6 +311,7 @@ class Floor:
         for agent_id, (before, since) in self._agents_before.items():
             agent = self.agents[agent_id]
             self.books.difference(before.steps(since, capacity), agent.steps(since, capacity))
+            agent.settle()
             self.entries.touch("a", agent_id)
         self._agents_before = {}
         for agent_id, sessions in self.expiry.agents(self.agents):

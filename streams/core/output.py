@@ -134,7 +134,7 @@ class Entries:
         return [
             *(_join("s", session_id) for session_id in floor.sessions),
             *(_join("a", agent_id) for agent_id in floor.agents),
-            *(_join("h", agent_id, session_id) for agent_id, agent in floor.agents.items() for session_id in agent.holds),
+            *(_join("h", agent_id, session_id) for agent_id, agent in floor.agents.items() for session_id in agent.sessions()),
             *(_join("x", complaint_id) for complaint_id in floor.complaints),
             *(_cell_key(cell_id) for cell_id in books.cells.ids()),
             *(_join("t", *address) for address in books.totals.cells),
@@ -156,7 +156,7 @@ class Entries:
             return agent.freeze() if agent else None
         if letter == "h":
             agent_id, _, session_id = name.partition(_SEP)
-            hold = floor.agents[agent_id].holds.get(session_id) if agent_id in floor.agents else None
+            hold = floor.agents[agent_id].hold(session_id) if agent_id in floor.agents else None
             return None if hold is None else list(hold)
         if letter == "x":
             return sorted(floor.complaints[name], key=lambda filing: filing[:3]) if name in floor.complaints else None
@@ -191,7 +191,7 @@ class Entries:
         books.addresses.update(_address(key) for key, _, _ in every("n", ()))
         for _, name, value in every("h", ()):
             agent_id, _, session_id = name.partition(_SEP)
-            floor.agents.setdefault(agent_id, Agent()).holds[session_id] = thaw_hold(value)
+            floor.agents.setdefault(agent_id, Agent()).put_hold(session_id, thaw_hold(value))
         for letter, ids in self._ids():
             ids.restore({name: value for _, name, value in every(letter, ())})
         if _META in entries:
