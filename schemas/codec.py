@@ -51,7 +51,7 @@ def _meta(metadata: Sequence[Any]) -> dict[str, Any]:
             continue
         found |= {name: value for name in _CONSTRAINTS if (value := getattr(item, name, None)) is not None}
         if isinstance(item, StringConstraints) and item.pattern is not None:
-            found["pattern"] = item.pattern
+            found["pattern"] = str(item.pattern).replace("$", r"\Z")  # Python's $ forgives a line end
     return found
 
 

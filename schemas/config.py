@@ -289,7 +289,7 @@ class Config(BaseSettings):
             for changes in (*queues.values(), *queue_channels.values()):
                 changes.pop("zone", None)
         return Rules(
-            queue_default=QueueRules(**{"zone": top, **queue_default}),
+            queue_default=QueueRules(**queue_default),
             queues=queues,
             queue_channels=queue_channels,
             zone=top,

@@ -29,7 +29,8 @@ class QueueRules:
     service_level: str = "sl_no_short"
     short_in_abandonment: bool = True
     count_waiting_late: bool = False
-    zone: str = "UTC"
+    zone: str = ""
+    """IANA zone; as `Rules.queue()` answers never empty."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Rules:
     """Channels where in hand runs on after the end, and for how long at most."""
     status_map: Mapping[str, str] = field(default_factory=dict)
     default_capacity: int = 1
-    _cache: dict[tuple[str, str], QueueRules] = field(default_factory=dict, repr=False, compare=False)
+    _cache: dict[tuple[str, str], QueueRules] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def queue(self, queue: str, channel: str) -> QueueRules:
         """Return what (queue, channel) counts by."""
@@ -72,8 +73,8 @@ class Rules:
         found = self._cache.get(key)
         if found is None:
             changes = {**self.queues.get(queue, {}), **self.queue_channels.get(key, {})}
-            found = replace(self.queue_default, zone=self.zone)
-            found = replace(found, **changes)
+            found = replace(self.queue_default, **changes)
+            found = replace(found, zone=found.zone or self.zone)
             if len(self._cache) < self.max_cells:
                 self._cache[key] = found
         return found

@@ -11,7 +11,7 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import structlog
@@ -40,8 +40,11 @@ _ASK_TIMEOUT_S: Final = 1.0
 class Board:
     """A board in this event loop: `await start()`, later `await stop()`."""
 
-    def __init__(self, config: Config, kafka: Mapping[str, Any], *, topic: str | None = None) -> None:
-        """Prepare; `kafka` are aiokafka's arguments (servers, security)."""
+    def __init__(
+        self, config: Config, kafka: Mapping[str, Any], *, topic: str | None = None, clock_ms: Callable[[], int] = wall_ms
+    ) -> None:
+        """Prepare; `kafka` are aiokafka's arguments (servers, security), `clock_ms` is what counts as the wall clock."""
+        self._clock_ms = clock_ms
         self.title, self.zone = config.board.title, config.zone
         self.host, self.port = split_address(config.board.listen)
         self._refresh_s = config.board.refresh / 1000
@@ -55,7 +58,7 @@ class Board:
         self._runner: web.AppRunner | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
-        self._snapshot = Snapshot(0, None, wall_ms())
+        self._snapshot = Snapshot(0, None, clock_ms())
         self._use(self._reader.merge)
 
     @property
@@ -76,7 +79,7 @@ class Board:
     @property
     def alive(self) -> bool:
         """Whether snapshots are being made."""
-        return wall_ms() - self._snapshot.made_at < max(10_000, LATE_FACTOR * self._refresh_s * 1000)
+        return self._clock_ms() - self._snapshot.made_at < max(10_000, LATE_FACTOR * self._refresh_s * 1000)
 
     @property
     def url(self) -> str:
@@ -142,7 +145,7 @@ class Board:
 
     def _take(self) -> Snapshot:
         reader = self._reader
-        return self._snapshots.take(wall_ms(), ready=reader.ready, readings_age_ms=reader.ages_ms(), delays=reader.delays)
+        return self._snapshots.take(self._clock_ms(), ready=reader.ready, readings_age_ms=reader.ages_ms(), delays=reader.delays)
 
     async def _cannot_listen(self, error: OSError) -> BoardError:
         where = f"{self.host}:{self.port}"

@@ -17,6 +17,7 @@ An error that none of this covers ends the worker: it is reported by `failure`, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
@@ -24,6 +25,7 @@ from typing import Any, Final, Protocol
 
 import faust
 import structlog
+from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
 from schemas.errors import JournalMismatch, Replaced, TopicError
@@ -36,8 +38,10 @@ INPUTS: Final = ("sessions", "queues", "status", "business", "relay")
 """Short names of the topics that a worker reads."""
 OUTPUTS: Final = ("readings", "relay", "dead-letters", "late")
 """Short names of the topics that a worker writes, besides the journal."""
-RELEASE_S: Final = 8.0
+RELEASE_S: Final = 5.0
 """How long the last flushes may take; what they cannot finish, the next owner makes good."""
+COMMIT_S: Final = 3.0
+"""How long the commit after them may take; the journal knows the offsets anyway."""
 GC_THRESHOLD: Final = (200_000, 50, 1000)
 """Python's garbage collector would walk the whole state every 700 new objects."""
 
@@ -134,7 +138,7 @@ class Ownership:
         """Return the log's end as of the newest fetch, None where nothing was fetched yet."""
         try:
             end: int | None = self._app.consumer.highwater(TP(self._names[topic], partition))
-        except (AssertionError, AttributeError, KeyError):  # not assigned at this moment
+        except (AssertionError, AttributeError, KeyError, ConsumerNotStarted):  # not assigned at this moment, or stopping
             return None
         return end
 
@@ -190,7 +194,8 @@ class Ownership:
         for task in tasks:
             task.cancel()  # one that the last flush could not end
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._app.consumer.force_commit()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._app.consumer.force_commit(), COMMIT_S)
         self._parked = {partition.number: partition for partition in ours if partition.clean}
         self.owned.clear()
         _log.info("partitions.released", why=why, partitions=sorted(p.number for p in ours), errors=errors)

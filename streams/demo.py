@@ -73,11 +73,10 @@ def run_demo(config: Config, *, duration_ms: int | None, speed: float, queues: i
     silence_logs()
     centre = Centre.default(queues=queues, agents=agents, seed=seed)
     with EmbeddedBroker() as broker:
-        mode = "live" if speed == 1 else "replay"
         settings = config.model_copy(
             update={
                 "kafka": config.kafka.model_copy(update={"bootstrap": [broker.bootstrap], "partitioner": "murmur2"}),
-                "time": config.time.model_copy(update={"mode": mode}),
+                "time": config.time.model_copy(update={"mode": "live"}),
             }
         )
         broker.create(topic_names(settings).values())
@@ -91,8 +90,8 @@ async def _demo(config: Config, story: Story, broker: str, duration_ms: int | No
         loop.add_signal_handler(number, stop.set)
     if duration_ms is not None:
         loop.call_later(duration_ms / 1000, stop.set)
-    board = Board(config, aiokafka_options(config.kafka))
-    worker = Worker(worker_settings(config), thaw_of(config))
+    board = Board(config, aiokafka_options(config.kafka), clock_ms=story.now_ms)
+    worker = Worker(worker_settings(config), thaw_of(config), clock_ms=story.now_ms)
     await board.start()
     tasks: list[asyncio.Task[None]] = []
     try:
@@ -132,6 +131,7 @@ async def _show(board: Board, story: Story, broker: str, stop: asyncio.Event) ->
             f"  history    last {HISTORY_MS // 60_000} min sent in {story.history_s:.1f} s ({story.history_events:,} events), "
             f"first numbers after {shown_s:.1f} s",
             highlight=False,
+            soft_wrap=True,
         )
     if not console.is_terminal:
         while not stop.is_set():

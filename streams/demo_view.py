@@ -29,7 +29,7 @@ def intro(program: str, broker: str, url: str, centre: Centre) -> Iterator[str]:
     """Yield the lines above the panel."""
     yield f"[bold]floorpulse {program}[/]  demo: broker, call centre, worker and board in one process"
     yield f"  broker     {broker}   embedded: it keeps nothing, all is forgotten at exit"
-    yield f"  centre     {len(centre.queues)} queues, {centre.on_duty} agents on duty, seed {centre.seed}, real time"
+    yield f"  centre     {len(centre.queues)} queues, {centre.on_duty} agents on duty, seed {centre.seed}"
     yield f"  wall       {url}"
     yield f"  metrics    {url}metrics"
     yield f"  snapshot   {url}api/v1/snapshot"

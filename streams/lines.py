@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 import msgspec
 
-from schemas.errors import UsageError
+from schemas.errors import FloorpulseError, UsageError
 from schemas.events import KEY_OF, TOPIC_OF
 from streams.progress import no_progress
 
@@ -17,13 +18,13 @@ BATCH_LINES: Final = 5000
 
 
 class _Head(msgspec.Struct):
-    """The fields of an event that decide where it goes."""
+    """The fields of an event that decide where it goes, whatever they hold: of another type they may be anything."""
 
-    type: str = ""
-    session_id: str | None = None
-    agent_id: str | None = None
-    complaint_id: str | None = None
-    queue: str | None = None
+    type: Any = None
+    session_id: Any = None
+    agent_id: Any = None
+    complaint_id: Any = None
+    queue: Any = None
 
 
 _decode = msgspec.json.Decoder(_Head).decode
@@ -42,9 +43,9 @@ def line_of(value: bytes, number: int = 0) -> Line:
     """Return the record of a line; one that says nothing of its topic goes to `sessions`, where it is found invalid."""
     try:
         head = _decode(value)
-        key = getattr(head, KEY_OF[head.type]) or ""
-        return Line(TOPIC_OF[head.type], key.encode(), value, number)
-    except (msgspec.MsgspecError, KeyError, UnicodeError, RecursionError):
+        key = getattr(head, KEY_OF[head.type])
+        return Line(TOPIC_OF[head.type], key.encode() if isinstance(key, str) else b"", value, number)
+    except (msgspec.MsgspecError, KeyError, TypeError, UnicodeError, RecursionError):
         return Line("sessions", b"", value, number)
 
 
@@ -62,19 +63,25 @@ def open_lines(path: Path) -> IO[bytes]:
 
 
 def read_lines(path: Path, progress: Callable[[int], None] = no_progress) -> Iterator[list[Line]]:
-    """Yield a file's lines in batches, empty ones left out; `progress` hears how many bytes of text were read."""
+    """Yield a file's lines in batches, empty ones left out; `progress` hears how many bytes of text were read.
+
+    Raises `UsageError` for a file that cannot be opened, `FloorpulseError` for one that breaks off.
+    """
+    batch: list[Line] = []
+    read = number = 0
     with open_lines(path) as file:
-        batch: list[Line] = []
-        read = 0
-        for number, text in enumerate(file, 1):
-            read += len(text)
-            value = text.strip()
-            if value:
-                batch.append(line_of(value, number))
-            if len(batch) >= BATCH_LINES:
-                yield batch
-                progress(read)
-                batch, read = [], 0
+        try:
+            for number, text in enumerate(file, 1):
+                read += len(text)
+                value = text.strip()
+                if value:
+                    batch.append(line_of(value, number))
+                if len(batch) >= BATCH_LINES:
+                    yield batch
+                    progress(read)
+                    batch, read = [], 0
+        except (EOFError, OSError, zlib.error) as error:
+            raise FloorpulseError(f"{path} cannot be read beyond line {number}: {error}. Is it whole?") from error
         if batch:
             yield batch
         progress(read)

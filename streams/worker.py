@@ -19,7 +19,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -27,13 +27,14 @@ import faust
 import structlog
 from aiohttp import web
 from aiokafka.errors import KafkaError
+from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
 from schemas.errors import FloorpulseError, KafkaUnreachable
-from streams.app import INPUTS, OUTPUTS, Ownership, Thaw, build_app
+from streams.app import COMMIT_S, INPUTS, OUTPUTS, RELEASE_S, Ownership, Thaw, build_app
 from streams.journal import Journal, Outlet
 from streams.partition import Limits, Partition
 from streams.topics import JOURNAL_RECORD_BYTES
@@ -41,8 +42,11 @@ from streams.transport import take_group_error
 
 STALL_S: Final = 20.0
 """Without progress for so long a worker is not alive."""
-GIVE_UP_S: Final = 75.0
+GIVE_UP_S: Final = 60.0
 """Without progress for so long a worker ends."""
+APP_STOP_S: Final = RELEASE_S + COMMIT_S + 4.0
+PART_STOP_S: Final = 2.0
+"""How long parts may take to stop; together less than a usual deadline."""
 WATCH_S: Final = 0.5
 """Time between two looks of the watchdog."""
 LAG_S: Final = 5.0
@@ -77,7 +81,14 @@ class WorkerSettings:
 class Worker:
     """A worker inside a running event loop; `run` it, `stop` it. `on_stopping` is called when the stop begins."""
 
-    def __init__(self, settings: WorkerSettings, thaw: Thaw, *, on_stopping: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        thaw: Thaw,
+        *,
+        on_stopping: Callable[[], None] = lambda: None,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
         self._settings = settings
         self._on_stopping = on_stopping
         self._stop = asyncio.Event()
@@ -97,6 +108,7 @@ class Worker:
             thaw,
             limits=settings.limits,
             reclaim_s=settings.session_timeout_s,
+            clock_ms=clock_ms,
         )
         self.lag: dict[TP, int] = {}
         """How many records each input has beyond what was read, as last asked."""
@@ -114,21 +126,28 @@ class Worker:
         with tempfile.TemporaryDirectory(prefix="floorpulse-worker-") as folder:
             self._app = app = self._build(folder)
             health = await serve_health(self, self._settings.listen)
-            parts = [asyncio.ensure_future(part) for part in (self._start(app), self._watch(app))]
+            parts = [asyncio.ensure_future(part) for part in self._parts(app)]
+            why = "told to"
             try:
                 await self._until_over(parts)
+            except BaseException as error:
+                why = str(error) or repr(error)
+                raise
             finally:
                 self._on_stopping()
-                _log.info("worker.stopping")
-                await _quietly(app.stop())
+                _log.info("worker.stopping", why=why)
+                await _quietly(app.stop(), APP_STOP_S)
                 for part in parts:
                     part.cancel()
                 await asyncio.gather(*parts, return_exceptions=True)
-                await _quietly(self.outlet.stop())
-                await _quietly(self.journal.stop())
+                await _quietly(self.outlet.stop(), PART_STOP_S)
+                await _quietly(self.journal.stop(), PART_STOP_S)
                 if health is not None:
-                    await _quietly(health.cleanup())
+                    await _quietly(health.cleanup(), PART_STOP_S)
                 _log.info("worker.stopped")
+
+    def _parts(self, app: faust.App) -> Iterable[Coroutine[Any, Any, None]]:
+        return self._start(app), self._watch(app), self._measure(app), self._clean()
 
     async def _start(self, app: faust.App) -> None:
         await self._connect()
@@ -165,7 +184,6 @@ class Worker:
             over -= done
 
     async def _watch(self, app: faust.App) -> None:
-        asked = cleaned = time.monotonic()
         while True:
             await asyncio.sleep(WATCH_S)
             if app.crashed:
@@ -173,14 +191,12 @@ class Worker:
             if app.started and (error := take_group_error(app)) is not None:
                 _log.warning("group.error", error=error)
             self._check_progress()
-            now = time.monotonic()
-            if now >= asked + LAG_S:
-                asked = now
-                await self._measure_lag(app)
-            if now >= cleaned + JANITOR_S:
-                cleaned = now
-                owned = self.ownership.owned.values()
-                await self.journal.forget({p.number: p.forget_before for p in owned if p.forget_before is not None})
+
+    async def _clean(self) -> None:
+        while True:
+            await asyncio.sleep(JANITOR_S)
+            owned = self.ownership.owned.values()
+            await self.journal.forget({p.number: p.forget_before for p in owned if p.forget_before is not None})
 
     def _check_progress(self) -> None:
         """Give up when nothing has moved for long; looks are counted, since a process may be stopped and woken."""
@@ -196,13 +212,18 @@ class Worker:
                 "Restart the worker when it does; nothing is lost"
             )
 
-    async def _measure_lag(self, app: faust.App) -> None:
-        positions = self.ownership.positions()
-        try:
-            ends = await asyncio.wait_for(app.consumer.highwaters(*positions), LAG_S) if positions else {}
-        except (KafkaError, TimeoutError) as error:
-            _log.warning("lag.unknown", error=repr(error))
-            return
+    async def _measure(self, app: faust.App) -> None:
+        while True:
+            await asyncio.sleep(LAG_S)
+            positions = self.ownership.positions()
+            try:
+                ends = await asyncio.wait_for(app.consumer.highwaters(*positions), LAG_S) if positions else {}
+            except (KafkaError, TimeoutError) as error:
+                _log.debug("lag.unknown", error=repr(error))
+            else:
+                self._note_lag(positions, ends)
+
+    def _note_lag(self, positions: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
         now = time.monotonic()
         self.lag = {tp: max(0, ends[tp] - offset) for tp, offset in positions.items() if tp in ends}
         before, self._behind = self._behind, {}
@@ -227,7 +248,10 @@ class Worker:
         app = self._app
         if app is None or not app.started or app.rebalancing:
             return False
-        assigned = {tp.partition for tp in app.consumer.assignment()}
+        try:
+            assigned = {tp.partition for tp in app.consumer.assignment()}
+        except ConsumerNotStarted:  # Faust says that it has started a little before its consumer has
+            return False
         return self.ownership.rebalances > 0 and assigned == self.ownership.owned.keys()
 
     def collect(self) -> Iterator[Metric]:
@@ -344,10 +368,10 @@ def _give_up(deadline_s: float) -> None:
     os._exit(1)
 
 
-async def _quietly(stopping: Any) -> None:
-    """Wait for a part to stop; what it says on its deathbed is logged only."""
+async def _quietly(stopping: Awaitable[Any], timeout_s: float) -> None:
+    """Wait for a part to stop; what it says on its deathbed is logged only, and without a broker it may never die."""
     try:
-        await stopping
+        await asyncio.wait_for(stopping, timeout_s)
     except Exception as error:  # noqa: BLE001  # the other parts must be stopped too
         _log.warning("worker.stop_failed", error=repr(error))
 

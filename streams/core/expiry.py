@@ -2,7 +2,7 @@
 
 A session's horizon runs from its end or, while it is open, from its newest event (rules 5). Each session stands in a heap under
 an instant no later than the one at which it is over; when the watermark gets there it is looked at, and put back if it
-lives. Only an end can bring that instant forward, so an end puts the session into the heap once more.
+lives. What can bring that instant forward, an end or a channel of its own age, puts the session into the heap once more.
 An agent's history is bounded by the least watermark over all senders of relay records, since any of them may still correct it.
 """
 
@@ -16,7 +16,7 @@ from schemas.readings import QUARTER_MS, SLICE_MS
 from schemas.rules import MINUTE_MS, Rules
 from streams.core.agents import Agent
 from streams.core.cells import CellId, Cells
-from streams.core.milestones import ENDED, ENTERED, STARTED, Session
+from streams.core.milestones import ENDED, ENTERED, STARTED, Milestone, Session
 
 ANNOUNCE_MS: Final = 10 * MINUTE_MS
 """How far the watermark moves between two announcements: coarse, since it bounds horizons of days."""
@@ -50,8 +50,14 @@ class Expiry:
         return at < self.agents_before
 
     def watch(self, session_id: str, at: int) -> None:
-        """Look at a session when it may be over at the earliest: to be called at its first event and at each end."""
+        """Look at a session when it may be over at the earliest."""
         heappush(self._due, (at + self._shortest_ms, session_id))
+
+    def heard_of(self, session_id: str, milestone: Milestone) -> None:
+        """Look at a session again where a milestone can bring its end forward: an end, or a channel of its own age."""
+        rank = milestone[1]
+        if rank == ENDED or (self._rules.session_age_by_channel and rank in (STARTED, ENTERED)):
+            self.watch(session_id, milestone[0])
 
     def watch_again(self, session_id: str, session: Session) -> None:
         """Look at a restored session when it will be over as it stands."""
@@ -59,9 +65,9 @@ class Expiry:
 
     def due(self, sessions: Mapping[str, Session], watermark: int | None) -> list[str]:
         """Return the sessions that are over."""
-        over: list[str] = []
+        over: dict[str, None] = {}
         if watermark is None:
-            return over
+            return []
         while self._due and self._due[0][0] <= watermark:
             _, session_id = heappop(self._due)
             session = sessions.get(session_id)
@@ -69,10 +75,10 @@ class Expiry:
                 continue
             until = self._until(session)
             if until <= watermark:
-                over.append(session_id)
+                over[session_id] = None
             else:
                 heappush(self._due, (until, session_id))
-        return over
+        return list(over)
 
     def _until(self, session: Session) -> int:
         session.sort()

@@ -114,7 +114,7 @@ class Floor:
             counts[outcome] += 1
             if outcome == "late":
                 rejects.append(Reject(index, "late", "late", "older than its horizon"))
-            elif event.at > newest:
+            elif outcome == "applied" and event.at > newest:
                 newest = event.at
         for reject in rejects:
             if reject.outcome == "invalid":
@@ -131,9 +131,12 @@ class Floor:
         if session is None and self.expiry.session_is_late(at, self.clock.watermark):
             return "late"
         covered = self.ids.covers(at)
+        digest = digest_of(topic, session_id, event.id)
         if session is not None and len(session.milestones) + len(session.messages) >= self.rules.max_milestones:
+            if self.ids.knows(digest, at):
+                return "duplicate"
             raise InvalidEvent("session_full", f"session has {self.rules.max_milestones} events already (limits.milestones)")
-        if not self.ids.claim(digest_of(topic, session_id, event.id), at):
+        if not self.ids.claim(digest, at):
             return "duplicate"
         if session is None:
             session = self.sessions[session_id] = Session()
@@ -151,8 +154,7 @@ class Floor:
             if not covered and any(order_of(known) == milestone[:3] for known in session.milestones):
                 return "duplicate"
             session.milestones.append(milestone)
-            if milestone[1] == ENDED:
-                self.expiry.watch(session_id, at)
+            self.expiry.heard_of(session_id, milestone)
         session.unsorted = True
         if at > session.newest:
             session.newest = at
@@ -213,6 +215,7 @@ class Floor:
                 fact = decode_relay(value)
             except InvalidEvent as error:
                 rejects.append(Reject(index, "invalid", error.reason, error.detail))
+                self.books.count("relay_invalid")
                 continue
             self.expiry.heard(fact.sender, fact.watermark)
             if fact.session:
@@ -238,7 +241,7 @@ class Floor:
         """
         self.clock.advance(now_ms, at_end)
         now = self.clock.present(now_ms)
-        self.books.cells.advance(now)
+        self.books.cells.advance(now if self.rules.live else max(now, self.clock.newest_event or 0))
         forgotten = self._forget()
         relay = self._book_sessions(seq, forgotten)
         self._book_agents()

@@ -32,6 +32,11 @@ class Ids:
         self.first = 0
         """The first generation that has not been dropped yet."""
 
+    def knows(self, digest: int, at: int) -> bool:
+        """Tell whether an id of this time would be a repetition."""
+        near = (self._generations.get(at // self.horizon_ms + step, {}).get(digest) for step in (-1, 0, 1))
+        return any(known is not None and abs(known - at) <= self.horizon_ms for known in near)
+
     def claim(self, digest: int, at: int) -> bool:
         """Remember an id; return False if it is a repetition (and then remember nothing)."""
         horizon = self.horizon_ms

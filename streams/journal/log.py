@@ -32,6 +32,9 @@ from streams.journal.record import Claim, decode, encode
 
 STALL_S: Final = 30.0
 """How long a load may see no record before it gives up."""
+FIRST_PAUSE_S: Final = 60.0
+LONGEST_PAUSE_S: Final = 3600.0
+"""Pauses before a broker that did not delete records is asked again."""
 _ATTEMPTS: Final = 3
 _FETCH_BYTES: Final = 4 << 20
 
@@ -58,13 +61,13 @@ class Journal:
         self.records_written = 0
         self.read_s = time.monotonic()
         """When a load has read the last records."""
-        self.may_delete = True
-        """False once the broker has refused to delete records."""
         self._connection = connection
         self._admin = admin
         self._owner = owner
         self._clock_ms = clock_ms
         self._producer: Any = None
+        self._pause_s = FIRST_PAUSE_S
+        self._asked_again_s = 0.0
 
     async def start(self) -> None:
         """Connect."""
@@ -122,15 +125,22 @@ class Journal:
                 _log.info("journal.read_again", topic=self.topic, partitions=sorted(owned))
         return await self._load(owned)
 
-    async def forget(self, before: Mapping[int, int]) -> None:
-        """Delete the records below an offset, per partition; a broker that cannot is asked once."""
-        if not self.may_delete or not before:
-            return
+    async def forget(self, before: Mapping[int, int]) -> bool:
+        """Delete the records below an offset, per partition; tell whether it was done.
+
+        A broker that cannot delete, or cannot be reached, is asked again after pauses that get longer and longer.
+        """
+        if not before or time.monotonic() < self._asked_again_s:
+            return False
         try:
             await asyncio.to_thread(self._delete, before)
         except (AdminKafkaError, FloorpulseError, NotImplementedError) as error:
-            self.may_delete = False
-            _log.warning("journal.delete_refused", topic=self.topic, error=str(error) or repr(error))
+            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+            self._asked_again_s = time.monotonic() + self._pause_s
+            _log.warning("journal.not_deleted", topic=self.topic, error=str(error) or repr(error), again_s=self._pause_s)
+            return False
+        self._pause_s = FIRST_PAUSE_S
+        return True
 
     def _delete(self, before: Mapping[int, int]) -> None:
         with open_admin(self._admin) as admin:

@@ -304,3 +304,15 @@ def test_a_copy_of_a_milestone_is_recognised_when_its_id_is_forgotten(restart: b
     flush = tell(floor, 2, left, now_ms=5 * HOUR_MS)
     assert [key for key in flush.entries if key.startswith("c")] == []
     assert floor.counts["queues"]["duplicate"] == 1
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["straight", "restarted"])
+def test_a_channel_that_becomes_known_late_moves_the_age_forward(restart: bool) -> None:
+    """Newest event at 1 min, age 25 min; at 22 min it turns out to be a chat, whose age is 10 min: over, restarted or not."""
+    floor = Journaled(0, 1, HASTY)
+    held = [event("session.held", minute * MINUTE_MS, agent_id="a") for minute in (0, 1)]
+    tell(floor, 1, *held, now_ms=21 * MINUTE_MS)
+    tell(floor, 2, event("session.started", 0, channel="chat"), now_ms=22 * MINUTE_MS)
+    floor = floor.again(frozen(floor)) if restart else floor
+    tell(floor, 3, now_ms=23 * MINUTE_MS)
+    assert floor.sessions == {}
