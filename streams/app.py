@@ -42,6 +42,8 @@ RELEASE_S: Final = 5.0
 """How long the last flushes may take; what they cannot finish, the next owner makes good."""
 COMMIT_S: Final = 3.0
 """How long the commit after them may take; the journal knows the offsets anyway."""
+POLL_RECORDS: Final = 10_000
+"""The most records taken from the fetched data at a time: a fetch is bounded in compressed bytes only."""
 GC_THRESHOLD: Final = (200_000, 50, 1000)
 """Python's garbage collector would walk the whole state every 700 new objects."""
 
@@ -291,6 +293,7 @@ def build_app(ownership: Ownership, names: Mapping[str, str], group: str, **sett
         stream_wait_empty=False,
         stream_recovery_delay=0.1,
         broker_commit_interval=1.0,
+        broker_max_poll_records=POLL_RECORDS,
         **settings,
     )
     install(app, ownership)

@@ -57,7 +57,7 @@ class Cells:
         Facts of one place and instant mostly follow each other, so their two cells are looked up once.
         """
         here: Address | None = None
-        when = -1
+        when = number = -1
         short: Cell | None = None
         quarter: Cell | None = None
         for address, at, part, amount in facts:
@@ -65,8 +65,11 @@ class Cells:
                 self._level(address, at, part, amount * times)
                 continue
             if at != when or address is not here:
+                if at // QUARTER_MS != number or address is not here:
+                    number = at // QUARTER_MS
+                    quarter = self._cell(QUARTER_MS, number, address)
                 here, when = address, at
-                short, quarter = self._cell(SLICE_MS, at // SLICE_MS, address), self._cell(QUARTER_MS, at // QUARTER_MS, address)
+                short = self._cell(SLICE_MS, at // SLICE_MS, address)
             if part in _LEVEL_PARTS:
                 self._step(short, quarter, at, part, amount * times)
                 self._level(address, at, part, amount * times)
@@ -76,10 +79,13 @@ class Cells:
                 continue
             more = amount * times
             if more:
-                if short is not None:
-                    _add(short, part, more)
-                if quarter is not None:
-                    _add(quarter, part, more)
+                for cell in (short, quarter):
+                    if cell is not None:
+                        total = cell.get(part, 0) + more
+                        if total:
+                            cell[part] = total
+                        else:
+                            del cell[part]
 
     def _sample(self, short: Cell | None, quarter: Cell | None, at: int, series: str, value_ms: int, times: int) -> None:
         count_part, sum_part = SERIES[series]
