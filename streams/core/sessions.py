@@ -157,22 +157,16 @@ def _stays(life: Life, rules: Rules, facts: list[Fact], errors: list[str]) -> li
     Return the stays still going on, the earliest of each address: `waiting` counts sessions.
     """
     waiting: dict[Address, int] = {}
-    leavings = life.of.get(LEFT, [])
-    for position, entry in enumerate(life.entries):
-        address = life.addresses[position]
-        queue = entry[3]
+    leavings: dict[str, list[Milestone]] = {}
+    for left in life.of.get(LEFT, ()):
+        leavings.setdefault(left[3], []).append(left)
+    last_connect = life.connects[-1][0] if life.connects else -1
+    for entry, address in zip(life.entries, life.addresses, strict=True):
         facts.append((address, entry[0], "offered", 1))
-        k = sum(1 for other in life.entries[:position] if other[3] == queue)
-        left = None
-        for candidate in leavings:
-            if candidate[3] == queue:
-                if k == 0:
-                    left = candidate
-                    break
-                k -= 1
-        if left is not None:
-            _left(address, entry, left, rules, facts, errors)
-        elif life.ended is None and not any(connect[0] >= entry[0] for connect in life.connects):
+        lefts = leavings.get(entry[3])
+        if lefts:
+            _left(address, entry, lefts.pop(0), rules, facts, errors)
+        elif life.ended is None and last_connect < entry[0]:
             waiting.setdefault(address, entry[0])
     return list(waiting.items())
 
