@@ -20,11 +20,12 @@ import asyncio
 import contextlib
 import gc
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 import faust
 import structlog
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
@@ -146,9 +147,12 @@ class Ownership:
 
     async def go_back(self, topic: str, partition: int, offset: int) -> None:
         """Deliver again from `offset` on."""
-        await self._app.consumer.seek_wait({TP(self._names[topic], partition): offset})
+        try:
+            await self._app.consumer.seek_wait({TP(self._names[topic], partition): offset})
+        except (KafkaError, IllegalStateError, TimeoutError) as error:  # a rebalance came first, or the broker is away
+            _log.warning("partition.no_way_back", topic=topic, partition=partition, offset=offset, error=repr(error))
 
-    def offsets_from(self, topic: str, partition: int, start: int) -> AsyncIterator[int]:
+    def offsets_from(self, topic: str, partition: int, start: int) -> AsyncGenerator[int]:
         """Ask the broker which offsets the log holds from `start` on."""
         return offsets_from(self._connection, self._names[topic], partition, start)
 
@@ -206,29 +210,28 @@ class Ownership:
         """Claim and load partitions, and let them run."""
         started = time.perf_counter()
         total = await self._journal.partitions()
-        kept = {number: epoch for number in wanted if (epoch := await self._resumed(number, total)) is not None}
+        kept = {number: partition for number in wanted if (partition := await self._resumed(number, total)) is not None}
         folded = await self._journal.load(wanted - kept.keys()) if wanted - kept.keys() else {}
         begins, ends = await self._spans(folded)
-        adopted = [self._made(each, total, folded[each], begins, ends) for each in sorted(folded)]
+        made = [self._made(each, total, folded[each], begins, ends) for each in sorted(folded)]
         await self._outlet.send([record for each in folded.values() for record in each.outbox])
-        for number, epoch in kept.items():
-            partition = self._parked.pop(number)
-            partition.resume(epoch)
-            adopted.append(partition)
         _settle_memory()
-        for partition in adopted:
+        for partition in [*made, *kept.values()]:
             self.owned[partition.number] = partition
             self._spawn(self._keep(partition), self._tasks)
         seconds = round(time.perf_counter() - started, 3)
         _log.info("partitions.loaded", loaded=sorted(folded), kept=sorted(kept), seconds=seconds)
 
-    async def _resumed(self, number: int, total: int) -> int | None:
+    async def _resumed(self, number: int, total: int) -> Partition | None:
         """Claim a parked partition; None if it was not parked, or somebody else had it meanwhile."""
-        parked = self._parked.get(number)
+        parked = self._parked.pop(number, None)
         if parked is None or parked.partitions != total:
             return None
         epoch = await self._journal.claim(number)
-        return epoch if parked.can_resume(epoch) else None
+        if not parked.can_resume(epoch):
+            return None
+        parked.resume(epoch)
+        return parked
 
     async def _spans(self, numbers: Iterable[int]) -> tuple[Mapping[TP, int], Mapping[TP, int]]:
         tps = [TP(self._names[topic], number) for number in numbers for topic in INPUTS]

@@ -27,7 +27,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 from prometheus_client import Histogram
 
-from schemas.errors import Replaced
+from schemas.errors import KafkaUnreachable, Replaced
 from schemas.readings import encode_key, encode_value
 from streams.journal.contiguity import Explanation, Finding, cut
 from streams.journal.fold import KEPT_CYCLES, Folded
@@ -180,13 +180,13 @@ class Partition:
         went_back_to, when = self._healing.get(topic, (-1, 0.0))
         if went_back_to == expected and time.monotonic() < when + HEALING_S:
             return  # fetched before reading went back
-        explanation = Explanation(offsets)
-        async for offset in self._ports.source.offsets_from(topic, self.number, expected):
-            if explanation.see(offset) is not Finding.UNDECIDED:
-                break
-        else:
-            explanation.end()
-        if self.closed or self.next[topic] != expected:
+        try:
+            explanation = await self._ask(topic, expected, offsets)
+        except KafkaUnreachable as error:
+            _log.warning("partition.hole_unexplained", topic=topic, partition=self.number, expected=expected, error=str(error))
+            await self._ports.source.go_back(topic, self.number, expected)
+            return
+        if self.closed:
             return
         self._report_hole(topic, expected, offsets[0], explanation.lost)
         if explanation.good:
@@ -195,6 +195,15 @@ class Partition:
             self.next[topic] = explanation.lost
             self._healing[topic] = explanation.lost, time.monotonic()
             await self._ports.source.go_back(topic, self.number, explanation.lost)
+
+    async def _ask(self, topic: str, expected: int, offsets: Sequence[int]) -> Explanation:
+        explanation = Explanation(offsets)
+        async with contextlib.aclosing(self._ports.source.offsets_from(topic, self.number, expected)) as found:
+            async for offset in found:
+                if explanation.see(offset) is not Finding.UNDECIDED:
+                    return explanation
+        explanation.end()
+        return explanation
 
     def _report_hole(self, topic: str, expected: int, found: int, lost: int | None) -> None:
         self._tally.holes["log" if lost is None else "delivery"] += 1

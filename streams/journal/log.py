@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 from kafka import TopicPartition as AdminTopicPartition
 from kafka.errors import KafkaError as AdminKafkaError
 
@@ -202,16 +203,19 @@ async def span(consumer: Any, topic: str, partitions: Collection[int]) -> tuple[
     return {tp.partition: begins[tp] for tp in tps}, {tp.partition: ends[tp] for tp in tps}
 
 
-async def offsets_from(connection: Mapping[str, Any], topic: str, partition: int, start: int) -> AsyncIterator[int]:
-    """Read which offsets a log holds from `start` on, up to its end."""
-    async with reading(connection) as consumer:
-        begins, ends = await span(consumer, topic, [partition])
-        position = max(start, begins[partition])
-        consumer.seek(TopicPartition(topic, partition), position)
-        while position < ends[partition]:
-            for message in await _more(consumer, topic):
-                position = message.offset + 1
-                yield message.offset
+async def offsets_from(connection: Mapping[str, Any], topic: str, partition: int, start: int) -> AsyncGenerator[int]:
+    """Read which offsets a log holds from `start` on, up to its end; raises `KafkaUnreachable`."""
+    try:
+        async with reading(connection) as consumer:
+            begins, ends = await span(consumer, topic, [partition])
+            position = max(start, begins[partition])
+            consumer.seek(TopicPartition(topic, partition), position)
+            while position < ends[partition]:
+                for message in await _more(consumer, topic):
+                    position = message.offset + 1
+                    yield message.offset
+    except KafkaError as error:
+        raise KafkaUnreachable(f"cannot read topic {topic}, partition {partition}: {error!r}") from error
 
 
 async def _more(consumer: Any, topic: str) -> list[Any]:

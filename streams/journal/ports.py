@@ -5,7 +5,7 @@ Protocols, so that a partition runs on in-memory stand-ins that stall, fail and 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from schemas.readings import Reading
@@ -93,7 +93,7 @@ class Source(Protocol):
     async def go_back(self, topic: str, partition: int, offset: int) -> None:
         """Deliver again from `offset` on."""
 
-    def offsets_from(self, topic: str, partition: int, start: int) -> AsyncIterator[int]:
+    def offsets_from(self, topic: str, partition: int, start: int) -> AsyncGenerator[int]:
         """Ask the broker which offsets the log holds from `start` on, up to its end."""
 
 

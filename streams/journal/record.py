@@ -138,8 +138,8 @@ def _deal(contents: Iterable[tuple[str, str, Any]], room: int) -> Iterable[list[
         size = len(_encoder.encode((key, value)))
         if size > room:
             raise JournalError(
-                f"{kind} {key!r:.200} takes {size} bytes, a journal record holds {room} (worker.journal_record_bytes, "
-                "which must not exceed the journal topic's max.message.bytes): raise both"
+                f"{kind} {key!r:.200} takes {size} bytes, more than the {room} that a journal record holds (8 MiB is the "
+                "limit of most clusters). Lower limits.milestones, so that no single session grows so large"
             )
         if used + size > room:
             yield share

@@ -290,6 +290,24 @@ async def test_a_worker_that_slept_too_long_changes_nothing(rig: Rig) -> None:
             assert sleeper.poll() is None
 
 
+@pytest.mark.timeout(180)
+async def test_a_broker_that_restarts_is_waited_for(rig: Rig, kafka: RealKafka) -> None:
+    """Killed and started again on its data: the same worker goes on, and each event is counted once."""
+    of = records(6, 300)
+    half = len(of) // 2
+    with rig.worker() as worker:
+        await rig.feed(of[:half])
+        await rig.until_applied(half // 2)
+        kafka.kill()
+        await asyncio.sleep(3)  # long enough for appends and fetches to fail
+        await asyncio.to_thread(kafka.start)
+        await rig.feed(of[half:])
+        await rig.until_applied(len(of))
+        await rig.until_equal(expected(of))
+        assert await rig.outcomes() == {"applied": len(of), "duplicate": 0, "late": 0, "invalid": 0}
+        assert worker.poll() is None
+
+
 async def test_a_newer_journal_is_refused_and_left_alone(rig: Rig) -> None:
     """One clear line, exit status 1, not even a claim."""
     producer = AIOKafkaProducer(**rig.connection)

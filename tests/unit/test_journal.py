@@ -124,7 +124,7 @@ def test_parts_on_both_sides_of_a_claim_do_not_join() -> None:
 
 def test_an_entry_that_no_record_can_hold_is_named() -> None:
     """With the limit and the setting."""
-    with pytest.raises(JournalError, match=r"entries 'huge' takes \d+ bytes.*worker.journal_record_bytes.*max.message.bytes"):
+    with pytest.raises(JournalError, match=r"entries 'huge' takes \d+ bytes, more than the \d+ .*limits.milestones"):
         encode_within(delta(0, 1, {"huge": b"x" * 20_000}), 10_000)
 
 

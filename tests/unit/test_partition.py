@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pytest
 
-from schemas.errors import JournalError, Replaced
+from schemas.errors import JournalError, KafkaUnreachable, Replaced
 from schemas.readings import Reading, ReadingKey, decode_key, decode_value
 from streams import partition as module
 from streams.journal import Claim, Cut, Delta, Fold, Folded, Outgoing, decode, encode
@@ -93,11 +93,16 @@ class Floor:
         return self.cells.get(key)
 
 
+class Broken(Exception):
+    """The broker refuses, or its answer is lost."""
+
+
 class World:
-    """The broker's side; `turns` says how many turns of the loop each wait takes."""
+    """The broker's side; `turns` says how many turns of the loop each wait takes, `fails` whether it ends badly."""
 
     def __init__(self, turns: Callable[[], int] = lambda: 0) -> None:
         self.turns = turns
+        self.fails: Callable[[], bool] = lambda: False
         self.inputs: dict[str, list[Rec]] = {topic: [] for topic in TOPICS}
         self.journal: list[bytes] = []
         self.claims: list[int] = []
@@ -111,6 +116,12 @@ class World:
         """Wait."""
         for _ in range(self.turns()):
             await asyncio.sleep(0)
+
+    async def risk(self) -> None:
+        """Wait, and perhaps fail."""
+        await self.pause()
+        if self.fails():
+            raise Broken
 
     def fold(self) -> Folded:
         """What the journal holds now."""
@@ -162,13 +173,13 @@ class Log:
         """Append after a while, acknowledge after another."""
         assert partition == 3
         world, record = self.world, decode(value)
-        await world.pause()
+        await world.risk()
         assert isinstance(record, Delta)
         if record.epoch == world.claims[-1] and record.part == record.parts - 1:
             world.valid.add((record.epoch, record.seq))
         world.journal.append(value)
         offset = len(world.journal) - 1
-        await world.pause()
+        await world.risk()
         return offset
 
     async def claimed(self, partition: int, start: int, stop: int) -> bool:
@@ -187,14 +198,14 @@ class Ledger:
     async def send(self, records: Iterable[Outgoing]) -> None:
         """Deliver one by one, with waits between."""
         for record in records:
-            await self.world.pause()
+            await self.world.risk()
             if record.topic == "readings":
                 value = decode_value(record.value)
                 assert value is not None
                 if (value.epoch, value.seq) not in self.world.valid:
                     self.world.violations.append(f"reading of {value.epoch}/{value.seq} is not valid in the journal")
             self.world.sent.append(record)
-        await self.world.pause()
+        await self.world.risk()
 
 
 class Inputs:
@@ -218,7 +229,7 @@ class Inputs:
         self.went_back.append((topic, offset))
         self.at[topic] = offset
 
-    async def offsets_from(self, topic: str, partition: int, start: int) -> AsyncIterator[int]:
+    async def offsets_from(self, topic: str, partition: int, start: int) -> AsyncGenerator[int]:
         """The log's offsets."""
         assert partition == 3
         for record in self.world.inputs[topic]:
@@ -237,7 +248,7 @@ class Owner:
         self.floor = Floor(folded.entries, folded.unpublished)
         offsets = {topic: folded.offsets.get(topic, 0) for topic in TOPICS}
         ports = Ports(self.inputs, log or Log(world), Ledger(world), NAMES, lambda: 123)
-        limits.setdefault("interval_s", 0.0)
+        limits = {"interval_s": 0.0, "catch_up_s": 0.0, **limits}
         self.partition = Partition(3, 4, self.floor, folded, offsets, ports, limits=Limits(**limits), tally=self.tally)
 
     async def feed(self, *offsets: int, topic: str = "sessions") -> None:
@@ -405,7 +416,7 @@ async def test_a_flush_that_no_record_can_hold_stops_with_a_clear_error(world: W
     world.inputs["sessions"] = [Rec(0, b"bad" + b"x" * 200_000)]
     owner = await owner_of(world)
     await owner.feed(0)
-    with pytest.raises(JournalError, match=r"a journal record holds \d+ \(worker.journal_record_bytes"):
+    with pytest.raises(JournalError, match=r"more than the \d+ that a journal record holds"):
         await owner.partition.finish()
     assert len(world.journal) == 1
 
@@ -511,6 +522,35 @@ async def test_a_hole_of_the_log_itself_is_explained(world: World) -> None:
     assert owner.tally.holes == {"log": 1}
 
 
+async def test_a_hole_that_nobody_can_explain_now_is_left_for_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker is away: reading goes back, nothing is taken on trust."""
+    owner = await owner_of(world)
+
+    async def unreachable(*_: Any) -> AsyncGenerator[int]:
+        for error in [KafkaUnreachable("gone")]:
+            raise error
+        yield 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner.inputs, "offsets_from", unreachable)
+        await owner.feed(1, 2)
+    assert owner.inputs.went_back == [("sessions", 0)]
+    assert owner.partition.next["sessions"] == 0
+    await owner.feed(0, 1, 2)
+    assert owner.floor.cells == {"sessions a": 3}
+
+
+async def test_far_behind_a_partition_flushes_less_often(world: World) -> None:
+    """Fewer, larger flushes get there sooner; a full one is made at once."""
+    owner = await owner_of(world, flush_events=3, catch_up_s=1000)
+    await owner.feed(0, 1)
+    assert not owner.partition._due()
+    await owner.feed(2)
+    assert owner.partition._due()
+    await owner.feed(3)
+    assert owner.partition._due()
+
+
 async def test_both_kinds_of_hole_in_one_batch(world: World) -> None:
     """What the log explains is taken, up to the record that is missing."""
     world.inputs["sessions"] = [Rec(offset, b"a") for offset in (0, 2, 3, 4)]
@@ -525,7 +565,7 @@ async def test_both_kinds_of_hole_in_one_batch(world: World) -> None:
 
 
 async def schedule(seed: int, log: Callable[[World], Log] = Log) -> World:
-    """Feed a world to a row of owners that are killed, stopped, or left running as zombies, as the seed says."""
+    """Feed a world to a row of owners that are killed, stopped, fail, or run on as zombies, as the seed says."""
     rng = random.Random(seed)
     world = World(lambda: rng.choice((0, 0, 1, 2, 5)))
     for topic in TOPICS:
@@ -534,7 +574,10 @@ async def schedule(seed: int, log: Callable[[World], Log] = Log) -> World:
     running: list[asyncio.Future[Any]]
     zombies: list[asyncio.Future[Any]] = []
     for _ in range(rng.randint(1, 5)):
-        owner = Owner(world, await world.claim(), log(world), flush_events=rng.randint(1, 9), backlog_events=20)
+        world.fails = lambda: False
+        folded = await world.claim()
+        world.fails = lambda: rng.random() < 0.01
+        owner = Owner(world, folded, log(world), flush_events=rng.randint(1, 9), backlog_events=20)
         running = [asyncio.ensure_future(owner.partition.run()), asyncio.ensure_future(deliver(owner, rng))]
         for _ in range(rng.randint(0, 150)):
             await asyncio.sleep(0)
@@ -548,6 +591,7 @@ async def schedule(seed: int, log: Callable[[World], Log] = Log) -> World:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+    world.fails = lambda: False
     last = Owner(world, await world.claim(), log(world), flush_events=5)
     running = [asyncio.ensure_future(last.partition.run()), asyncio.ensure_future(deliver(last, rng))]
     ends = {topic: log[-1].offset + 1 for topic, log in world.inputs.items()}
@@ -558,7 +602,7 @@ async def schedule(seed: int, log: Callable[[World], Log] = Log) -> World:
     for task in [*running, *zombies]:
         task.cancel()
     results = await asyncio.gather(*running, *zombies, return_exceptions=True)
-    unexpected = [each for each in results if not isinstance(each, Replaced | asyncio.CancelledError | None)]
+    unexpected = [each for each in results if not isinstance(each, Replaced | Broken | asyncio.CancelledError | None)]
     world.violations += [repr(each) for each in unexpected]
     if last.partition.committable != ends:
         world.violations.append(f"stopped at {last.partition.committable} of {ends}")
