@@ -278,7 +278,7 @@ class Worker:
             yield CounterMetricFamily(f"floorpulse_worker_{name}", help_text, value=value)
 
     def _lags(self) -> Iterator[Metric]:
-        lag = GaugeMetricFamily("floorpulse_worker_lag_records", "Records not read yet, as last asked", labels=["topic"])
+        lag = GaugeMetricFamily("floorpulse_consumer_lag", "Records not read yet, as last asked", labels=["topic"])
         by_topic = {self._settings.names[short]: 0 for short in INPUTS}
         for tp, records in self.lag.items():
             by_topic[tp.topic] += records
