@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 from typing import Any, Final, Protocol
@@ -32,6 +31,7 @@ from faust.types import TP
 from schemas.errors import JournalMismatch, Replaced, TopicError
 from streams.journal import Folded, Journal, Outlet, offsets_from
 from streams.journal.ports import Floor, Ports
+from streams.memory import settle_memory
 from streams.partition import Limits, Partition, Tally
 from streams.transport import batch_topic, install
 
@@ -45,8 +45,6 @@ COMMIT_S: Final = 3.0
 """How long the commit after them may take; the journal knows the offsets anyway."""
 POLL_RECORDS: Final = 10_000
 """The most records taken from the fetched data at a time: a fetch is bounded in compressed bytes only."""
-GC_THRESHOLD: Final = (200_000, 50, 1000)
-"""Python's garbage collector would walk the whole state every 700 new objects."""
 
 _log = structlog.get_logger(__name__)
 
@@ -215,7 +213,7 @@ class Ownership:
         begins, ends = await self._spans(folded)
         made = [self._made(each, total, folded[each], begins, ends) for each in sorted(folded)]
         await self._outlet.send([record for each in folded.values() for record in each.outbox])
-        _settle_memory()
+        settle_memory()
         for partition in [*made, *kept.values()]:
             self.owned[partition.number] = partition
             self._spawn(self._keep(partition), self._tasks)
@@ -314,14 +312,6 @@ def build_app(ownership: Ownership, names: Mapping[str, str], group: str, **sett
 
     app.agent(batch_topic(app, *(names[short] for short in INPUTS)), name="floorpulse.processor")(process)
     return app
-
-
-def _settle_memory() -> None:
-    """Take what was loaded out of the garbage collector's sight."""
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLD)
 
 
 __all__ = ["INPUTS", "OUTPUTS", "Ownership", "Thaw", "build_app"]

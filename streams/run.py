@@ -161,8 +161,10 @@ def run_report(
         else:
             _write(out).write_text(text, encoding="utf-8")
         return
+    from streams.memory import settle_memory
     from streams.report import report
 
+    settle_memory()
     with progress_bar("reading", _sizes(files)) as advance:
         result = report(files, config.rules(zone), choice, advance)
     opened = nullcontext(sys.stdout) if out == "-" else _write(out).open("w", encoding="utf-8", newline="")

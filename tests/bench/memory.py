@@ -11,6 +11,7 @@ from schemas.rules import Rules
 from sinks.table import choose
 from streams.core.driver import Driver
 from streams.lines import read_lines
+from streams.memory import settle_memory
 from streams.report import report
 
 _BATCH = 10_000
@@ -38,6 +39,7 @@ def bench_core(file: Path) -> dict[str, float]:
     """Apply and flush every batch of 10,000, on one partition, readings thrown away."""
     batches = _records(file)
     driver = Driver(1, Rules())
+    settle_memory()
     began = process_time()
     for batch in batches:
         driver.apply(batch)
@@ -48,6 +50,7 @@ def bench_core(file: Path) -> dict[str, float]:
 
 def bench_report(file: Path) -> dict[str, float]:
     """Compute the 15-minute table from the file."""
+    settle_memory()
     began = process_time()
     result = report([file], Rules(), choose("15m", "queue", None))
     return _figures(result.read, process_time() - began)

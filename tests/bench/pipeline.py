@@ -82,10 +82,16 @@ def bench_drain(file: Path) -> dict[str, float]:
                 counted = _metric(_WORKER, pattern)
             took = time.perf_counter() - began
             cpu = _cpu_s(worker.pid) - cpu
+            flushes = _metric(_WORKER, "floorpulse_worker_journal_records_total")
+            journal = _metric(_WORKER, "floorpulse_worker_journal_bytes_total")
+            readings = _metric(_WORKER, "floorpulse_worker_readings_total")
     return {
         "produce events/s": total / produced_s,
         "events/s": total / took,
         "CPU s per 100k events": cpu / total * 1e5,
+        "events per journal record": total / flushes,
+        "journal bytes per event": journal / total,
+        "events per reading": total / readings,
     }
 
 
