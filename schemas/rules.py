@@ -67,6 +67,11 @@ class Rules:
     default_capacity: int = 1
     _cache: dict[tuple[str, str], QueueRules] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    @property
+    def shortest_session_ms(self) -> int:
+        """Return the least time after which any session may be forgotten."""
+        return min((self.session_horizon_ms, self.session_age_ms, *self.session_age_by_channel.values()))
+
     def queue(self, queue: str, channel: str) -> QueueRules:
         """Return what (queue, channel) counts by."""
         key = (queue, channel)

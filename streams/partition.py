@@ -295,6 +295,8 @@ class Partition:
 
     def _due(self) -> bool:
         quiet_s = time.monotonic() - self.progress_s
+        if self._is_full():
+            return True
         if quiet_s < self._limits.catch_up_s and self.pending < self._limits.flush_events and self._is_behind():
             return False
         news = self.pending or self._rejects or self._fresh or self._ends() != self._at_end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.events import INPUT_TOPICS
 from schemas.rules import Rules
 from streams.core.cells import Address, Cells
 from streams.core.gauges import QueueGauges
@@ -20,7 +21,7 @@ class Books:
         self.cells = Cells(short=rules.slices_kept_ms > 0)
         self.totals = Totals()
         self.gauges = QueueGauges(rules)
-        self.counters: dict[str, int] = {}
+        self.counters: dict[str, int] = {"sessions_expired": 0} | {f"clock_errors.{topic}": 0 for topic in INPUT_TOPICS}
         self.addresses: set[Address] = {OVERFLOW}
         self.fresh_addresses: set[Address] = set()
         self._max_addresses = rules.max_cells
@@ -37,6 +38,8 @@ class Books:
             self.difference(old.facts, new.facts)
         if old.errors != new.errors:
             self.clock_errors(old.errors, new.errors)
+        if new.expired > old.expired:
+            self.count("sessions_expired", new.expired - old.expired)
         self.gauges.change(self._bounded(old), self._bounded(new))
 
     def book(self, facts: list[Fact]) -> None:

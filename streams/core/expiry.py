@@ -16,6 +16,7 @@ from schemas.readings import QUARTER_MS, SLICE_MS
 from schemas.rules import MINUTE_MS, Rules
 from streams.core.agents import Agent
 from streams.core.cells import CellId, Cells
+from streams.core.lives import over_after
 from streams.core.milestones import ENDED, ENTERED, STARTED, Milestone, Session
 
 ANNOUNCE_MS: Final = 10 * MINUTE_MS
@@ -32,8 +33,7 @@ class Expiry:
         self._marks: dict[int, int] = {}
         self._partitions = partitions
         self._announced: int | None = None
-        by_channel = rules.session_age_by_channel.values()
-        self._shortest_ms = min((rules.session_horizon_ms, rules.session_age_ms, *by_channel))
+        self._shortest_ms = rules.shortest_session_ms
         self.agents_before = 0
         """Agents' history before this instant is closed."""
 
@@ -61,39 +61,24 @@ class Expiry:
 
     def watch_again(self, session_id: str, session: Session) -> None:
         """Look at a restored session when it will be over as it stands."""
-        heappush(self._due, (self._until(session), session_id))
+        heappush(self._due, (over_after(session, self._rules), session_id))
 
     def due(self, sessions: Mapping[str, Session], watermark: int | None) -> list[str]:
         """Return the sessions that are over."""
         over: dict[str, None] = {}
         if watermark is None:
             return []
-        while self._due and self._due[0][0] <= watermark:
+        while self._due and self._due[0][0] < watermark:
             _, session_id = heappop(self._due)
             session = sessions.get(session_id)
             if session is None:
                 continue
-            until = self._until(session)
-            if until <= watermark:
+            until = over_after(session, self._rules)
+            if until < watermark:
                 over[session_id] = None
             else:
                 heappush(self._due, (until, session_id))
         return list(over)
-
-    def _until(self, session: Session) -> int:
-        session.sort()
-        ended = next((milestone for milestone in session.milestones if milestone[1] == ENDED), None)
-        if ended is not None:
-            at: int = ended[0]
-            return at + self._rules.session_horizon_ms
-        by_channel = self._rules.session_age_by_channel
-        channel = None
-        for milestone in session.milestones:
-            if milestone[1] == STARTED and channel is None:
-                channel = milestone[3]
-            elif milestone[1] == ENTERED and milestone[4] is not None:
-                channel = milestone[4]
-        return session.newest + by_channel.get(channel or "", self._rules.session_age_ms)
 
     def heard(self, sender: int, watermark: int | None) -> None:
         """Take note of a sender's watermark."""

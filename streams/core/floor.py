@@ -30,7 +30,7 @@ from streams.core.complaints import CLOSED, OPENED, Filing, complaint_facts
 from streams.core.expiry import Expiry
 from streams.core.ids import Ids
 from streams.core.intake import Intake, Reject, check_topic, digest_of
-from streams.core.milestones import ENDED, MAKERS, MILLION, Session, message_of, order_of
+from streams.core.milestones import MAKERS, MILLION, Session, message_of, order_of
 from streams.core.output import Entries, heartbeat, readings_of
 from streams.core.relay import FORMAT, HoldingFact, RelayRecord, decode_relay, encode_relay
 from streams.core.sessions import NOTHING, Derived, derive
@@ -155,9 +155,7 @@ class Floor:
                 return "duplicate"
             session.milestones.append(milestone)
             self.expiry.heard_of(session_id, milestone)
-        session.unsorted = True
-        if at > session.newest:
-            session.newest = at
+        session.heard(at)
         return "applied"
 
     def _agent_event(self, event: Decoded, topic: str, key: bytes | None, latest: int) -> str:
@@ -262,8 +260,6 @@ class Floor:
             session = self.sessions[session_id]
             if session_id not in self._sessions_before:
                 self._sessions_before[session_id] = self._booked(session_id, session)
-            if not any(milestone[1] == ENDED for milestone in session.milestones):
-                self.books.count("sessions_expired")
             forgotten.add(session_id)
         return forgotten
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from zlib import crc32
 
 from schemas.codec import STRUCT_OF, Decoded
+from schemas.instants import LATEST_MS
 
 STARTED: Final = 0
 ENTERED: Final = 1
@@ -97,17 +98,24 @@ def at_and_sender(message: int) -> tuple[int, int]:
 class Session:
     """One session: the set of its milestones.
 
-    `newest` is the newest event time; `unsorted` says that milestones or messages must be sorted before they are read.
+    `oldest` and `newest` bound its event times; `unsorted` says that milestones or messages must be sorted before they are read.
     """
 
-    __slots__ = ("messages", "milestones", "newest", "unsorted")
+    __slots__ = ("messages", "milestones", "newest", "oldest", "unsorted")
 
     def __init__(self) -> None:
         """Start without any milestone."""
         self.milestones: list[Milestone] = []
         self.messages: list[int] = []
         self.newest = 0
+        self.oldest = LATEST_MS
         self.unsorted = False
+
+    def heard(self, at: int) -> None:
+        """Take note of an event's time, and that something is new."""
+        self.newest = max(self.newest, at)
+        self.oldest = min(self.oldest, at)
+        self.unsorted = True
 
     def sort(self) -> None:
         """Put milestones and messages into the order in which they are read."""
@@ -119,13 +127,14 @@ class Session:
     def freeze(self) -> list[Any]:
         """Return a msgpack-able form, the same for the same set of milestones."""
         self.sort()
-        return [list(self.milestones), list(self.messages), self.newest]
+        return [list(self.milestones), list(self.messages), self.newest, self.oldest]
 
     @classmethod
     def thaw(cls, frozen: list[Any]) -> Session:
         """Restore what `freeze` returned, also after msgpack has turned tuples into lists."""
         session = cls()
         milestones, session.messages, session.newest = list(frozen[0]), list(frozen[1]), frozen[2]
+        session.oldest = frozen[3]
         session.milestones = [tuple(intern(x) if type(x) is str and i != 2 else x for i, x in enumerate(m)) for m in milestones]
         return session
 

@@ -233,7 +233,7 @@ class Entries:
             floor.expiry.watch_again(session_id, session)
             derived = derive(session, floor.rules)
             if derived.waiting or derived.active is not None:
-                floor.books.change(NOTHING._replace(facts=derived.facts, errors=derived.errors), derived)
+                floor.books.change(NOTHING._replace(facts=derived.facts, errors=derived.errors, expired=derived.expired), derived)
 
 
 __all__ = ["Entries", "heartbeat", "readings_of"]

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from schemas.rules import UNASSIGNED, Rules
 from streams.core.conversation import conversation_facts
 from streams.core.holding import Holding, Holdings, held_ms, holdings_of, in_hand, wrap_up_ms
+from streams.core.lives import lives
 from streams.core.milestones import (
     AGENT,
     CONNECTED,
@@ -44,7 +45,7 @@ class Derived(NamedTuple):
     """Everything a session stands for.
 
     `waiting`: (address, entered at) of stays still going on; `active`: address of a session that is connected and not ended;
-    `holdings`: what each agent must know; `errors`: clock errors by topic.
+    `holdings`: what each agent must know; `errors`: clock errors by topic; `expired`: lives that were given up for their age.
     """
 
     facts: list[Fact]
@@ -52,6 +53,7 @@ class Derived(NamedTuple):
     active: Address | None
     holdings: dict[str, Holding]
     errors: list[str]
+    expired: int = 0
 
 
 NOTHING = Derived([], [], None, {}, [])
@@ -127,7 +129,25 @@ class Life:
 
 
 def derive(session: Session, rules: Rules, forgotten: bool = False) -> Derived:
-    """Return everything that a session stands for; `forgotten` as when it is given up for its age (5)."""
+    """Return everything that a session stands for; `forgotten`: its last life is over too (5)."""
+    all_lives = lives(session, rules)
+    derived = _derive(all_lives[-1], rules, forgotten)
+    if len(all_lives) == 1:
+        return derived
+    before = [_derive(life, rules, forgotten=True) for life in all_lives[:-1]]
+    holdings: dict[str, Holding] = {}
+    for each in (*before, derived):
+        for agent, holding in each.holdings.items():
+            known = holdings.get(agent, Holding((), ()))
+            holdings[agent] = Holding((*known.intervals, *holding.intervals), (*known.taken, *holding.taken))
+    return Derived(
+        [fact for each in (*before, derived) for fact in each.facts], derived.waiting, derived.active, holdings,
+        [error for each in (*before, derived) for error in each.errors], sum(each.expired for each in (*before, derived)),
+    )  # fmt: skip
+
+
+def _derive(session: Session, rules: Rules, forgotten: bool) -> Derived:
+    """Return what one life of a session stands for."""
     session.sort()
     life = Life(session.milestones)
     facts: list[Fact] = []
@@ -148,7 +168,8 @@ def derive(session: Session, rules: Rules, forgotten: bool = False) -> Derived:
     if life.connects and not life.ended and not forgotten:
         active = life.addresses[-1] if life.addresses else life.fallback
     held = in_hand(holdings, life.of, life.ended, life.place, rules, session.newest if forgotten else None)
-    return Derived(facts, [] if forgotten else waiting, active, held, errors)
+    expired = int(forgotten and life.ended is None)
+    return Derived(facts, [] if forgotten else waiting, active, held, errors, expired)
 
 
 def _stays(life: Life, rules: Rules, facts: list[Fact], errors: list[str]) -> list[tuple[Address, int]]:
