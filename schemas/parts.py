@@ -15,7 +15,7 @@ COUNTS: Final[tuple[str, ...]] = (
     "unconnected", "transferred", "transferred_blind", "transferred_warm", "offers", "offers_missed", "invalid",
     "invalid_inbound", "invalid_outbound", "ended_inbound", "ended_outbound", "resolved", "messages_customer",
     "messages_agent", "messages_system", "first_response_within", "surveys_sent", "rated", "rated_good", "rated_neutral",
-    "rated_bad", "reviews", "reviews_live", "reviews_passed", "visits",
+    "rated_bad", "reviews", "reviews_live", "reviews_passed", "visits", "complaints_opened", "complaints_closed",
 )  # fmt: skip
 """Counts by queue that are columns of the interval table, in its order."""
 

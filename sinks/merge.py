@@ -156,6 +156,11 @@ class Merge:
         else:
             self.ignored["older"] += 1
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether some partition's newest flush is still waiting for its heartbeat."""
+        return any(self._held.values())
+
     def settle(self) -> None:
         """Apply what is held back: for a reader that has reached the end of what there is."""
         for partition in list(self._held):

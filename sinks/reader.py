@@ -57,6 +57,7 @@ class Reader:
         self._heard: dict[int, float] = {}
         self._positions: dict[int, int] = {}
         self._ends: dict[int, int] | None = None
+        self._reached = 0.0
         self._last_record = time.monotonic()
         self._task: asyncio.Task[None] | None = None
 
@@ -166,6 +167,9 @@ class Reader:
                 behind = behind or position < end
         if behind and waited < QUIET_S:
             return
+        self._reached = self._reached or time.monotonic()
+        if self.merge.holds_back and time.monotonic() < self._reached + QUIET_S:
+            return  # in the middle of a flush: its heartbeat is on the way, unless its owner has died
         self.merge.settle()
         self.ready = True
         log.info("board is ready", topic=self.topic, readings=sum(self._positions.values()))

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import io
 import os
+import re
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -32,6 +33,10 @@ WRITE_TIMEOUT_S: Final = 15.0
 RETRY_MS: Final = 2000
 _INTERVAL_PARAMETERS: Final = frozenset({"interval", "by", "zone", "format", "since", "until"})
 PROGRAM: Final = "floorpulse board"
+
+
+_GZIP: Final = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
+"""An Accept-Encoding that takes gzip, unless by a quality of 0."""
 
 
 class Source(Protocol):
@@ -101,7 +106,7 @@ class Routes:
     async def metrics(self, request: web.Request) -> web.Response:
         """Answer a scrape, in the form that its headers ask for."""
         openmetrics = "application/openmetrics-text" in request.headers.get("Accept", "")
-        zipped = "gzip" in request.headers.get("Accept-Encoding", "")
+        zipped = _GZIP.search(request.headers.get("Accept-Encoding", "")) is not None
         async with self._rendering:
             snapshot = self._source.snapshot
             body = await asyncio.to_thread(self._exposition.render, snapshot, openmetrics=openmetrics, zipped=zipped)

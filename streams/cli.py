@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="floorpulse",
     help="Live contact-centre numbers from your Kafka events: Prometheus gauges, a wall-screen, alerts.",
-    epilog="Example: floorpulse demo   (no Kafka, no Docker, no Java)",
+    epilog="Example: floorpulse demo   (no Kafka, no Docker, no Java). With --debug an error shows its traceback.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -234,6 +234,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         status = 0
+    except OSError as error:
+        status = _say(program, f"{error.filename}: {error.strerror}" if error.filename else str(error), 1, debug)
     sys.exit(status if isinstance(status, int) else 0)
 
 

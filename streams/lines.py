@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
@@ -73,7 +74,7 @@ def read_lines(path: Path, progress: Callable[[int], None] = no_progress) -> Ite
         try:
             for number, text in enumerate(file, 1):
                 read += len(text)
-                value = text.strip()
+                value = (text.removeprefix(BOM_UTF8) if number == 1 else text).strip()
                 if value:
                     batch.append(line_of(value, number))
                 if len(batch) >= BATCH_LINES:

@@ -43,7 +43,7 @@ class Sender:
         servers = ",".join(bootstrap_servers(self._config.kafka))
         self._producer = AIOKafkaProducer(
             **aiokafka_options(self._config.kafka), acks="all", enable_idempotence=True, linger_ms=20,
-            max_batch_size=512 * 1024, compression_type="lz4", metadata_max_age_ms=60_000,
+            max_batch_size=512 * 1024, metadata_max_age_ms=60_000,
         )  # fmt: skip
         try:
             await self._producer.start()

@@ -72,8 +72,8 @@ def plan(prefix: str = DEFAULT_PREFIX, partitions: int = DEFAULT_PARTITIONS) -> 
             "segment.bytes": str(_SEGMENT_BYTES),
             "max.message.bytes": str(JOURNAL_RECORD_BYTES),
         },
-        "dead-letters": _deleted(7 * _DAY_MS),
-        "late": _deleted(7 * _DAY_MS),
+        "dead-letters": {**_deleted(7 * _DAY_MS), "max.message.bytes": str(JOURNAL_RECORD_BYTES)},
+        "late": {**_deleted(7 * _DAY_MS), "max.message.bytes": str(JOURNAL_RECORD_BYTES)},
         "alerts": _deleted(30 * _DAY_MS),
     }
     counts = {"alerts": 1}

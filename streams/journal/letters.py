@@ -7,8 +7,20 @@ from typing import Final
 from streams.journal.ports import Record, Reject
 from streams.journal.record import Outgoing
 
-LETTER_BYTES: Final = 900_000
-"""The most of a value that is kept, so that with its headers it fits a broker's default limit of 1 MiB."""
+LETTER_BYTES: Final = 2 << 20
+"""The most of a value that is kept: twice what a broker takes unless told otherwise, a quarter of a journal record."""
+
+SMALL_LETTER_BYTES: Final = 900_000
+"""What is kept where the topic takes no more: with its headers it fits a broker's default limit of 1 MiB."""
+LETTER_TOPICS: Final = ("dead-letters", "late")
+
+
+def cut(record: Outgoing, size: int) -> Outgoing:
+    """Return a letter whose value has at most `size` bytes; the header `truncated` tells the full length."""
+    if record.value is None or len(record.value) <= size:
+        return record
+    headers = [*record.headers, ("truncated", str(len(record.value)).encode())]
+    return Outgoing(record.topic, record.partition, record.key, record.value[:size], headers)
 
 
 def letter(record: Record, reject: Reject, topic: str, partition: int) -> Outgoing:
@@ -17,7 +29,6 @@ def letter(record: Record, reject: Reject, topic: str, partition: int) -> Outgoi
     Key and value are the bytes as they came. Headers: reason, detail, topic, partition, offset, timestamp (ms), and
     `truncated` with the full length where a value is longer than `LETTER_BYTES`.
     """
-    value = record.value
     headers = {
         "reason": reject.reason,
         "detail": reject.detail,
@@ -26,12 +37,9 @@ def letter(record: Record, reject: Reject, topic: str, partition: int) -> Outgoi
         "offset": str(record.offset),
         "timestamp": str(record.timestamp),
     }
-    if value is not None and len(value) > LETTER_BYTES:
-        headers["truncated"] = str(len(value))
-        value = value[:LETTER_BYTES]
-    target = "late" if reject.outcome == "late" else "dead-letters"
+    target = LETTER_TOPICS[1] if reject.outcome == "late" else LETTER_TOPICS[0]
     encoded = [(name, text.encode(errors="backslashreplace")) for name, text in headers.items()]
-    return Outgoing(target, partition, record.key, value, encoded)
+    return cut(Outgoing(target, partition, record.key, record.value, encoded), LETTER_BYTES)
 
 
-__all__ = ["LETTER_BYTES", "letter"]
+__all__ = ["LETTER_BYTES", "LETTER_TOPICS", "SMALL_LETTER_BYTES", "cut", "letter"]

@@ -8,15 +8,19 @@ readings.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
 
+from streams.journal.letters import LETTER_TOPICS, SMALL_LETTER_BYTES, cut
 from streams.journal.record import Outgoing
 
 BATCH_BYTES: Final = 512 << 10
 """The size of a batch before compression; brokers take 1 MiB unless told otherwise."""
+MAX_REQUEST_BYTES: Final = 8 << 20
+"""The size of a batch that holds a single large letter."""
 
 
 class Outlet:
@@ -34,9 +38,10 @@ class Outlet:
             **self._connection,
             acks="all",
             enable_idempotence=True,
-            compression_type="lz4",
+            compression_type="gzip",  # what is public must be readable by every client without a further library
             linger_ms=0,
             max_batch_size=BATCH_BYTES,
+            max_request_size=MAX_REQUEST_BYTES,
         )
         await self._producer.start()
         for short, name in self._names.items():
@@ -57,11 +62,26 @@ class Outlet:
         for record in records:
             target = record.topic, record.partition % self._counts[record.topic]
             by_target.setdefault(target, []).append(record)
-        sent = [self._send_to(self._names[topic], number, group) for (topic, number), group in by_target.items()]
+        sent = []
+        for (topic, number), group in by_target.items():
+            large = [record for record in group if _is_large(record)]
+            sent.append(self._send_to(self._names[topic], number, [record for record in group if not _is_large(record)]))
+            sent += [self._send_large(self._names[topic], number, record) for record in large]
         acknowledged = [future for futures in await asyncio.gather(*sent) for future in futures]
         await asyncio.gather(*acknowledged)
 
-    async def _send_to(self, topic: str, partition: int, records: Iterable[Outgoing]) -> list[asyncio.Future[Any]]:
+    async def _send_large(self, topic: str, partition: int, record: Outgoing) -> list[asyncio.Future[Any]]:
+        """Send a large letter whole, or cut where the topic's limit asks for it: it must never end the worker."""
+        (future,) = await self._send_to(topic, partition, [record])
+        try:
+            await future
+        except MessageSizeTooLargeError:
+            return await self._send_to(topic, partition, [cut(record, SMALL_LETTER_BYTES)])
+        return []
+
+    async def _send_to(self, topic: str, partition: int, records: Sequence[Outgoing]) -> list[asyncio.Future[Any]]:
+        if not records:
+            return []
         batch = self._producer.create_batch()
         futures = []
         for record in records:
@@ -72,6 +92,10 @@ class Outlet:
                 batch.append(**content)
         futures.append(await self._producer.send_batch(batch, topic, partition=partition))
         return futures
+
+
+def _is_large(record: Outgoing) -> bool:
+    return record.topic in LETTER_TOPICS and record.value is not None and len(record.value) > SMALL_LETTER_BYTES
 
 
 __all__ = ["BATCH_BYTES", "Outlet"]

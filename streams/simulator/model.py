@@ -60,6 +60,7 @@ class Habits:
     hold_s: float = 45.0
     wrap_up_s: float = 40.0  # KPI catalogue: 30-60 s
     wrap_up_sigma: float = 0.5  # assumed
+    texts: float = 0.2  # calls in which the customer sends a text, an address or a number; assumed
     transfer: float = 0.02  # KPI catalogue: 0.01 good, 0.03 industry
     warm: float = 0.4  # of transfers; assumed
     redial: float = 0.38  # after giving up; bank, 745 known customers; model: Ding et al. 2013

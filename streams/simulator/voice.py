@@ -1,8 +1,11 @@
 """Let calls run: talk, hold, transfer, end; and calls that the centre makes itself."""
 
+from zlib import crc32
+
 from streams.simulator.floor import Floor
 from streams.simulator.states import AgentState, QueueState, Session
 
+_TEXT_AFTER_MS = 8000  # assumed
 _CONSULT_S = (8.0, 30.0)  # asking a colleague before a warm transfer, assumed
 _DIAL_S = (5.0, 25.0)  # assumed
 _NOBODY_HOME = 0.3  # of outbound calls, assumed
@@ -22,6 +25,10 @@ class Voice:
         """Plan the call: how long, a hold, a transfer."""
         floor, people = self._floor, self._floor.people
         talk = people.talk(session.queue.config)
+        draw = crc32(session.id.encode())  # no chance is drawn for it: a text changes nothing else of the centre
+        if draw % 1000 < 1000 * floor.habits.texts:
+            floor.after(_TEXT_AFTER_MS, self._text, session, session.holding, "customer")
+            floor.after(_TEXT_AFTER_MS + 5000 + draw % 15_000, self._text, session, session.holding, "agent")
         if people.chance(floor.habits.transfer) and (other := floor.another_queue(session)) is not None:
             floor.after(round(talk * people.random.uniform(0.2, 0.6)), self._transfer, session, session.holding, other)
             return
@@ -49,6 +56,10 @@ class Voice:
             self._floor.release(agent)
         else:
             self._floor.connect(session, agent)
+
+    def _text(self, session: Session, holding: int, sender: str) -> None:
+        if session.holding == holding and session.agent is not None and not session.ended:
+            self._floor.say(session, "session.message", sender=sender)
 
     def _hold(self, session: Session, holding: int, kind: str) -> None:
         if session.holding == holding and session.agent is not None:

@@ -403,7 +403,7 @@ async def test_a_dead_letter_that_no_broker_takes_is_cut(world: World) -> None:
     """Its full length stands in a header."""
     world.inputs["sessions"] = [Rec(0, b"bad" + b"x" * LETTER_BYTES)]
     owner = await owner_of(world)
-    owner.partition._ports.log.record_bytes = 2_000_000  # type: ignore[misc]
+    owner.partition._ports.log.record_bytes = 4_000_000  # type: ignore[misc]
     await owner.feed(0)
     await owner.partition.finish()
     [letter] = [record for record in world.sent if record.topic == "dead-letters"]
