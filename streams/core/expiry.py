@@ -68,13 +68,13 @@ class Expiry:
         over: dict[str, None] = {}
         if watermark is None:
             return []
-        while self._due and self._due[0][0] < watermark:
+        while self._due and self._due[0][0] <= watermark:
             _, session_id = heappop(self._due)
             session = sessions.get(session_id)
             if session is None:
                 continue
             until = over_after(session, self._rules)
-            if until < watermark:
+            if until <= watermark:
                 over[session_id] = None
             else:
                 heappush(self._due, (until, session_id))

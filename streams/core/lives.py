@@ -34,7 +34,7 @@ class _Cutter:
 
     @property
     def until(self) -> int:
-        """The last instant at which an event still belongs to the session."""
+        """The instant from which on an event belongs to the session no more."""
         if self._ended is not None:
             return self._ended + self._rules.session_horizon_ms
         return self._newest + self._rules.session_age_by_channel.get(self._channel or "", self._rules.session_age_ms)
@@ -43,7 +43,7 @@ class _Cutter:
 def lives(session: Session, rules: Rules) -> list[Session]:
     """Return a session's lives in order; mostly the session itself is the only one."""
     session.sort()
-    if session.newest - session.oldest <= rules.shortest_session_ms:
+    if session.newest - session.oldest < rules.shortest_session_ms:
         return [session]
     events: list[tuple[int, Milestone | int]] = [(milestone[0], milestone) for milestone in session.milestones]
     events += [(at_and_sender(message)[0], message) for message in session.messages]
@@ -51,7 +51,7 @@ def lives(session: Session, rules: Rules) -> list[Session]:
     found: list[Session] = []
     cutter = _Cutter(rules)
     for at, event in events:
-        if not found or at > cutter.until:
+        if not found or at >= cutter.until:
             found.append(Session())
             cutter = _Cutter(rules)
         if isinstance(event, int):
@@ -65,7 +65,7 @@ def lives(session: Session, rules: Rules) -> list[Session]:
 
 
 def over_after(session: Session, rules: Rules) -> int:
-    """Return the last instant at which an event would still belong to the last life of a session."""
+    """Return the instant from which on an event would belong to the last life of a session no more."""
     last = lives(session, rules)[-1]
     cutter = _Cutter(rules)
     for milestone in last.milestones:

@@ -103,7 +103,7 @@ def bench_live(file: Path) -> dict[str, float]:
         board = stack.enter_context(_floorpulse("board", "--listen", _BOARD, "--config", config))
         while _metric(_WORKER, "floorpulse_worker_ready") < 1:
             time.sleep(0.1)
-        flow = ("simulate", "--rate", str(_LIVE_RATE), "--duration", f"{_LIVE_S + 60}s", "--config", config)
+        flow = ("simulate", "--rate", str(_LIVE_RATE), "--duration", f"{_LIVE_S + 400}s", "--config", config)
         stack.enter_context(_floorpulse(*flow))
         pattern = r'floorpulse_worker_events_total\{.*\}'
         _until_caught_up(pattern)
