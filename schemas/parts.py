@@ -54,7 +54,6 @@ GAUGE_LEVELS: Final[tuple[str, ...]] = ("status_offline", "capacity", "slots_use
 """Levels of which only the present value is wanted; no slices."""
 
 SLOT_LEVELS: Final[tuple[str, ...]] = ("capacity", "slots_used", "slots_free")
-GROUP_COUNTS: Final[tuple[str, ...]] = ("taken",)
 
 TOTALS: Final[tuple[str, ...]] = (
     "offered", "answered", "abandoned", "short_abandoned", "overflowed", "timed_out", "callback", "voicemail", "closed",
@@ -84,7 +83,6 @@ __all__ = [
     "COUNTS",
     "FURTHER_COUNTS",
     "GAUGE_LEVELS",
-    "GROUP_COUNTS",
     "HISTOGRAM_LIMITS_MS",
     "LEVELS",
     "SERIES",

@@ -9,7 +9,7 @@ from typing import Final
 
 from schemas.events import INPUT_TOPICS
 from schemas.readings import Reading, ReadingKey
-from schemas.rules import DAY_MS, Rules
+from schemas.rules import Rules
 from sinks.merge import Merge
 from sinks.table import Choice, Table, interval_table
 from streams.core.driver import Driver
@@ -32,9 +32,8 @@ class Report:
 
 
 def report_rules(rules: Rules) -> Rules:
-    """Return rules for a table over any span: nothing but sessions and ids is ever over, and no short slices are kept."""
-    return replace(rules, live=False, slices_kept_ms=0, quarters_kept_ms=_FOR_EVER_MS, sketches_kept_ms=_FOR_EVER_MS,
-                   business_horizon_ms=max(rules.business_horizon_ms, 15 * DAY_MS))  # fmt: skip
+    """Return rules for a table over any span: quarter-hours and their sketches are never over, short slices are not kept."""
+    return replace(rules, live=False, slices_kept_ms=0, quarters_kept_ms=_FOR_EVER_MS, sketches_kept_ms=_FOR_EVER_MS)
 
 
 def report(files: Iterable[Path], rules: Rules, choice: Choice, progress: Callable[[int], None] = no_progress,

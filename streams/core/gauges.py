@@ -61,9 +61,5 @@ class QueueGauges:
                 changed.append((address, {"parts": parts}))
         return changed
 
-    def addresses(self) -> set[Address]:
-        """Return the addresses that have or had state."""
-        return self._waiting.keys() | self._active.keys()
-
 
 __all__ = ["QueueGauges"]
