@@ -1,36 +1,47 @@
 """The catalogue: each indicator once, with its definition, unit, parts and targets.
 
 Gauges, report columns, the board's JSON and the reference are made from it. An indicator is derived from merged parts
-(`schemas.parts`), never per event. `terms` gives numerator and denominator as sums of parts with small coefficients;
-a mean's numerator is in ms. Definitions follow the catalogue of the specification, targets its `good / industry` column.
+(`schemas.parts`), never per event. `terms` gives numerator and denominator as sums of parts with small coefficients.
+Definitions follow the catalogue of the specification, targets its `good / industry` column. `schemas.columns` makes the
+columns of the interval table from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from schemas.parts import COUNTS, FURTHER_COUNTS, SUMS, buckets_in
+from schemas.parts import AGENT_DAYS, COST, REVIEWER_DAYS
 from schemas.rules import ONLINE_STATUSES, QueueRules
-from schemas.sketch import largest, quantile
 
 Terms = tuple[tuple[str, int], ...]
 """A sum of parts: (part, coefficient) each."""
 Parts = Mapping[str, int]
 Unit = Literal["count", "seconds", "ratio", "number"]
-Form = Literal["state", "count", "mean", "ratio", "time"]
-"""state: a gauge of now · count: a part over a window · mean: s per fact · ratio · time: a sum in s."""
+Form = Literal["state", "count", "mean", "ratio", "time", "peak", "turnover"]
+"""state: a gauge of now · count: a part over a window · mean: an amount per fact · ratio · time: a sum in s · peak: the highest
+level that lasted · turnover: of the roster, a gauge."""
+Section = Literal["now", "queue", "session", "agents", "quality"]
+Better = Literal["up", "down"]
 
 PERCENTILES: Final[dict[str, float]] = {"p50": 0.5, "p90": 0.9, "p95": 0.95}
+TURNOVER_DAYS: Final = 30
+_YEAR_DAYS: Final = 365
+_UNITS: Final = {"_ms": 1000, "_e6": 1_000_000}
+_HOUR_MS: Final = 3_600_000
+_PEAK_PREFIX: Final = "in_hand_"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kpi:
     """One indicator.
 
     `terms` is asked with the queue's rules, since formulas are settings; `variants` maps a label to its values, each with a
-    part suffix of its own (`_inbound`); `series` names the sketch behind percentiles; `share` the part counted within target.
+    part suffix of its own (`_inbound`), empty where they are found in the data (currencies); `series` names the sketch behind
+    percentiles; `share` the part counted within target. `days`: defined for whole local days only (`today`, `7d`). `wide`: by queue
+    whatever the channel, since its events name none. `per_hour`: the denominator is a time, taken in hours. `differs`:
+    where others mean something else by the word.
     """
 
     id: str
@@ -38,15 +49,28 @@ class Kpi:
     definition: str
     unit: Unit
     form: Form
-    section: Literal["now", "queue", "session", "agents"]
+    section: Section
     dimension: Literal["queue", "group", "both"] = "queue"
     terms: Callable[[QueueRules], tuple[Terms, Terms]] | None = None
     series: str | None = None
     share: str | None = None
     variants: tuple[str, tuple[str, ...]] | None = None
-    better: Literal["up", "down"] | None = None
+    better: Better | None = None
     target: str = ""
     formula: str = ""
+    days: bool = False
+    wide: bool = False
+    per_hour: bool = False
+    differs: str = ""
+
+    def scales(self, top: Terms, bottom: Terms) -> tuple[int, int]:
+        """Return by what numerator and denominator are divided for people: ms become s (or hours), millionths units."""
+        return _scale(top), _HOUR_MS if self.per_hour else _scale(bottom)
+
+
+def _scale(terms: Terms) -> int:
+    scales = {next((scale for suffix, scale in _UNITS.items() if part.endswith(suffix)), 1) for part, _ in terms}
+    return scales.pop() if len(scales) == 1 else 1
 
 
 def _fixed(numerator: str, denominator: str = "") -> Callable[[QueueRules], tuple[Terms, Terms]]:
@@ -90,30 +114,36 @@ _DIRECTIONS = ("direction", ("inbound", "outbound", "callback"))
 _IN_OUT = ("direction", ("inbound", "outbound"))
 
 
-def _state(kpi_id: str, title: str, definition: str, *, unit: Unit = "count", target: str = "",
-           dimension: Literal["queue", "group", "both"] = "queue", better: Literal["up", "down"] | None = None) -> Kpi:  # fmt: skip
-    return Kpi(kpi_id, title, definition, unit, "state", "now", dimension, target=target, better=better)
+def _state(kpi_id: str, title: str, definition: str, *, unit: Unit = "count", target: str = "", section: Section = "now",
+           dimension: Literal["queue", "group", "both"] = "queue", better: Better | None = None, wide: bool = False,
+           differs: str = "") -> Kpi:  # fmt: skip
+    return Kpi(id=kpi_id, title=title, definition=definition, unit=unit, form="state", section=section, dimension=dimension,
+               target=target, better=better, wide=wide, differs=differs)  # fmt: skip
 
 
-def _count(kpi_id: str, title: str, definition: str, better: Literal["up", "down"] | None = None) -> Kpi:
-    return Kpi(kpi_id, title, definition, "count", "count", "queue", terms=_fixed(kpi_id), better=better, formula=kpi_id)
+def _count(kpi_id: str, title: str, definition: str, better: Better | None = None) -> Kpi:
+    return Kpi(id=kpi_id, title=title, definition=definition, unit="count", form="count", section="queue",
+               terms=_fixed(kpi_id), better=better, formula=kpi_id)  # fmt: skip
 
 
-def _ratio(kpi_id: str, title: str, definition: str, section: Literal["queue", "session", "agents"], numerator: str,
-           denominator: str, *, better: Literal["up", "down"] | None = None, target: str = "", unit: Unit = "ratio",
-           variants: tuple[str, tuple[str, ...]] | None = None) -> Kpi:  # fmt: skip
+def _ratio(kpi_id: str, title: str, definition: str, section: Section, numerator: str, denominator: str, *,
+           better: Better | None = None, target: str = "", unit: Unit = "ratio",
+           variants: tuple[str, tuple[str, ...]] | None = None, days: bool = False, per_hour: bool = False,
+           differs: str = "") -> Kpi:  # fmt: skip
     return Kpi(
-        kpi_id, title, definition, unit, "ratio", section, "group" if section == "agents" else "queue",
-        terms=_fixed(numerator, denominator), variants=variants, better=better, target=target,
-        formula=f"({numerator}) / ({denominator})",
+        id=kpi_id, title=title, definition=definition, unit=unit, form="ratio", section=section,
+        dimension="group" if section == "agents" else "queue", terms=_fixed(numerator, denominator), variants=variants,
+        better=better, target=target, formula=f"({numerator}) / ({denominator})", days=days, per_hour=per_hour, differs=differs,
     )  # fmt: skip
 
 
-def _mean(kpi_id: str, title: str, definition: str, section: Literal["queue", "session"], numerator: str, denominator: str,
-          *, target: str = "", series: str | None = None, share: str | None = None) -> Kpi:  # fmt: skip
+def _mean(kpi_id: str, title: str, definition: str, section: Section, numerator: str, denominator: str, *,
+          target: str = "", series: str | None = None, share: str | None = None, wide: bool = False,
+          differs: str = "") -> Kpi:  # fmt: skip
     return Kpi(
-        kpi_id, title, definition, "seconds", "mean", section, terms=_fixed(numerator, denominator), series=series, share=share,
-        better="down", target=target, formula=f"({numerator}) / ({denominator})",
+        id=kpi_id, title=title, definition=definition, unit="seconds", form="mean", section=section,
+        terms=_fixed(numerator, denominator), series=series, share=share, better="down", target=target,
+        formula=f"({numerator}) / ({denominator})", wide=wide, differs=differs,
     )  # fmt: skip
 
 
@@ -138,11 +168,15 @@ CATALOGUE: Final[tuple[Kpi, ...]] = (
     _count("timed_out", "Timed out", "left the queue because the wait was limited", "down"),
     _count("callback", "Callbacks", "left the queue with a promise to be called back"),
     _count("voicemail", "Voicemails", "left the queue to voicemail"),
-    Kpi("service_level", "Service level", "answered within T over those who counted, by the queue's formula", "ratio", "ratio",
-        "queue", terms=_service_level, better="up", target="0.80 within 20 s", formula="see the six formulas"),
-    Kpi("abandonment", "Abandonment", "abandoned / (answered + abandoned + timed_out); short ones in or out is a setting", "ratio",
-        "ratio", "queue", terms=_abandonment, better="down", target="<= 0.05",
-        formula="abandoned / (answered + abandoned + timed_out)"),
+    Kpi(id="service_level", title="Service level", definition="answered within T over those who counted, by the queue's formula",
+        unit="ratio", form="ratio", section="queue", terms=_service_level, better="up", target="0.80 within 20 s",
+        formula="see the six formulas",
+        differs="Amazon Connect, Genesys, Twilio and Cisco count abandoned and short ones differently: hence six named formulas"),
+    Kpi(id="abandonment", title="Abandonment",
+        definition="abandoned / (answered + abandoned + timed_out); short ones in or out is a setting", unit="ratio",
+        form="ratio", section="queue", terms=_abandonment, better="down", target="<= 0.05",
+        formula="abandoned / (answered + abandoned + timed_out)",
+        differs="some leave short abandons out, some divide by offered"),
     _mean("abandon_time", "Time to abandon", "mean wait of the abandoned", "queue", "wait_abandoned_ms", "abandoned",
           target="20-60 s"),
     _mean("speed_of_answer", "Speed of answer", "ASA: mean wait of the answered", "queue", "wait_answered_ms", "answered",
@@ -175,8 +209,9 @@ CATALOGUE: Final[tuple[Kpi, ...]] = (
            target="<= 0.01 / 0.03", variants=("kind", ("blind", "warm"))),
     _ratio("invalid_rate", "Invalid rate", "ended without a manual message from each side (voice: never connected) / ended",
            "session", "invalid", "ended", better="down", target="<= 0.01 inbound, <= 0.03 all", variants=_IN_OUT),
-    Kpi("message_ratio", "Messages", "messages customer : agent : system, as three counts", "count", "count", "session",
-        terms=_fixed("messages"), variants=("sender", ("customer", "agent", "system")), target="3 : 3 : 1",
+    Kpi(id="message_ratio", title="Messages", definition="messages customer : agent : system, as three counts", unit="count",
+        form="count", section="session", terms=_fixed("messages"),
+        variants=("sender", ("customer", "agent", "system")), target="3 : 3 : 1",
         formula="messages_customer : messages_agent : messages_system"),
     _ratio("contacts_per_resolution", "Contacts per resolution", "ended / resolved", "session", "ended", "resolved",
            better="down", unit="number"),
@@ -190,22 +225,66 @@ CATALOGUE: Final[tuple[Kpi, ...]] = (
            target=">= 0.95 / 0.92"),
     _ratio("status_share", "Status share", "time in the status / online time", "agents", "status", "online_ms",
            variants=("status", ONLINE_STATUSES), target="available >= 0.90, busy <= 0.05, away <= 0.05"),
-    Kpi("online_time", "Online time", "time not offline", "seconds", "time", "agents", "group", terms=_fixed("online_ms"),
-        formula="online_ms"),
+    Kpi(id="online_time", title="Online time", definition="time not offline", unit="seconds", form="time", section="agents",
+        dimension="group", terms=_fixed("online_ms"), formula="online_ms"),
+    Kpi(id="peak_concurrency", title="Peak concurrency", definition="most sessions that one agent held at once", unit="count",
+        form="peak", section="agents", dimension="group", target="<= capacity",
+        formula="highest n with some agent holding n sessions for some time in the window"),
+    _ratio("sessions_per_agent_hour", "Sessions per agent hour", "sessions taken / agent hours online", "agents", "taken",
+           "online_ms", unit="number", per_hour=True, better="up", target="20-30 / 20"),
+    _ratio("handled_per_agent_day", "Sessions per agent day", "sessions taken / agents with online time that day", "agents",
+           "taken", AGENT_DAYS, unit="number", days=True, better="up", target="160-240"),
+    _ratio("first_contact_resolution", "First contact resolution",
+           "ended contacts of known customers not followed by another session of that customer within 24 h / all such contacts, "
+           "settled when the time is up", "session", "fcr_resolved", "fcr_contacts", better="up", target=">= 0.85",
+           differs="often asked of the customer or ticked by the agent; here it is observed, over all queues and channels"),
+    _ratio("repeat_contact_rate", "Repeat contacts",
+           "sessions of known customers that follow an earlier one within that time / such sessions", "session",
+           "repeat_contacts", "known_started", better="down"),
+    _ratio("satisfaction", "Satisfaction", "sum of score / scale over ratings", "quality", "rated_score_e6", "rated", better="up",
+           target=">= 0.97 (4.85 of 5); bad ones <= 3 of 100",
+           differs="others publish the share of good ratings: rated_good / rated"),
+    _ratio("survey_response", "Survey response", "rated / invited to rate", "quality", "rated", "surveys_sent", better="up",
+           target=">= 0.50"),
+    _ratio("reviews_per_reviewer_day", "Reviews per reviewer day", "reviews / reviewers active that day", "quality", "reviews",
+           REVIEWER_DAYS, unit="number", days=True, target="10-30 / 20"),
+    _ratio("live_review_share", "Live reviews", "reviews made while the session ran / all", "quality", "reviews_live", "reviews",
+           better="up", target=">= 0.50"),
+    _ratio("review_pass_rate", "Review pass rate", "reviews with a score >= 97 / reviews", "quality", "reviews_passed", "reviews",
+           better="up", target=">= 0.95"),
+    _ratio("consultation_rate", "Consultation rate", "sessions started / site visits", "quality", "started", "visits",
+           target="0.05"),
+    Kpi(id="cost_per_contact", title="Cost per contact", definition="cost booked / sessions ended, per currency", unit="number",
+        form="ratio", section="quality", terms=_fixed("cost", "ended"), variants=("currency", ()), better="down", wide=True,
+        formula="(cost_<currency>_e6) / (ended)"),
+    Kpi(id="turnover", title="Turnover",
+        definition="agents left in 30 days / mean headcount over them x 365/30", unit="ratio", form="turnover",
+        section="quality", dimension="group", better="down", target="<= 0.15 / 0.25 a year",
+        formula="agents_left / mean headcount x 365/30"),
+    _state("complaints_open", "Open complaints", "complaints opened and not closed", section="quality", better="down", wide=True),
+    _mean("complaint_time", "Complaint time", "mean opened to closed", "quality", "complaint_ms", "complaint_n", wide=True),
 )  # fmt: skip
 
 BY_ID: Final[dict[str, Kpi]] = {kpi.id: kpi for kpi in CATALOGUE}
 
 
 def variant_terms(kpi: Kpi, value: str, rules: QueueRules) -> tuple[Terms, Terms]:
-    """Return the terms of one variant: of one direction, kind, sender or status."""
+    """Return the terms of one variant: of one direction, kind, sender, status or currency."""
     assert kpi.terms is not None
     top, bottom = kpi.terms(rules)
     if kpi.id == "status_share":
         return ((f"status_{value}_ms", 1),), bottom
+    if kpi.id == "cost_per_contact":
+        return ((f"cost_{value}_e6", 1),), bottom
     if kpi.id == "transfer_rate":
         return ((f"transferred_{value}", 1),), bottom
     return tuple((f"{part}_{value}", n) for part, n in top), tuple((f"{part}_{value}", n) for part, n in bottom)
+
+
+def currencies_in(cells: Iterable[Parts]) -> list[str]:
+    """Return the currencies in which anything was booked, in order."""
+    names = {part for parts in cells for part in parts if part.startswith("cost_")}
+    return sorted(match[1] for name in names if (match := COST.fullmatch(name)))
 
 
 def total_of(terms: Terms, parts: Parts) -> int:
@@ -216,94 +295,43 @@ def total_of(terms: Terms, parts: Parts) -> int:
 def value_of(kpi: Kpi, terms: tuple[Terms, Terms], parts: Parts) -> float | int | None:
     """Derive an indicator: s for durations, 0..1 for ratios; None when its denominator is 0."""
     top, bottom = terms
+    top_scale, bottom_scale = kpi.scales(top, bottom)
     numerator = total_of(top, parts)
     if kpi.form == "count":
         return numerator
     if kpi.form == "time":
-        return numerator / 1000
+        return numerator / top_scale
     denominator = total_of(bottom, parts)
     if denominator <= 0:
         return None
-    return numerator / denominator / (1000 if kpi.form == "mean" else 1)
+    return numerator * bottom_scale / (denominator * top_scale)
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of the interval table; `value` wants the merged parts and the rules of the queue."""
-
-    name: str
-    unit: Literal["count", "seconds", "ratio", "number", "text"]
-    value: Callable[[Parts, QueueRules], float | int | str | None]
-
-
-def _sum_column(part: str) -> Column:
-    return Column(part.removesuffix("_ms") + "_s", "seconds", lambda parts, _: parts.get(part, 0) / 1000)
+def peak_in(parts: Parts) -> int | None:
+    """Return the most sessions that one agent held at once in a span, from the integrals of its levels; None: nobody held any."""
+    lasted = [part.removesuffix("_ms") for part, ms in parts.items() if ms > 0 and part.startswith(_PEAK_PREFIX)]
+    levels = [part.removeprefix(_PEAK_PREFIX) for part in lasted]
+    highest = max((int(n) for n in levels if n.isdigit()), default=0)
+    return highest or (1 if parts.get("in_hand_ms", 0) > 0 else None)
 
 
-def _count_column(part: str) -> Column:
-    return Column(part, "count", lambda parts, _: parts.get(part, 0))
+def turnover_of(left: int, roster_ms: int, covered_ms: int) -> tuple[int, float, float | None]:
+    """Return numerator, denominator and value of turnover.
+
+    `left`: agents who left in the last 30 days; `roster_ms`: headcount integrated over them; `covered_ms`: the part of them that
+    the roster covers. The denominator is the mean headcount x 30/365, so that the value is their ratio.
+    """
+    if roster_ms <= 0 or covered_ms <= 0:
+        return left, 0.0, None
+    denominator = roster_ms / covered_ms * TURNOVER_DAYS / _YEAR_DAYS
+    return left, denominator, left / denominator
 
 
-def _kpi_columns(kpi: Kpi) -> list[Column]:
-    """Return an indicator's columns: itself, its stats, its variants."""
-    columns: list[Column] = []
-    terms = kpi.terms
-    assert terms is not None
-    if kpi.id not in ("status_share", "message_ratio"):
-        columns.append(Column(kpi.id, kpi.unit, lambda parts, rules: value_of(kpi, terms(rules), parts)))
-    if kpi.id == "service_level":
-        columns.append(Column("formula", "text", lambda _, rules: rules.service_level))
-    if kpi.series is not None:
-        series = kpi.series
-        columns += [
-            Column(f"{kpi.id}_{name}", "seconds", lambda parts, _, q=q: _seconds(quantile(buckets_in(parts, series), q)))  # type: ignore[misc]
-            for name, q in PERCENTILES.items()
-        ]
-        columns.append(Column(f"{kpi.id}_max", "seconds", lambda parts, _: _seconds(largest(buckets_in(parts, series)))))
-    if kpi.share is not None:
-        share = ((kpi.share, 1),)
-        columns.append(
-            Column(
-                f"{kpi.id}_share",
-                "ratio",
-                lambda parts, rules: _share(total_of(share, parts), total_of(terms(rules)[1], parts)),
-            )
-        )
-    if kpi.variants is not None and kpi.id != "message_ratio":
-        columns += [
-            Column(f"{kpi.id}_{v}", kpi.unit, lambda parts, rules, v=v: value_of(kpi, variant_terms(kpi, v, rules), parts))  # type: ignore[misc]
-            for v in kpi.variants[1]
-        ]
-    return columns
-
-
-def _seconds(ms: int | None) -> float | None:
-    return None if ms is None else ms / 1000
-
-
-def _share(numerator: int, denominator: int) -> float | None:
-    return numerator / denominator if denominator > 0 else None
-
-
-def queue_columns() -> list[Column]:
-    """Return the columns of the interval table by queue: counts, sums, indicators."""
-    columns = [_count_column(part) for part in COUNTS]
-    columns += [_sum_column(part) for part in SUMS]
-    columns += [_count_column(part) for part in FURTHER_COUNTS]
-    for kpi in CATALOGUE:
-        if kpi.section in ("queue", "session") and kpi.form in ("mean", "ratio"):
-            columns += _kpi_columns(kpi)
-    return columns
-
-
-def group_columns() -> list[Column]:
-    """Return the columns of the interval table by group; levels stand as their integrals (`online_ms`)."""
-    columns = [_sum_column(f"{level}_ms") for level in ("in_hand", "available_idle", "online", "sessions_in_hand", "slots")]
-    columns.append(_count_column("taken"))
-    for kpi in CATALOGUE:
-        if kpi.section == "agents":
-            columns += _kpi_columns(kpi)
-    return columns
+def change_of(unit: Unit, value: float | None, base: float | None) -> float | None:
+    """Return how far a value is from its base: points for ratios and numbers, a share for counts and durations (42)."""
+    if value is None or not base:
+        return None
+    return value - base if unit in ("ratio", "number") else (value - base) / base
 
 
 __all__ = [
@@ -311,13 +339,16 @@ __all__ = [
     "CATALOGUE",
     "PERCENTILES",
     "SERVICE_LEVELS",
-    "Column",
+    "TURNOVER_DAYS",
     "Kpi",
     "Parts",
     "Terms",
-    "group_columns",
-    "queue_columns",
+    "Unit",
+    "change_of",
+    "currencies_in",
+    "peak_in",
     "total_of",
+    "turnover_of",
     "value_of",
     "variant_terms",
 ]

@@ -6,6 +6,7 @@ levels (`online_step`, `online_ms`). Everything merges by addition.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -14,8 +15,9 @@ COUNTS: Final[tuple[str, ...]] = (
     "callback", "voicemail", "closed", "left_transferred", "left", "left_late", "handled", "started", "connected", "ended",
     "unconnected", "transferred", "transferred_blind", "transferred_warm", "offers", "offers_missed", "invalid",
     "invalid_inbound", "invalid_outbound", "ended_inbound", "ended_outbound", "resolved", "messages_customer",
-    "messages_agent", "messages_system", "first_response_within", "surveys_sent", "rated", "rated_good", "rated_neutral",
-    "rated_bad", "reviews", "reviews_live", "reviews_passed", "visits", "complaints_opened", "complaints_closed",
+    "messages_agent", "messages_system", "first_response_within", "known_started", "repeat_contacts", "fcr_contacts",
+    "fcr_resolved", "surveys_sent", "rated", "rated_good", "rated_neutral", "rated_bad", "reviews", "reviews_live",
+    "reviews_passed", "visits", "complaints_opened", "complaints_closed",
 )  # fmt: skip
 """Counts by queue that are columns of the interval table, in its order."""
 
@@ -28,8 +30,23 @@ SUMS: Final[tuple[str, ...]] = (
 FURTHER_COUNTS: Final[tuple[str, ...]] = (
     "first_response_n", "response_time_n", "response_time_within", "first_reply_n", "ring_time_n", "connected_inbound",
     "connected_outbound", "connected_callback", "unconnected_inbound", "unconnected_outbound", "unconnected_callback",
+    "complaint_n",
 )  # fmt: skip
 """Counts that ratios and means need beside the named ones."""
+
+FURTHER_SUMS: Final[tuple[str, ...]] = ("complaint_ms", "rated_score_e6")
+"""Sums that means need beside the named ones; `_e6` = millionths."""
+
+COST: Final = re.compile(r"cost_([A-Z]{3})_e6")
+"""Part of the cost booked in a currency, in millionths: one part per currency."""
+
+REVIEWER_DAYS: Final = "reviewer_days"
+"""Distinct reviewers per local day, each counted at his first review: by queue and channel, and once on the floor."""
+
+AGENT_DAYS: Final = "agent_days"
+"""Agents of a group who came online on a local day, each once, less those who were online before midnight and not after it.
+
+With the number online just before midnight it gives those with any online time that day."""
 
 SERIES: Final[dict[str, tuple[str, str]]] = {
     "queue_time": ("left", "queue_time_ms"),
@@ -49,6 +66,16 @@ LEVELS: Final[tuple[str, ...]] = (
     "status_break", "status_meal", "status_training", "status_meeting",
 )  # fmt: skip
 """Levels by group whose integrals over time are wanted; each has a `_step` and a `_ms` part in slices."""
+
+MAX_PEAK: Final = 1000
+"""Sessions in hand of one agent up to which the peak is told apart: the highest capacity that there can be."""
+
+PEAK_LEVELS: Final[tuple[str, ...]] = tuple(f"in_hand_{n}" for n in range(2, MAX_PEAK + 1))
+"""Agents with at least n sessions in hand; with `in_hand` (n = 1) they tell the peak of any span: the highest n whose level
+has a positive integral there. Only those that occur have parts."""
+
+ROSTER_LEVEL: Final = "roster"
+"""Headcount by group; its steps, and `agents_left`, stand in slices of an hour."""
 
 GAUGE_LEVELS: Final[tuple[str, ...]] = ("status_offline", "capacity", "slots_used", "slots_free")
 """Levels of which only the present value is wanted; no slices."""
@@ -74,17 +101,30 @@ def buckets_in(parts: Mapping[str, int], series: str) -> dict[int, int]:
     return {int(part[len(prefix) :]): count for part, count in parts.items() if part.startswith(prefix)}
 
 
+def levels_in(*cells: Mapping[str, int]) -> list[str]:
+    """Return the levels that there may be in some cells: the fixed ones, and the peak levels that occur."""
+    peaks = {part.removesuffix("_step").removesuffix("_ms") for parts in cells for part in parts if part.startswith("in_hand_")}
+    return [*LEVELS, *sorted(peaks - {"in_hand"})]
+
+
 def is_bucket(part: str) -> bool:
     """Tell whether a part is a sketch bucket."""
     return "~" in part
 
 
 __all__ = [
+    "AGENT_DAYS",
+    "COST",
     "COUNTS",
     "FURTHER_COUNTS",
+    "FURTHER_SUMS",
     "GAUGE_LEVELS",
     "HISTOGRAM_LIMITS_MS",
     "LEVELS",
+    "MAX_PEAK",
+    "PEAK_LEVELS",
+    "REVIEWER_DAYS",
+    "ROSTER_LEVEL",
     "SERIES",
     "SLOT_LEVELS",
     "SUMS",
@@ -92,4 +132,5 @@ __all__ = [
     "bucket_part",
     "buckets_in",
     "is_bucket",
+    "levels_in",
 ]

@@ -4,14 +4,18 @@ A reading is one absolute value of one partition: a later one under the same key
 nothing. The record key is a JSON array, the value a JSON object, so that any consumer can read them:
 
     ["slice", 3, "queue", "orders", "voice", 900000, 1795269600000]   {"v":1,"epoch":7,"seq":19,"parts":{"offered":4,…}}
+    ["slice", 3, "group", "north", "", 3600000, 1795269600000]        roster of an hour: headcount, agents left
+    ["slice", 3, "queue", "orders", "voice", 86400000, 1795219200000] sketches of a local day; its start is the date at 00:00 UTC
+    ["slice", 3, "floor", "all", "", 900000, 1795269600000]           what the floor has once, whatever the queue
     ["total", 3, "queue", "orders", "voice"]                          running totals, never decreasing
     ["now",   3, "queue", "orders", "voice"]                          waiting, oldest_entered_at, …
     ["now",   3, "group", "north", ""]                                levels; "ahead" = steps later than the flush
     ["now",   3, "slots", "orders", ""]                               capacity of the agents who serve a queue
+    ["now",   3, "agent", "anna", ""]                                 the same of one agent, only where switched on
     ["heartbeat", 3]                                                  closes a flush: clock, watermark, accounting
 
-The second element is the partition that counted. Values of one key from different partitions add up
-(`oldest_entered_at`: the least). A null value is a tombstone: the cell's retention is over. (epoch, seq) grows with each
+The second element is the partition that counted. Values of one key from different partitions add up (`oldest_entered_at` and
+`roster_since`: the least). A null value is a tombstone: the cell's retention is over. (epoch, seq) grows with each
 flush of the valid owner; a reader keeps the highest and drops what is older. A flush's readings belong together from
 the first to its heartbeat.
 
@@ -31,9 +35,13 @@ SLICE_MS: Final = 10_000
 """Length of the short slices, the grain of trailing windows."""
 QUARTER_MS: Final = 900_000
 """Length of the long slices, the grain of tables and of `today`. Since 1990 every zone's offset is a multiple of it."""
+ROSTER_MS: Final = 3_600_000
+"""Length of the slices of the roster."""
+DATE_MS: Final = 86_400_000
+"""Length of the slices that hold a local day's sketches: their number is the date's, counted from 1970-01-01."""
 
 Kind = Literal["slice", "total", "now", "heartbeat"]
-Dimension = Literal["queue", "group", "slots"]
+Dimension = Literal["queue", "group", "slots", "agent", "floor"]
 
 
 class ReadingKey(NamedTuple):
@@ -131,7 +139,9 @@ def decode_value(data: bytes | None) -> Published | None:
 
 
 __all__ = [
+    "DATE_MS",
     "QUARTER_MS",
+    "ROSTER_MS",
     "SLICE_MS",
     "VERSION",
     "Clock",

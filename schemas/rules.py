@@ -65,12 +65,32 @@ class Rules:
     """Channels where in hand runs on after the end, and for how long at most."""
     status_map: Mapping[str, str] = field(default_factory=dict)
     default_capacity: int = 1
+    repeat_ms: int = DAY_MS
+    """A contact that comes no later than this after an earlier one's end follows it."""
+    max_contacts: int = 1_000
+    roster_kept_ms: int = 31 * DAY_MS
+    silence_ms: int = 400 * DAY_MS
+    """An agent or an open complaint of which nothing was heard for so long is forgotten."""
+    agent_series: bool = False
+    max_agents: int = 500
+    """Agents per partition that get readings of their own, where that is switched on."""
+    customer_key: bytes | None = field(default=None, repr=False)
+    """Key of the hash that replaces customer ids; None: they stay as they are."""
+    earlier: tuple[tuple[int, Rules], ...] = ()
+    """What was in force before: (until, rules) each, in order of time."""
     _cache: dict[tuple[str, str], QueueRules] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def shortest_session_ms(self) -> int:
         """Return the least time after which any session may be forgotten."""
         return min((self.session_horizon_ms, self.session_age_ms, *self.session_age_by_channel.values()))
+
+    def at(self, at_ms: int) -> Rules:
+        """Return the rules that are in force at an instant."""
+        for until, rules in self.earlier:
+            if at_ms < until:
+                return rules
+        return self
 
     def queue(self, queue: str, channel: str) -> QueueRules:
         """Return what (queue, channel) counts by."""

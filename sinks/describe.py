@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from schemas.codec import encode_json
-from schemas.kpis import BY_ID, Column, group_columns, queue_columns, total_of
+from schemas.columns import Column, Span, group_columns, queue_columns
+from schemas.kpis import BY_ID, total_of
 from schemas.rules import FLOOR, STATUSES
 from sinks.collector import product_version
 from sinks.merge import OLDEST

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, TextIO
 
 from schemas.errors import UsageError
-from schemas.kpis import Column, group_columns, queue_columns
+from schemas.columns import Column, Span, group_columns, queue_columns
 from schemas.levels import cut_ms
 from schemas.parts import LEVELS
 from schemas.readings import QUARTER_MS
@@ -22,7 +22,7 @@ from schemas.rules import QueueRules, Rules
 from sinks.cells import Cells, Parts, Place
 from sinks.merge import NOTHING, Gauge, Merge
 from sinks.windows import steps_of
-from sinks.zones import check_zone, interval_start, local_text
+from schemas.zones import check_zone, interval_start, local_text
 
 By = Literal["queue", "queue,channel", "group"]
 INTERVALS_MS: Final = {"15m": 900_000, "30m": 1_800_000, "60m": 3_600_000}
@@ -121,7 +121,7 @@ class Table:
     def values(self) -> Iterator[list[Cell]]:
         """Yield each row's cells: names, the interval's start as ISO 8601, then numbers (None: absent)."""
         for row in self.rows:
-            derived = [rounded(column, column.value(row.parts, row.rules)) for column in self.columns]
+            derived = [rounded(column, column.value(Span(row.parts), row.rules)) for column in self.columns]
             yield [*row.names, local_text(row.zone, row.start), *derived]
 
     def write_csv(self, file: TextIO) -> None:

@@ -18,7 +18,7 @@ from schemas.readings import QUARTER_MS, SLICE_MS
 from schemas.rules import Rules
 from sinks.cells import Cells, Parts, Place
 from sinks.merge import Gauge, Merge
-from sinks.zones import day_start
+from schemas.zones import day_start
 
 TODAY: Final = "today"
 DEFAULT_WINDOWS_MS: Final = (300_000, 900_000, 1_800_000, 3_600_000)

@@ -15,7 +15,7 @@ from schemas.readings import QUARTER_MS, SLICE_MS
 from schemas.rules import Rules
 from sinks.merge import Merge
 from sinks.table import INTERVALS_MS, By, Choice, Frozen, Table, choose, interval_table
-from sinks.zones import check_zone, interval_start
+from schemas.zones import check_zone, interval_start
 from tests.builders import T0, Publisher, feed, level_integral
 from tests.oracle import zones as slow_zones
 

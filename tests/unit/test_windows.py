@@ -16,7 +16,7 @@ from schemas.sketch import bucket_of
 from sinks.cells import Parts, Place
 from sinks.merge import Merge
 from sinks.windows import TODAY, Windows, window_label
-from sinks.zones import day_start, next_day
+from schemas.zones import day_start, next_day
 from tests.builders import T0, Publisher, feed, level_integral, slices_of
 
 ORDERS = Place("queue", "orders", "voice")

@@ -1,4 +1,4 @@
-"""Local days and intervals of a time zone, as UTC milliseconds.
+"""Local days, dates and intervals of a time zone, as UTC milliseconds.
 
 Theory. A zone's offset is constant between its shifts, and since 1990 a multiple of a quarter-hour, so each
 quarter-hour slice lies in one local interval. An interval is aligned to local time by the offset at the instant;
@@ -14,12 +14,14 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from schemas.errors import UsageError
+from schemas.readings import QUARTER_MS
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 _CACHED: Final = 20_000
 """Offsets and starts remembered: the quarter-hours of 15 days in a dozen zones."""
 MAX_ZONE_CHARS: Final = 64
+_FIRST_DATE: Final = _EPOCH.toordinal()
 
 
 def check_zone(name: str) -> str:
@@ -64,6 +66,21 @@ def _midnight(zone: str, day: date) -> int:
     return (datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)) - _EPOCH) // _MS
 
 
+@lru_cache(_CACHED)
+def _date_number(zone: str, quarter: int) -> int:
+    return _local_date(zone, quarter * QUARTER_MS).toordinal() - _FIRST_DATE
+
+
+def date_number(zone: str, at: int) -> int:
+    """Return the local date of an instant as days since 1970-01-01."""
+    return _date_number(zone, at // QUARTER_MS)
+
+
+def date_start(zone: str, number: int) -> int:
+    """Return the first instant of a local date."""
+    return _midnight(zone, date.fromordinal(number + _FIRST_DATE))
+
+
 def day_start(zone: str, at: int) -> int:
     """Return the local midnight at or before an instant."""
     return _midnight(zone, _local_date(zone, at))
@@ -79,4 +96,4 @@ def local_text(zone: str, at: int) -> str:
     return (_EPOCH + at * _MS).astimezone(ZoneInfo(zone)).isoformat(timespec="seconds")
 
 
-__all__ = ["check_zone", "day_start", "interval_start", "local_text", "next_day", "offset_ms"]
+__all__ = ["check_zone", "date_number", "date_start", "day_start", "interval_start", "local_text", "next_day", "offset_ms"]
