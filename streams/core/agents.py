@@ -6,8 +6,7 @@ instant on as facts. A correction changes nothing before the earliest instant th
 from there on before and after it, new minus old, as for sessions. History older than the horizon is folded into `base`,
 the state at its end; nothing before that can be corrected any more. Numbers in comments are the rules of the specification.
 
-Status changes are tuples `(at, rank, id, status, groups, queues, capacity)`, None = stays as it was; sorted, they are the
-order in which they hold.
+Headcount and online days follow from the status changes alone (`streams/core/roster.py`).
 """
 
 from __future__ import annotations
@@ -16,41 +15,16 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from schemas.parts import SLOT_LEVELS
-from schemas.rules import FLOOR, UNASSIGNED
+from schemas.parts import MAX_PEAK, ROSTER_LEVEL, SLOT_LEVELS
+from schemas.rules import FLOOR, UNASSIGNED, Rules
+from schemas.zones import day_start
+from streams.core.relay import RelayFact
+from streams.core.roster import Change, State, day_facts, hired_first, hired_later, roster_facts
 from streams.core.sessions import Address, Fact
-
-JOINED: Final = 0
-STATUS: Final = 1
-LEFT: Final = 2
-LEFT_STATUS: Final = ""
-"""Status of an agent who has left for good: as if offline, but no longer counted."""
-
-Change = tuple[int, int, str, str | None, tuple[str, ...] | None, tuple[str, ...] | None, int | None]
-
 
 FLOOR_ADDRESS: Final[Address] = ("group", FLOOR, "")
 _MANY_HOLDS: Final = 16
 _SETTLED_AFTER_MS: Final = 600_000
-
-
-class State(NamedTuple):
-    """An agent at one instant; status None = not known yet."""
-
-    status: str | None = None
-    groups: tuple[str, ...] = ()
-    queues: tuple[str, ...] = ()
-    capacity: int | None = None
-
-    def after(self, change: Change) -> State:
-        """Return the state after a change; what it does not name stays."""
-        _, _, _, status, groups, queues, capacity = change
-        return State(
-            self.status if status is None else status,
-            self.groups if groups is None else groups,
-            self.queues if queues is None else queues,
-            self.capacity if capacity is None else capacity,
-        )
 
 
 class Hold(NamedTuple):
@@ -87,12 +61,14 @@ class Agent:
     agent's day has hundreds of them. `_settled` is never changed while a copy is in use.
     """
 
-    __slots__ = ("_recent", "_settled", "_settled_until", "base", "changes", "unsorted")
+    __slots__ = ("_recent", "_settled", "_settled_until", "base", "changes", "heard", "unsorted")
 
     def __init__(self) -> None:
         """Start with nothing known."""
         self.base = State()
         self.changes: list[Change] = []
+        self.heard = 0
+        """Newest change that was folded into the base."""
         self.unsorted = False
         self._recent: dict[str, Hold] = {}
         self._settled: dict[str, Hold] = {}
@@ -102,6 +78,7 @@ class Agent:
         """Return a copy that later changes leave alone."""
         other = Agent()
         other.base, other.changes, other.unsorted = self.base, list(self.changes), self.unsorted
+        other.heard = self.heard
         other._recent, other._settled, other._settled_until = dict(self._recent), self._settled, self._settled_until
         return other
 
@@ -143,8 +120,11 @@ class Agent:
             self.changes.sort(key=lambda change: change[:3])
             self.unsorted = False
 
-    def steps(self, since: int, default_capacity: int) -> list[Fact]:
-        """Return the facts of all instants from `since` on: steps of levels, and sessions taken."""
+    def steps(self, since: int, rules: Rules, alone: Address | None = None) -> list[Fact]:
+        """Return the facts of all instants from `since` on: steps of levels, sessions taken, headcount, online days.
+
+        `alone`: address of the agent's own readings, where that is switched on.
+        """
         self.sort()
         state = self.base
         position = 0
@@ -153,20 +133,27 @@ class Agent:
             state = state.after(changes[position])
             position += 1
         in_hand, turns, taken = self._turns(since)
-        instants = sorted({change[0] for change in changes[position:]} | turns.keys() | taken.keys())
+        instants = {change[0] for change in changes[position:]} | turns.keys() | taken.keys()
+        if rules.earlier:
+            instants |= {until for until, _ in rules.earlier if until >= since}
         facts: list[Fact] = []
-        before = _placed(state, in_hand, default_capacity)
-        for at in instants:
+        before = _placed(state, in_hand, rules.at(since - 1))
+        for at in sorted(instants):
             while position < len(changes) and changes[position][0] == at:
                 state = state.after(changes[position])
                 position += 1
             in_hand += turns.get(at, 0)
-            now = _placed(state, in_hand, default_capacity)
+            now = _placed(state, in_hand, rules.at(at))
             if now != before:
-                facts += _difference(before, now, at)
+                facts += _difference(before, now, at, alone)
                 before = now
             if at in taken:
-                facts += [(("group", group, ""), at, "taken", taken[at]) for group in (*(state.groups or (UNASSIGNED,)), FLOOR)]
+                facts += [(("group", group, ""), at, "taken", taken[at]) for group in state.counted_in]
+                if alone is not None:
+                    facts.append((alone, at, "taken", taken[at]))
+        if changes and changes[-1][0] >= since:
+            facts += roster_facts(self.base, changes, since)
+            facts += day_facts(self.base, changes, since, rules)
         return facts
 
     def _turns(self, since: int) -> tuple[int, dict[int, int], dict[int, int]]:
@@ -188,14 +175,24 @@ class Agent:
                     taken[at] = taken.get(at, 0) + 1
         return in_hand, turns, taken
 
-    def forget(self, before: int) -> tuple[bool, list[str]]:
-        """Fold what ended before an instant into the base state; return whether the agent changed, and the holds gone."""
+    def forget(self, before: int, rules: Rules) -> tuple[bool, list[str]]:
+        """Fold what ended before an instant into the base state; return whether the agent changed, and the holds gone.
+
+        Status changes are folded by whole local days, since what counts on a day depends on what came before on it.
+        """
         self.sort()
+        changes = self.changes
+        announced = hired_later(self.base, changes)
+        first = day_start(rules.at(before).zone, before)
         keep = 0
-        while keep < len(self.changes) and self.changes[keep][0] < before:
-            self.base = self.base.after(self.changes[keep])
+        while keep < len(changes) and changes[keep][0] < first:
+            self.base = self.base.after(changes[keep])
             keep += 1
-        del self.changes[:keep]
+        if keep and announced is not None and self.base.hired is not None and self.base.hired < announced:
+            self.base = self.base._replace(hired=announced if announced < first else None)
+        if keep:
+            self.heard = max(self.heard, changes[keep - 1][0])
+        del changes[:keep]
         holds = {**self._settled, **self._recent}
         over = {session for session, hold in holds.items() if _newest(hold) < before}
         self._settled = {session: hold for session, hold in self._settled.items() if session not in over}
@@ -203,21 +200,40 @@ class Agent:
         return keep > 0, sorted(over)
 
     @property
+    def hired_first(self) -> int | None:
+        """When he first came onto the roster."""
+        self.sort()
+        return hired_first(self.base, self.changes)
+
+    @property
     def is_nothing(self) -> bool:
-        """Tell whether nothing of the agent is left that counts."""
-        return not self.changes and not self._recent and not self._settled and self.base.status in (None, LEFT_STATUS)
+        """Tell whether nothing of the agent is left but that he held something once."""
+        return self.base == State() and not self.changes and not self._recent and not self._settled
+
+    def silent_since(self, before: int) -> bool:
+        """Tell whether nothing was heard of the agent since an instant, and he holds nothing."""
+        return not self.changes and not self._recent and not self._settled and self.heard < before
+
+    def goodbye(self, at: int, rules: Rules, alone: Address | None) -> list[Fact]:
+        """Return the facts that take an agent off all levels at an instant."""
+        state = self.base
+        facts = _difference(_placed(state, 0, rules.at(at)), _placed(State(groups=state.groups), 0, rules.at(at)), at, alone)
+        if state.hired is not None:
+            facts += [(("group", group, ""), at, ROSTER_LEVEL, -1) for group in state.counted_in]
+        return facts
 
     def freeze(self) -> list[Any]:
         """Return a msgpack-able form without the holds, which are entries of their own."""
         self.sort()
-        return [list(self.base), list(self.changes)]
+        return [list(self.base), list(self.changes), self.heard]
 
     @classmethod
     def thaw(cls, frozen: list[Any]) -> Agent:
         """Restore what `freeze` returned, also after msgpack has turned tuples into lists."""
         agent = cls()
-        status, groups, queues, capacity = frozen[0]
-        agent.base = State(status, tuple(groups), tuple(queues), capacity)
+        status, groups, queues, capacity, hired, has_left = frozen[0]
+        agent.base = State(status, tuple(groups), tuple(queues), capacity, hired, has_left)
+        agent.heard = frozen[2]
         agent.changes = [
             (at, rank, id_, status, _tuple(groups), _tuple(queues), capacity)
             for at, rank, id_, status, groups, queues, capacity in frozen[1]
@@ -251,8 +267,9 @@ class Placed(NamedTuple):
     in_hand: int
 
 
-def _placed(state: State, in_hand: int, default_capacity: int) -> Placed:
-    return Placed(state.groups or (UNASSIGNED,), state.queues, state.status, state.capacity or default_capacity, in_hand)
+def _placed(state: State, in_hand: int, rules: Rules) -> Placed:
+    capacity = state.capacity or rules.default_capacity
+    return Placed(state.groups or (UNASSIGNED,), state.queues, state.status, capacity, in_hand)
 
 
 Steps = tuple[tuple[str, int], ...]
@@ -264,15 +281,20 @@ def _level_steps(before: tuple[str | None, int, int] | None, now: tuple[str | No
     steps = dict(levels_of(*now)) if now is not None else {}
     for level, value in levels_of(*before) if before is not None else ():
         steps[level] = steps.get(level, 0) - value
+    was, is_now = (min(who[2], MAX_PEAK) if who is not None else 0 for who in (before, now))
+    steps |= {f"in_hand_{n}": 1 for n in range(max(2, was + 1), is_now + 1)}
+    steps |= {f"in_hand_{n}": -1 for n in range(max(2, is_now + 1), was + 1)}
     changed = tuple((level, step) for level, step in steps.items() if step)
     return changed, tuple((level, step) for level, step in changed if level in SLOT_LEVELS)
 
 
-def _difference(before: Placed, now: Placed, at: int) -> list[Fact]:
-    """Return the steps between two placements: per group, on the floor, per queue served."""
+def _difference(before: Placed, now: Placed, at: int, alone: Address | None) -> list[Fact]:
+    """Return the steps between two placements: per group, on the floor, per queue served, and of the agent himself."""
     was, is_now = before[2:], now[2:]
     stays, slots = _level_steps(was, is_now)
     facts: list[Fact] = [(FLOOR_ADDRESS, at, level, step) for level, step in stays]
+    if alone is not None:
+        facts += [(alone, at, level, step) for level, step in stays]
     for dimension, index, olds, news in (("group", 0, before.groups, now.groups), ("slots", 1, before.queues, now.queues)):
         if olds == news:
             names: Iterable[str] = olds
@@ -287,19 +309,24 @@ def _difference(before: Placed, now: Placed, at: int) -> list[Fact]:
     return facts
 
 
-def within(hold: Hold, known: Hold | None, before: int) -> Hold:
-    """Return a hold as far as it may still change: of what lies before an instant, what was known of it stands."""
-    old = known.intervals if known is not None else ()
+def hold_of(fact: RelayFact, known: Hold | None, before: int) -> Hold:
+    """Return what a relay record says of a hold, as far as it may still change.
+
+    Of what lies before the instant `before`, and of earlier sessions of the same id, what was known stands.
+    """
+    earlier = tuple(i for i in known.intervals if i[0] < fact.since) if known is not None else ()
+    old = known.intervals[len(earlier) :] if known is not None else ()
     intervals = []
-    for position, (start, end) in enumerate(hold.intervals):
+    for position, (start, end) in enumerate(fact.intervals):
         old_start, old_end = old[position] if position < len(old) else (before, None)
         if start < before:
             start = min(old_start, before)
         if end is not None and end < before:
             end = old_end if old_end is not None and old_end < before else before
         intervals.append((start, end if end is None else max(start, end)))
-    taken_before = [at for at in (known.taken if known is not None else ()) if at < before]
-    return Hold(hold.version, tuple(intervals), (*taken_before, *(at for at in hold.taken if at >= before)))
+    stands = max(before, fact.since)
+    taken = [at for at in (known.taken if known is not None else ()) if at < stands]
+    return Hold(fact.version, (*earlier, *intervals), (*taken, *(at for at in fact.taken if at >= stands)))
 
 
 def earliest_difference(before: Hold | None, after: Hold | None) -> int | None:
@@ -322,6 +349,5 @@ def _instants(hold: Hold | None) -> list[tuple[str, int, int]]:
 
 
 __all__ = [
-    "JOINED", "LEFT", "LEFT_STATUS", "STATUS", "Agent", "Change", "Hold", "State", "earliest_difference", "levels_of",
-    "thaw_hold", "within",
+    "FLOOR_ADDRESS", "Agent", "Hold", "earliest_difference", "hold_of", "levels_of", "thaw_hold",
 ]  # fmt: skip

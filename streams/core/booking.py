@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from schemas.events import INPUT_TOPICS
-from schemas.rules import Rules
+from schemas.rules import FLOOR, Rules
+from schemas.zones import date_number
 from streams.core.cells import Address, Cells
 from streams.core.gauges import QueueGauges
 from streams.core.sessions import Derived, Fact
@@ -18,7 +19,8 @@ class Books:
 
     def __init__(self, rules: Rules) -> None:
         """Start empty."""
-        self.cells = Cells(short=rules.slices_kept_ms > 0)
+        self._rules = rules
+        self.cells = Cells(live=rules.slices_kept_ms > 0, date_of=self._date_of)
         self.totals = Totals()
         self.gauges = QueueGauges(rules)
         self.counters: dict[str, int] = {"sessions_expired": 0} | {f"clock_errors.{topic}": 0 for topic in INPUT_TOPICS}
@@ -29,6 +31,23 @@ class Books:
     def count(self, counter: str, more: int = 1) -> None:
         """Add to a counter."""
         self.counters[counter] = self.counters.get(counter, 0) + more
+
+    def _date_of(self, address: Address, at: int) -> int:
+        return date_number(self._rules.at(at).queue(address[1], address[2]).zone, at)
+
+    def complaint(self, was_open: Address | None, is_open: Address | None) -> None:
+        """Count a complaint that is open at one place instead of another."""
+        if was_open != is_open:
+            self.gauges.complaint(None if was_open is None else self._known(was_open), -1)
+            self.gauges.complaint(None if is_open is None else self._known(is_open), 1)
+
+    def roster_since(self, since: int | None) -> None:
+        """Take note of the first instant of which the roster knows."""
+        floor: Address = ("group", FLOOR, "")
+        fixed = {} if since is None else {"roster_since": since}
+        if self.cells.fixed.get(floor, {}) != fixed:
+            self.cells.fixed[floor] = fixed
+            self.cells.changed_levels.add(floor)
 
     def change(self, old: Derived, new: Derived) -> None:
         """Book what a session stands for now, less what it stood for before."""

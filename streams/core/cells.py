@@ -2,8 +2,9 @@
 
 Theory of operation. An address is (dimension, name, channel). A fact of instant `at` goes into two slices of its address, the
 10 s one and the quarter-hour one, each a flat map from part to integer that merges by addition. What a part does follows from
-its name (`schemas.parts`): a series takes a duration and fills count, sum and sketch bucket; a level takes a step (see
-`schemas.levels`); anything else is added. Booking with `times = -1` undoes a fact exactly, so zeros are removed and two
+its name (`schemas.parts`): a series takes a duration and fills count, sum and sketch bucket, the bucket also in the slice of the
+local date; a level takes a step (see `schemas.levels`); headcount and leavings go into slices of an hour instead; anything
+else is added. Booking with `times = -1` undoes a fact exactly, so zeros are removed and two
 floors that saw the same events hold equal maps whatever the order.
 
 Slices before `first[length]` are over: facts are then neither added to nor taken from them, the value published last stands.
@@ -12,11 +13,11 @@ The bounds only move in `expire`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from schemas.parts import GAUGE_LEVELS, HISTOGRAM_LIMITS_MS, LEVELS, SERIES, bucket_part
-from schemas.readings import QUARTER_MS, SLICE_MS
+from schemas.parts import GAUGE_LEVELS, HISTOGRAM_LIMITS_MS, LEVELS, PEAK_LEVELS, ROSTER_LEVEL, SERIES, bucket_part
+from schemas.readings import DATE_MS, QUARTER_MS, ROSTER_MS, SLICE_MS
 from schemas.sketch import BUCKETS, bucket_of
 
 Address = tuple[str, str, str]
@@ -25,8 +26,11 @@ CellId = tuple[int, int, Address]
 """(length in ms, slice number, address)."""
 
 _BUCKET_PARTS: Final = {series: tuple(bucket_part(series, b) for b in range(BUCKETS)) for series in SERIES}
-_LEVEL_PARTS: Final = {level: (f"{level}_step", f"{level}_ms") for level in LEVELS}
+_LEVEL_PARTS: Final = {level: (f"{level}_step", f"{level}_ms") for level in (*LEVELS, *PEAK_LEVELS, ROSTER_LEVEL)}
 _GAUGE_LEVELS: Final = frozenset(GAUGE_LEVELS)
+_ROSTER_PARTS: Final = frozenset({ROSTER_LEVEL, "agents_left"})
+_APART: Final = _GAUGE_LEVELS | _ROSTER_PARTS
+"""Parts that do not go into the two slices."""
 
 
 def histogram_part(series: str, value_ms: int) -> str:
@@ -40,10 +44,17 @@ def histogram_part(series: str, value_ms: int) -> str:
 class Cells:
     """All cells of one partition, what changed in them, the levels' present values and the steps still to come."""
 
-    def __init__(self, *, short: bool = True) -> None:
-        """Start empty; without `short` no 10 s slices are kept (a report needs none)."""
-        self.slices: dict[int, dict[int, dict[Address, Cell]]] = {SLICE_MS: {}, QUARTER_MS: {}}
-        self.first: dict[int, int] = {SLICE_MS: 0 if short else 1 << 62, QUARTER_MS: 0}
+    def __init__(self, *, live: bool = True, date_of: Callable[[Address, int], int] = lambda _, at: at // DATE_MS) -> None:
+        """Start empty; without `live` nothing but quarter-hours is kept (a report needs no more).
+
+        `date_of`: the number of the local date of an instant at an address.
+        """
+        self.slices: dict[int, dict[int, dict[Address, Cell]]] = {SLICE_MS: {}, QUARTER_MS: {}, ROSTER_MS: {}, DATE_MS: {}}
+        never = 0 if live else 1 << 62
+        self.first: dict[int, int] = {SLICE_MS: never, QUARTER_MS: 0, ROSTER_MS: never, DATE_MS: never}
+        self._date_of = date_of if live else None
+        self.fixed: dict[Address, Cell] = {}
+        """What readings of levels say beside them."""
         self.first_sketch = 0
         self.levels: dict[Address, Cell] = {}
         self.ahead: dict[Address, dict[tuple[int, str], int]] = {}
@@ -61,8 +72,8 @@ class Cells:
         short: Cell | None = None
         quarter: Cell | None = None
         for address, at, part, amount in facts:
-            if part in _GAUGE_LEVELS:
-                self._level(address, at, part, amount * times)
+            if part in _APART:
+                self._apart(address, at, part, amount * times)
                 continue
             if at != when or address is not here:
                 if at // QUARTER_MS != number or address is not here:
@@ -75,7 +86,8 @@ class Cells:
                 self._level(address, at, part, amount * times)
                 continue
             if part in SERIES:
-                self._sample(short, quarter, at, part, amount, times)
+                dated = None if self._date_of is None else self._cell(DATE_MS, self._date_of(address, at), address)
+                self._sample(short, quarter, dated, at, part, amount, times)
                 continue
             more = amount * times
             if more:
@@ -87,7 +99,21 @@ class Cells:
                         else:
                             del cell[part]
 
-    def _sample(self, short: Cell | None, quarter: Cell | None, at: int, series: str, value_ms: int, times: int) -> None:
+    def _apart(self, address: Address, at: int, part: str, amount: int) -> None:
+        """Book what is a gauge only, or belongs to the roster."""
+        if part in _ROSTER_PARTS:
+            hour = self._cell(ROSTER_MS, at // ROSTER_MS, address)
+            if hour is not None and part == ROSTER_LEVEL:
+                step_part, ms_part = _LEVEL_PARTS[part]
+                _add(hour, step_part, amount)
+                _add(hour, ms_part, amount * (ROSTER_MS - at % ROSTER_MS))
+            elif hour is not None:
+                _add(hour, part, amount)
+        if part != "agents_left":
+            self._level(address, at, part, amount)
+
+    def _sample(self, short: Cell | None, quarter: Cell | None, dated: Cell | None, at: int, series: str, value_ms: int,
+                times: int) -> None:  # fmt: skip
         count_part, sum_part = SERIES[series]
         bucket = _BUCKET_PARTS[series][bucket_of(value_ms)]
         for cell in (short, quarter):
@@ -97,6 +123,8 @@ class Cells:
             _add(cell, sum_part, value_ms * times)
             if cell is short or at // QUARTER_MS >= self.first_sketch:
                 _add(cell, bucket, times)
+        if dated is not None:
+            _add(dated, bucket, times)
 
     def _cell(self, length: int, number: int, address: Address) -> Cell | None:
         """Return a cell that is about to change; None if its slice is over."""
@@ -192,7 +220,7 @@ class Cells:
 
     def levels_body(self, address: Address) -> dict[str, Any]:
         """Return the reading of an address's levels: their values, and the steps that are still to come."""
-        body: dict[str, Any] = {"parts": dict(self.levels.get(address, {}))}
+        body: dict[str, Any] = {"parts": self.levels.get(address, {}) | self.fixed.get(address, {})}
         ahead = self.ahead.get(address)
         if ahead:
             body["ahead"] = sorted((at, level, step) for (at, level), step in ahead.items())

@@ -71,6 +71,11 @@ class PartitionClock:
         return now_ms if self._rules.live else self.watermark or 0
 
     @property
+    def all_ended(self) -> bool:
+        """Whether every topic's input has ended."""
+        return len(self.ended) == len(INPUT_TOPICS)
+
+    @property
     def newest_event(self) -> int | None:
         """Return the newest event time of all topics, None before the first."""
         return max(self.newest.values(), default=None)

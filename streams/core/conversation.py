@@ -44,7 +44,7 @@ def conversation_facts(messages: list[int], life: _Life, rules: Rules, facts: li
                 _first_reply(address, at, life, facts, errors)
             if connected is None or unanswered is None or at < connected:
                 continue
-            target = rules.queue(address[1], address[2])
+            target = rules.at(at).queue(address[1], address[2])
             if not responded and first_customer is not None:
                 responded = True
                 _timed("first_response", at - max(connected, first_customer), target.first_response_ms, address, at, facts)

@@ -12,15 +12,16 @@ from collections.abc import Mapping
 from heapq import heappop, heappush
 from typing import Any, Final
 
-from schemas.readings import QUARTER_MS, SLICE_MS
+from schemas.readings import DATE_MS, QUARTER_MS, ROSTER_MS, SLICE_MS
 from schemas.rules import MINUTE_MS, Rules
-from streams.core.agents import Agent
 from streams.core.cells import CellId, Cells
-from streams.core.lives import over_after
+from streams.core.lives import bounds_of
 from streams.core.milestones import ENDED, ENTERED, STARTED, Milestone, Session
 
-ANNOUNCE_MS: Final = 10 * MINUTE_MS
-"""How far the watermark moves between two announcements: coarse, since it bounds horizons of days."""
+ANNOUNCE_MS: Final = MINUTE_MS
+"""How far the watermark moves between two announcements: contacts settle that much later, a day after their end."""
+CLOSE_MS: Final = 10 * MINUTE_MS
+"""How far it moves between two times at which agents' history is closed."""
 
 
 class Expiry:
@@ -61,53 +62,55 @@ class Expiry:
 
     def watch_again(self, session_id: str, session: Session) -> None:
         """Look at a restored session when it will be over as it stands."""
-        heappush(self._due, (over_after(session, self._rules), session_id))
+        silent_after, until = bounds_of(session, self._rules)
+        heappush(self._due, (until if session.forgotten else silent_after, session_id))
 
-    def due(self, sessions: Mapping[str, Session], watermark: int | None) -> list[str]:
-        """Return the sessions that are over."""
+    def due(self, sessions: Mapping[str, Session], watermark: int | None) -> tuple[list[str], list[str]]:
+        """Return the sessions that are over, and those that are forgotten from now on."""
         over: dict[str, None] = {}
+        silent: dict[str, None] = {}
         if watermark is None:
-            return []
+            return [], []
         while self._due and self._due[0][0] <= watermark:
             _, session_id = heappop(self._due)
             session = sessions.get(session_id)
-            if session is None:
+            if session is None or session_id in over:
                 continue
-            until = over_after(session, self._rules)
+            silent_after, until = bounds_of(session, self._rules)
             if until <= watermark:
                 over[session_id] = None
-            else:
-                heappush(self._due, (until, session_id))
-        return list(over)
+                continue
+            if silent_after <= watermark and not session.forgotten:
+                silent[session_id] = None
+            heappush(self._due, (silent_after if silent_after > watermark else until, session_id))
+        return list(over), list(silent)
 
     def heard(self, sender: int, watermark: int | None) -> None:
         """Take note of a sender's watermark."""
         if watermark is not None and watermark > self._marks.get(sender, -1):
             self._marks[sender] = watermark
 
-    def announces(self, watermark: int | None) -> bool:
-        """Tell whether the own watermark is to be announced to all partitions now."""
-        if watermark is None or (self._announced is not None and watermark < self._announced + ANNOUNCE_MS):
+    def announces(self, watermark: int | None, at_the_end: bool) -> bool:
+        """Tell whether the own watermark is to be announced to all partitions now; `at_the_end`: it will not move any more."""
+        if watermark is None or watermark == self._announced:
+            return False
+        if self._announced is not None and watermark < self._announced + ANNOUNCE_MS and not at_the_end:
             return False
         self._announced = watermark
         return True
 
-    def agents(self, agents: dict[str, Agent]) -> list[tuple[str, list[str]]]:
-        """Fold agents' history that is over; return the agents that changed, with the sessions whose holds are gone."""
-        if len(self._marks) < self._partitions:
-            return []
-        before = min(self._marks.values()) - self._rules.agent_horizon_ms
-        if before < self.agents_before + ANNOUNCE_MS:
-            return []
-        self.agents_before = before
-        changed: list[tuple[str, list[str]]] = []
-        for agent_id, agent in list(agents.items()):
-            folded, gone = agent.forget(before)
-            if folded or gone:
-                changed.append((agent_id, gone))
-            if agent.is_nothing:
-                del agents[agent_id]
-        return changed
+    @property
+    def least_mark(self) -> int | None:
+        """The least watermark of all senders; None while one has said nothing."""
+        return min(self._marks.values()) if len(self._marks) == self._partitions else None
+
+    def close_agents(self) -> bool:
+        """Move the instant on before which agents' history is closed; return whether it moved."""
+        mark = self.least_mark
+        if mark is None or mark - self._rules.agent_horizon_ms < self.agents_before + CLOSE_MS:
+            return False
+        self.agents_before = mark - self._rules.agent_horizon_ms
+        return True
 
     def cells(self, cells: Cells, watermark: int | None) -> list[CellId]:
         """Drop slices and sketches whose retention is over; return the ids of the cells that are gone."""
@@ -116,6 +119,8 @@ class Expiry:
         gone: list[CellId] = []
         if self._rules.slices_kept_ms:
             gone += cells.expire(SLICE_MS, (watermark - self._rules.slices_kept_ms) // SLICE_MS)
+            gone += cells.expire(ROSTER_MS, (watermark - self._rules.roster_kept_ms) // ROSTER_MS)
+            gone += cells.expire(DATE_MS, (watermark - self._rules.quarters_kept_ms) // DATE_MS)
         gone += cells.expire(QUARTER_MS, (watermark - self._rules.quarters_kept_ms) // QUARTER_MS)
         cells.expire_sketches((watermark - self._rules.sketches_kept_ms) // QUARTER_MS)
         return gone
@@ -130,4 +135,4 @@ class Expiry:
         self._marks = {sender: mark for sender, mark in marks}  # noqa: C416  msgpack made lists of the pairs
 
 
-__all__ = ["ANNOUNCE_MS", "Expiry"]
+__all__ = ["ANNOUNCE_MS", "CLOSE_MS", "Expiry"]

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from hashlib import blake2b
 from typing import Any
 
 from schemas.codec import STRUCT_OF, Decoded, decode_batch
@@ -23,17 +24,29 @@ from schemas.markers import read_end_of_input
 from schemas.partitioner import PARTITIONERS
 from schemas.readings import Reading
 from schemas.rules import UNASSIGNED, Rules
-from streams.core.agents import JOINED, LEFT, LEFT_STATUS, STATUS, Agent, Change, Hold, earliest_difference, within
+from streams.core.agents import Agent, earliest_difference, hold_of
 from streams.core.booking import Books
 from streams.core.clock import PartitionClock
-from streams.core.complaints import CLOSED, OPENED, Filing, complaint_facts
+from streams.core.complaints import CLOSED, OPENED, Complaints
+from streams.core.customers import Customers
 from streams.core.expiry import Expiry
 from streams.core.ids import Ids
 from streams.core.intake import Intake, Reject, check_topic, digest_of
-from streams.core.milestones import MAKERS, MILLION, Session, message_of, order_of
+from streams.core.milestones import MAKERS, MILLION, STARTED, Milestone, Session, message_of, order_of
 from streams.core.output import Entries, heartbeat, readings_of
-from streams.core.relay import FORMAT, HoldingFact, RelayRecord, decode_relay, encode_relay
-from streams.core.sessions import NOTHING, Derived, derive
+from streams.core.relay import (
+    FORMAT,
+    NOTHING_TOLD,
+    TO_AGENT,
+    TO_CUSTOMER,
+    RelayFact,
+    RelayRecord,
+    decode_relay,
+    encode_relay,
+)
+from streams.core.reviewers import Reviewers
+from streams.core.roster import JOINED, LEFT, LEFT_STATUS, STATUS, Change
+from streams.core.sessions import NOTHING, Address, Derived, derive
 
 _MESSAGE = STRUCT_OF["session.message"]
 _STATUS = STRUCT_OF["agent.status"]
@@ -68,7 +81,9 @@ class Floor:
         self.rules = rules
         self.sessions: dict[str, Session] = {}
         self.agents: dict[str, Agent] = {}
-        self.complaints: dict[str, list[Filing]] = {}
+        self.customers = Customers(rules)
+        self.reviewers = Reviewers(rules)
+        self.complaints = Complaints(rules)
         self.ids = Ids(rules.duplicates_horizon_ms, rules.max_ids)
         self.business_ids = Ids(rules.duplicates_horizon_ms, rules.max_ids, rules.business_horizon_ms)
         self.clock = PartitionClock(rules)
@@ -82,7 +97,10 @@ class Floor:
         self._booked_last: dict[str, Derived] = {}
         """What the sessions of the last flush stood for, so that it need not be derived again for the next one."""
         self._agents_before: dict[str, tuple[Agent, int]] = {}
-        self._complaints_before: dict[str, list[Filing]] = {}
+        self._alone: dict[str, Address] = {}
+        """Agents with readings of their own."""
+        self._hired: dict[str, int] = {}
+        """When each agent came onto the roster first."""
 
     # ------------------------------------------------------------------ taking records in
 
@@ -151,12 +169,25 @@ class Floor:
             session.messages.append(message)
         else:
             milestone = MAKERS[type(event)](event)
+            if milestone[1] == STARTED and self.rules.customer_key is not None:
+                milestone = self._without_customer_id(milestone)
             if not covered and any(order_of(known) == milestone[:3] for known in session.milestones):
                 return "duplicate"
             session.milestones.append(milestone)
             self.expiry.heard_of(session_id, milestone)
         session.heard(at)
+        if session.forgotten:
+            session.forgotten = False
+            self.expiry.watch(session_id, at)
         return "applied"
+
+    def _without_customer_id(self, started: Milestone) -> Milestone:
+        """Put a keyed hash in the place of a customer's id: all that is ever kept of it."""
+        if started[6] is None:
+            return started
+        assert self.rules.customer_key is not None
+        digest = blake2b(started[6].encode(), key=self.rules.customer_key, digest_size=16).hexdigest()
+        return (*started[:6], digest)
 
     def _agent_event(self, event: Decoded, topic: str, key: bytes | None, latest: int) -> str:
         agent_id: str = event.agent_id
@@ -201,9 +232,8 @@ class Floor:
         elif type(event) is _COST:
             self.books.book([(("queue", queue, UNASSIGNED), event.at, f"cost_{event.currency}_e6", _millionths(event.amount))])
         else:
-            filings = self.complaints.setdefault(event.complaint_id, [])
-            self._complaints_before.setdefault(event.complaint_id, list(filings))
-            filings.append((event.at, OPENED if type(event) is _OPENED else CLOSED, event.id, event.queue))
+            kind = OPENED if type(event) is _OPENED else CLOSED
+            self.complaints.file(event.complaint_id, kind, (event.at, event.id, event.queue))
         return "applied"
 
     def _apply_relay(self, values: Sequence[bytes | None]) -> list[Reject]:
@@ -216,19 +246,21 @@ class Floor:
                 self.books.count("relay_invalid")
                 continue
             self.expiry.heard(fact.sender, fact.watermark)
-            if fact.session:
+            if fact.kind == TO_AGENT:
                 self._held(fact)
+            elif fact.kind and (self.customers if fact.kind == TO_CUSTOMER else self.reviewers).hear(fact):
+                self.entries.touch(fact.kind, fact.target, fact.session)
         return rejects
 
-    def _held(self, fact: HoldingFact) -> None:
-        known = self.agents[fact.agent].hold(fact.session) if fact.agent in self.agents else None
+    def _held(self, fact: RelayFact) -> None:
+        known = self.agents[fact.target].hold(fact.session) if fact.target in self.agents else None
         if known is not None and known.version >= fact.version:
             return
-        hold = within(Hold(fact.version, fact.intervals, fact.taken), known, self.expiry.agents_before)
+        hold = hold_of(fact, known, self.expiry.agents_before)
         since = earliest_difference(known, hold)
         if since is not None:
-            self._agent(fact.agent, since).put_hold(fact.session, hold)
-            self.entries.touch("h", fact.agent, fact.session)
+            self._agent(fact.target, since).put_hold(fact.session, hold)
+            self.entries.touch("h", fact.target, fact.session)
 
     # ------------------------------------------------------------------ handing out
 
@@ -240,10 +272,10 @@ class Floor:
         self.clock.advance(now_ms, at_end)
         now = self.clock.present(now_ms)
         self.books.cells.advance(now if self.rules.live else max(now, self.clock.newest_event or 0))
-        forgotten = self._forget()
-        relay = self._book_sessions(seq, forgotten)
+        over = self._forget()
+        relay = self._book_sessions(seq, over)
         self._book_agents()
-        self._book_complaints()
+        self._book_others()
         relay += self._announce(seq)
         gone = self.expiry.cells(self.books.cells, self.clock.watermark)
         dropped = self.entries.drop_ids(self.clock.watermark)
@@ -254,30 +286,29 @@ class Floor:
         return Flush(entries, readings, relay)
 
     def _forget(self) -> set[str]:
-        """Find sessions that are over: the ended ones go at once, the open ones are booked once more as forgotten."""
-        forgotten: set[str] = set()
-        for session_id in self.expiry.due(self.sessions, self.clock.watermark):
+        """Find sessions that are forgotten from now on, and return those that are over."""
+        over, silent = self.expiry.due(self.sessions, self.clock.watermark)
+        for session_id in (*over, *silent):
             session = self.sessions[session_id]
             if session_id not in self._sessions_before:
                 self._sessions_before[session_id] = self._booked(session_id, session)
-            forgotten.add(session_id)
-        return forgotten
+            session.forgotten = True
+        return set(over)
 
     def _booked(self, session_id: str, session: Session) -> Derived:
         """Return what a session that was not touched since stood for when it was booked."""
-        return self._booked_last.get(session_id) or derive(session, self.rules)
+        return self._booked_last.get(session_id) or derive(session, self.rules, session.forgotten)
 
-    def _book_sessions(self, seq: int, forgotten: set[str]) -> list[RelayRecord]:
+    def _book_sessions(self, seq: int, over: set[str]) -> list[RelayRecord]:
         relay: list[RelayRecord] = []
         booked: dict[str, Derived] = {}
         for session_id, old in self._sessions_before.items():
             session = self.sessions[session_id]
-            over = session_id in forgotten
-            new = derive(session, self.rules, over)
+            new = derive(session, self.rules, session.forgotten)
             self.books.change(old, new)
-            if old.holdings != new.holdings:
-                relay += self._tell(session_id, old, new, seq)
-            if over:
+            if old.told != new.told:
+                relay += self._tell(session_id, session.oldest, old, new, seq)
+            if session_id in over:
                 del self.sessions[session_id]
             else:
                 booked[session_id] = new
@@ -286,46 +317,87 @@ class Floor:
         self._booked_last = booked
         return relay
 
-    def _tell(self, session_id: str, old: Derived, new: Derived, seq: int) -> Iterable[RelayRecord]:
-        """Tell the agents of a session what is now true of it."""
-        for agent_id in sorted(old.holdings.keys() | new.holdings.keys()):
-            holding = new.holdings.get(agent_id)
-            if holding == old.holdings.get(agent_id):
-                continue
-            intervals, taken = holding if holding is not None else ((), ())
-            fact = HoldingFact(FORMAT, self.partition, seq, self.clock.watermark, agent_id, session_id, intervals, taken)
-            key = agent_id.encode()
-            yield RelayRecord(self._partition_of(key, self.partitions), key, encode_relay(fact))
+    def _tell(self, session_id: str, since: int, old: Derived, new: Derived, seq: int) -> Iterable[RelayRecord]:
+        """Tell the partitions of other keys what is now true of a session."""
+        mark = self.clock.watermark
+        for kind, target in sorted(old.told.keys() | new.told.keys()):
+            told = new.told.get((kind, target), NOTHING_TOLD)
+            if told != old.told.get((kind, target)):
+                fact = RelayFact(FORMAT, self.partition, seq, mark, kind, target, session_id, since, *told)
+                key = target.encode()
+                yield RelayRecord(self._partition_of(key, self.partitions), key, encode_relay(fact))
 
     def _announce(self, seq: int) -> list[RelayRecord]:
         """Tell every partition this one's watermark, now and then."""
         mark = self.clock.watermark
-        if not self.expiry.announces(mark):
+        if not self.expiry.announces(mark, self.clock.all_ended):
             return []
-        fact = encode_relay(HoldingFact(FORMAT, self.partition, seq, mark, "", ""))
+        fact = encode_relay(RelayFact(FORMAT, self.partition, seq, mark))
         return [RelayRecord(partition, b"", fact) for partition in range(self.partitions)]
 
     def _book_agents(self) -> None:
-        capacity = self.rules.default_capacity
+        rules = self.rules
         for agent_id, (before, since) in self._agents_before.items():
             agent = self.agents[agent_id]
-            self.books.difference(before.steps(since, capacity), agent.steps(since, capacity))
+            alone = self._address_of(agent_id) if rules.agent_series else None
+            self.books.difference(before.steps(since, rules, alone), agent.steps(since, rules, alone))
             agent.settle()
+            self._note_hired(agent_id, agent)
             self.entries.touch("a", agent_id)
         self._agents_before = {}
-        for agent_id, sessions in self.expiry.agents(self.agents):
-            self.entries.touch("a", agent_id)
-            for session_id in sessions:
+        if self.expiry.close_agents():
+            self._forget_agents(self.expiry.agents_before)
+        self.books.roster_since(min(self._hired.values(), default=None))
+
+    def _address_of(self, agent_id: str) -> Address | None:
+        """Return the address of an agent's own readings, None where there are too many."""
+        address = self._alone.get(agent_id)
+        if address is None and len(self._alone) < self.rules.max_agents:
+            address = self._alone[agent_id] = ("agent", agent_id, "")
+        return address
+
+    def _note_hired(self, agent_id: str, agent: Agent) -> None:
+        hired = agent.hired_first
+        if hired is not None:
+            self._hired[agent_id] = hired
+        else:
+            self._hired.pop(agent_id, None)
+
+    def note_roster(self) -> None:
+        """Find out of all agents when they came onto the roster: after they were restored."""
+        for agent_id, agent in self.agents.items():
+            self._note_hired(agent_id, agent)
+
+    def _forget_agents(self, before: int) -> None:
+        """Fold agents' history that is closed, and forget those of whom nothing was heard for very long."""
+        silent_since = before - self.rules.silence_ms
+        for agent_id, agent in list(self.agents.items()):
+            folded, gone = agent.forget(before, self.rules)
+            over = agent.is_nothing or agent.silent_since(silent_since)
+            if over:
+                if not agent.is_nothing:
+                    self.books.count("agents_expired")
+                    self.books.book(agent.goodbye(before, self.rules, self._alone.get(agent_id)))
+                del self.agents[agent_id]
+                self._hired.pop(agent_id, None)
+            if folded or gone or over:
+                self.entries.touch("a", agent_id)
+            for session_id in gone:
                 self.entries.touch("h", agent_id, session_id)
 
-    def _book_complaints(self) -> None:
-        for complaint_id, before in self._complaints_before.items():
-            old, old_errors = complaint_facts(before)
-            new, new_errors = complaint_facts(self.complaints[complaint_id])
-            self.books.difference(old, new)
-            self.books.clock_errors(old_errors, new_errors)
+    def _book_others(self) -> None:
+        """Book what customers, reviewers and complaints stand for, and forget what is over of them."""
+        mark = self.expiry.least_mark
+        gone = self.customers.book(self.books, mark) + self.customers.forget()
+        for customer, session_id in gone:
+            self.entries.touch("k", customer, session_id)
+        self.reviewers.book(self.books)
+        if mark is not None:
+            for reviewer, session_id in self.reviewers.forget(mark - self.rules.agent_horizon_ms):
+                self.entries.touch("v", reviewer, session_id)
+        complaints = self.complaints.book(self.books) + self.complaints.forget(self.books, self.clock.watermark)
+        for complaint_id in complaints:
             self.entries.touch("x", complaint_id)
-        self._complaints_before = {}
 
     # ------------------------------------------------------------------ keeping and restoring
 

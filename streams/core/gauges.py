@@ -17,6 +17,7 @@ class QueueGauges:
         self._rules = rules
         self._waiting: dict[Address, list[int]] = {}
         self._active: dict[Address, int] = {}
+        self._complaints: dict[Address, int] = {}
         self._published: dict[Address, dict[str, int]] = {}
 
     def change(self, old: Derived, new: Derived) -> None:
@@ -33,6 +34,11 @@ class QueueGauges:
             if new.active is not None:
                 self._active[new.active] = self._active.get(new.active, 0) + 1
 
+    def complaint(self, address: Address | None, more: int) -> None:
+        """Count open complaints up or down."""
+        if address is not None:
+            self._complaints[address] = self._complaints.get(address, 0) + more
+
     def keep(self, address: Address) -> None:
         """Show an address even when nobody is there."""
         self._waiting.setdefault(address, [])
@@ -40,13 +46,15 @@ class QueueGauges:
     def body(self, address: Address, now: int) -> dict[str, int]:
         """Return the gauges of one address at an instant; `oldest_entered_at` only where somebody waits."""
         waiting = self._waiting.get(address, [])
-        rule = self._rules.queue(address[1], address[2])
+        rule = self._rules.at(now).queue(address[1], address[2])
         parts = {
             "waiting": len(waiting),
             "waiting_late": bisect_left(waiting, now - rule.placement_ms),
             "waiting_past_answer": bisect_left(waiting, now - rule.answer_ms),
             "active_sessions": self._active.get(address, 0),
         }
+        if address in self._complaints:
+            parts["complaints_open"] = self._complaints[address]
         if waiting:
             parts["oldest_entered_at"] = waiting[0]
         return parts
@@ -54,7 +62,7 @@ class QueueGauges:
     def changes(self, now: int) -> list[tuple[Address, dict[str, Any]]]:
         """Return the gauges that differ from those returned last."""
         changed: list[tuple[Address, dict[str, Any]]] = []
-        for address in sorted(self._waiting.keys() | self._active.keys()):
+        for address in sorted(self._waiting.keys() | self._active.keys() | self._complaints.keys()):
             parts = self.body(address, now)
             if self._published.get(address) != parts:
                 self._published[address] = parts

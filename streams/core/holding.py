@@ -13,16 +13,10 @@ from typing import NamedTuple
 
 from schemas.rules import Rules
 from streams.core.milestones import CONNECTED, HELD, RESUMED, TRANSFERRED, WRAPPED_UP, Milestone, order_of
+from streams.core.relay import TO_AGENT, Told
 
 Held = tuple[str, int, int | None, bool]
 ByType = dict[int, list[Milestone]]
-
-
-class Holding(NamedTuple):
-    """What one agent must know of one session: intervals in hand (end None: still), instants at which he took it."""
-
-    intervals: tuple[tuple[int, int | None], ...]
-    taken: tuple[int, ...]
 
 
 class Holdings(NamedTuple):
@@ -104,25 +98,28 @@ def wrap_up_ms(held: list[Held], of: ByType) -> int:
 
 
 def in_hand(holdings: Holdings, of: ByType, ended: Milestone | None, place: Callable[[int], tuple[str, str, str]],
-            rules: Rules, give_up_at: int | None) -> dict[str, Holding]:  # fmt: skip
-    """Return per agent what his partition must know.
+            rules: Rules, give_up_at: int | None) -> dict[tuple[str, str], Told]:  # fmt: skip
+    """Return per agent what his partition must know: intervals in hand (end None: still), instants at which he took it.
 
     The time of who held to the end runs on to his wrap-up once that is known; where the channel expects one (32) it runs
     on at once, to the wrap-up or the limit. `give_up_at`: a forgotten session's time in hand ends there.
     """
-    found: dict[str, Holding] = {}
+    found: dict[tuple[str, str], Told] = {}
     for agent, start, stop, to_the_end in holdings.held:
         end = stop
         if end is not None and to_the_end and ended is not None:
-            end = _with_wrap_up(end, agent, of, rules.wrap_up_ms_by_channel.get(place(ended[0])[2]))
+            limit_ms = rules.at(ended[0]).wrap_up_ms_by_channel.get(place(ended[0])[2])
+            end = _with_wrap_up(end, agent, of, limit_ms)
         if end is None:
             end = give_up_at
         if end is None or end > start:
-            known = found.get(agent)
-            found[agent] = Holding((*known.intervals, (start, end)) if known else ((start, end),), ())
+            key = TO_AGENT, agent
+            known = found.get(key)
+            found[key] = Told((*known.intervals, (start, end))) if known else Told(((start, end),))
     for take in holdings.takes:
-        known = found.get(take[3])
-        found[take[3]] = Holding(known.intervals, (*known.taken, take[0])) if known else Holding((), (take[0],))
+        key = TO_AGENT, take[3]
+        known = found.get(key)
+        found[key] = Told(known.intervals, (*known.taken, take[0])) if known else Told((), (take[0],))
     return found
 
 
@@ -133,4 +130,4 @@ def _with_wrap_up(end: int, agent: str, of: ByType, limit_ms: int | None) -> int
     return end + limit_ms if wrapped is None else min(wrapped, end + limit_ms)
 
 
-__all__ = ["ByType", "Held", "Holding", "Holdings", "held_ms", "holdings_of", "in_hand", "wrap_up_ms"]
+__all__ = ["ByType", "Held", "Holdings", "held_ms", "holdings_of", "in_hand", "wrap_up_ms"]

@@ -1,7 +1,9 @@
-"""When a session is over, and where one ends and the next of the same id begins.
+"""When a session is forgotten, when it is over, and where one ends and the next of the same id begins.
 
-Theory. A session without an event for its channel's age is forgotten as it stands, and one that has ended is closed a horizon
-after its end (rules 5); whatever comes later under the same id is a new session. Whether that happens must not
+Theory. A session without an event for its channel's age is forgotten as it stands (rules 5): it leaves the gauges, and the time
+in hand ends at its newest event. It is not gone: until its horizon has passed, an event brings it back, and everything is
+booked as if nothing had been. The horizon runs from its end or, while it is open, from its newest event (or as long as the
+age, if that is longer); whatever comes later under the same id is a new session. Whether that happens must not
 depend on when anybody looked: so it follows from the event times alone. `lives` cuts a session's milestones where a gap is
 too long. All lives but the last are over; the floor drops a session when the watermark has passed the end of its last.
 """
@@ -33,17 +35,24 @@ class _Cutter:
             self._channel = milestone[4]
 
     @property
+    def silent_after(self) -> int:
+        """The instant from which on the session counts as forgotten, if nothing more is heard of it."""
+        if self._ended is not None:
+            return self._ended + self._rules.session_horizon_ms
+        return self._newest + self._rules.session_age_by_channel.get(self._channel or "", self._rules.session_age_ms)
+
+    @property
     def until(self) -> int:
         """The instant from which on an event belongs to the session no more."""
         if self._ended is not None:
             return self._ended + self._rules.session_horizon_ms
-        return self._newest + self._rules.session_age_by_channel.get(self._channel or "", self._rules.session_age_ms)
+        return max(self.silent_after, self._newest + self._rules.session_horizon_ms)
 
 
 def lives(session: Session, rules: Rules) -> list[Session]:
     """Return a session's lives in order; mostly the session itself is the only one."""
     session.sort()
-    if session.newest - session.oldest < rules.shortest_session_ms:
+    if session.newest - session.oldest < rules.session_horizon_ms:
         return [session]
     events: list[tuple[int, Milestone | int]] = [(milestone[0], milestone) for milestone in session.milestones]
     events += [(at_and_sender(message)[0], message) for message in session.messages]
@@ -64,14 +73,14 @@ def lives(session: Session, rules: Rules) -> list[Session]:
     return found
 
 
-def over_after(session: Session, rules: Rules) -> int:
-    """Return the instant from which on an event would belong to the last life of a session no more."""
+def bounds_of(session: Session, rules: Rules) -> tuple[int, int]:
+    """Return the instants from which on a session is forgotten, and from which on an event belongs to it no more."""
     last = lives(session, rules)[-1]
     cutter = _Cutter(rules)
     for milestone in last.milestones:
         cutter.follow(milestone[0], milestone)
     cutter.follow(last.newest, None)
-    return cutter.until
+    return cutter.silent_after, cutter.until
 
 
-__all__ = ["lives", "over_after"]
+__all__ = ["bounds_of", "lives"]

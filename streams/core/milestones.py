@@ -70,7 +70,7 @@ MAKERS: Final[dict[type, Callable[[Decoded], Milestone]]] = {
     STRUCT_OF["session.wrapped_up"]: lambda e: (e.at, WRAPPED_UP, e.id, intern(e.agent_id)),
     STRUCT_OF["session.survey_sent"]: lambda e: (e.at, SURVEY_SENT, e.id),
     STRUCT_OF["session.rated"]: _rated,
-    STRUCT_OF["session.reviewed"]: lambda e: (e.at, REVIEWED, e.id, bool(e.live), e.score >= PASS_SCORE),
+    STRUCT_OF["session.reviewed"]: lambda e: (e.at, REVIEWED, e.id, bool(e.live), e.score >= PASS_SCORE, intern(e.reviewer_id)),
     STRUCT_OF["queue.entered"]: lambda e: (e.at, ENTERED, e.id, intern(e.queue), _name(e.channel)),
     STRUCT_OF["queue.offered"]: lambda e: (e.at, OFFERED, e.id, intern(e.queue), intern(e.agent_id)),
     STRUCT_OF["queue.missed"]: lambda e: (e.at, MISSED, e.id, intern(e.queue)),
@@ -99,9 +99,10 @@ class Session:
     """One session: the set of its milestones.
 
     `oldest` and `newest` bound its event times; `unsorted` says that milestones or messages must be sorted before they are read.
+    `forgotten`: nothing was heard of it for so long that it does not count as open any more (`streams/core/lives.py`).
     """
 
-    __slots__ = ("messages", "milestones", "newest", "oldest", "unsorted")
+    __slots__ = ("forgotten", "messages", "milestones", "newest", "oldest", "unsorted")
 
     def __init__(self) -> None:
         """Start without any milestone."""
@@ -110,6 +111,7 @@ class Session:
         self.newest = 0
         self.oldest = LATEST_MS
         self.unsorted = False
+        self.forgotten = False
 
     def heard(self, at: int) -> None:
         """Take note of an event's time, and that something is new."""
@@ -127,14 +129,14 @@ class Session:
     def freeze(self) -> list[Any]:
         """Return a msgpack-able form, the same for the same set of milestones."""
         self.sort()
-        return [list(self.milestones), list(self.messages), self.newest, self.oldest]
+        return [list(self.milestones), list(self.messages), self.newest, self.oldest, self.forgotten]
 
     @classmethod
     def thaw(cls, frozen: list[Any]) -> Session:
         """Restore what `freeze` returned, also after msgpack has turned tuples into lists."""
         session = cls()
         milestones, session.messages, session.newest = list(frozen[0]), list(frozen[1]), frozen[2]
-        session.oldest = frozen[3]
+        session.oldest, session.forgotten = frozen[3], frozen[4]
         session.milestones = [tuple(intern(x) if type(x) is str and i != 2 else x for i, x in enumerate(m)) for m in milestones]
         return session
 

@@ -2,8 +2,8 @@
 
 An entry is one piece of state under a key: a letter, then names, separated by the unit separator (which no name may hold).
 
-    s session · a agent · h session held by an agent · x complaint · c cell · t totals · l levels
-    d, b chunk of ids, of business facts' ids · n address known · m everything small
+    s session · a agent · h session held by an agent · k, v session of a customer, of a reviewer · x complaint
+    c cell · t totals · l levels · r settings · d, b chunk of ids, of business facts' ids · n address known · m everything small
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from schemas.readings import QUARTER_MS, SLICE_MS, Dimension, Reading, ReadingKey
+from schemas.readings import Dimension, Reading, ReadingKey
+from schemas.rules import UNASSIGNED
 from streams.core.agents import Agent, thaw_hold
 from streams.core.booking import Books
 from streams.core.cells import Address, CellId
 from streams.core.clock import PartitionClock
-from streams.core.complaints import thaw_filings
 from streams.core.ids import Ids
 from streams.core.milestones import Session
 from streams.core.sessions import NOTHING, derive
@@ -124,9 +124,10 @@ class Entries:
         floor = self._floor
         cells = floor.books.cells
         counts = {topic: dict(outcomes) for topic, outcomes in floor.counts.items()}
-        bounds = [cells.first[SLICE_MS], cells.first[QUARTER_MS], cells.first_sketch, cells.now]
+        bounds = [*cells.first.values(), cells.first_sketch, cells.now]
+        others = [floor.customers.settled, floor.reviewers.closed, floor.complaints.looked_at]
         firsts = [[ids.first, ids.evicted] for _, ids in self._ids()]
-        return [floor.clock.freeze(), counts, dict(floor.books.counters), bounds, floor.expiry.freeze(), firsts]
+        return [floor.clock.freeze(), counts, dict(floor.books.counters), bounds, floor.expiry.freeze(), firsts, others]
 
     def keys(self) -> list[str]:
         """Return the keys of all entries."""
@@ -135,7 +136,9 @@ class Entries:
             *(_join("s", session_id) for session_id in floor.sessions),
             *(_join("a", agent_id) for agent_id in floor.agents),
             *(_join("h", agent_id, session_id) for agent_id, agent in floor.agents.items() for session_id in agent.sessions()),
-            *(_join("x", complaint_id) for complaint_id in floor.complaints),
+            *(_join("k", customer, session_id) for customer, session_id in floor.customers.known()),
+            *(_join("v", reviewer, session_id) for reviewer, session_id in floor.reviewers.known()),
+            *(_join("x", complaint_id) for complaint_id in floor.complaints.known()),
             *(_cell_key(cell_id) for cell_id in books.cells.ids()),
             *(_join("t", *address) for address in books.totals.cells),
             *(_join("l", *address) for address in books.cells.levels),
@@ -159,7 +162,10 @@ class Entries:
             hold = floor.agents[agent_id].hold(session_id) if agent_id in floor.agents else None
             return None if hold is None else list(hold)
         if letter == "x":
-            return sorted(floor.complaints[name], key=lambda filing: filing[:3]) if name in floor.complaints else None
+            return floor.complaints.freeze(name)
+        if letter in ("k", "v"):
+            person, _, session_id = name.partition(_SEP)
+            return (floor.customers if letter == "k" else floor.reviewers).freeze(person, session_id)
         if letter == "c":
             return books.cells.get(_cell_id(key))
         if letter == "t":
@@ -182,7 +188,6 @@ class Entries:
         every = by_letter.get
         floor.sessions = {name: Session.thaw(value) for _, name, value in every("s", ())}
         floor.agents = {name: Agent.thaw(value) for _, name, value in every("a", ())}
-        floor.complaints = {name: thaw_filings(value) for _, name, value in every("x", ())}
         for key, _, value in every("c", ()):
             books.cells.put(_cell_id(key), dict(value))
         books.totals.cells = {_address(key): dict(value) for key, _, value in every("t", ())}
@@ -196,6 +201,13 @@ class Entries:
             ids.restore({name: value for _, name, value in every(letter, ())})
         if _META in entries:
             self._restore_meta(entries[_META])
+        for _, name, value in every("x", ()):
+            floor.complaints.thaw(name, value, books)
+        for letter, people in (("k", floor.customers), ("v", floor.reviewers)):
+            for _, name, value in every(letter, ()):
+                person, _, session_id = name.partition(_SEP)
+                people.thaw(person, session_id, value)
+        floor.note_roster()
         self._restore_sessions()
         books.totals.changed = set(books.totals.cells)
         books.cells.changed_levels = set(books.cells.levels)
@@ -209,13 +221,14 @@ class Entries:
 
     def _restore_meta(self, meta: list[Any]) -> None:
         floor = self._floor
-        clock, counts, counters, bounds, expiry, firsts = meta
+        clock, counts, counters, bounds, expiry, firsts, others = meta
         floor.clock.thaw(clock)
         floor.counts = {topic: dict(outcomes) for topic, outcomes in counts.items()}
         floor.books.counters = dict(counters)
         cells = floor.books.cells
-        cells.first = {SLICE_MS: bounds[0], QUARTER_MS: bounds[1]}
-        cells.first_sketch, cells.now = bounds[2:]
+        cells.first = dict(zip(cells.first, bounds, strict=False))
+        cells.first_sketch, cells.now = bounds[-2:]
+        floor.customers.settled, floor.reviewers.closed, floor.complaints.looked_at = others
         floor.expiry.thaw(expiry)
         for (_, ids), (first, evicted) in zip(self._ids(), firsts, strict=True):
             ids.first, ids.evicted = first, evicted
@@ -229,9 +242,12 @@ class Entries:
         for address, totals in floor.books.totals.cells.items():
             if "offered" in totals or "connected" in totals:
                 floor.books.gauges.keep(address)
+        for address in floor.books.addresses:
+            if address[0] == "queue" and address[2] == UNASSIGNED:
+                floor.books.gauges.complaint(address, 0)
         for session_id, session in floor.sessions.items():
             floor.expiry.watch_again(session_id, session)
-            derived = derive(session, floor.rules)
+            derived = derive(session, floor.rules, session.forgotten)
             if derived.waiting or derived.active is not None:
                 floor.books.change(NOTHING._replace(facts=derived.facts, errors=derived.errors, expired=derived.expired), derived)
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from schemas.rules import UNASSIGNED, Rules
 from streams.core.conversation import conversation_facts
-from streams.core.holding import Holding, Holdings, held_ms, holdings_of, in_hand, wrap_up_ms
+from streams.core.holding import Holdings, held_ms, holdings_of, in_hand, wrap_up_ms
 from streams.core.lives import lives
 from streams.core.milestones import (
     AGENT,
@@ -36,6 +36,7 @@ from streams.core.milestones import (
     Session,
     at_and_sender,
 )
+from streams.core.relay import NOTHING_TOLD, TO_CUSTOMER, TO_REVIEWER, Contact, Told
 
 Address = tuple[str, str, str]
 Fact = tuple[Address, int, str, int]
@@ -45,13 +46,14 @@ class Derived(NamedTuple):
     """Everything a session stands for.
 
     `waiting`: (address, entered at) of stays still going on; `active`: address of a session that is connected and not ended;
-    `holdings`: what each agent must know; `errors`: clock errors by topic; `expired`: lives that were given up for their age.
+    `told`: what other keys must know, per (kind of target, target); `errors`: clock errors by topic; `expired`: lives that were
+    given up for their age.
     """
 
     facts: list[Fact]
     waiting: list[tuple[Address, int]]
     active: Address | None
-    holdings: dict[str, Holding]
+    told: dict[tuple[str, str], Told]
     errors: list[str]
     expired: int = 0
 
@@ -129,19 +131,18 @@ class Life:
 
 
 def derive(session: Session, rules: Rules, forgotten: bool = False) -> Derived:
-    """Return everything that a session stands for; `forgotten`: its last life is over too (5)."""
+    """Return everything that a session stands for; `forgotten`: its last life counts as open no more (5)."""
     all_lives = lives(session, rules)
     derived = _derive(all_lives[-1], rules, forgotten)
     if len(all_lives) == 1:
         return derived
     before = [_derive(life, rules, forgotten=True) for life in all_lives[:-1]]
-    holdings: dict[str, Holding] = {}
+    told: dict[tuple[str, str], Told] = {}
     for each in (*before, derived):
-        for agent, holding in each.holdings.items():
-            known = holdings.get(agent, Holding((), ()))
-            holdings[agent] = Holding((*known.intervals, *holding.intervals), (*known.taken, *holding.taken))
+        for key, more in each.told.items():
+            told[key] = told.get(key, NOTHING_TOLD).and_then(more)
     return Derived(
-        [fact for each in (*before, derived) for fact in each.facts], derived.waiting, derived.active, holdings,
+        [fact for each in (*before, derived) for fact in each.facts], derived.waiting, derived.active, told,
         [error for each in (*before, derived) for error in each.errors], sum(each.expired for each in (*before, derived)),
     )  # fmt: skip
 
@@ -167,9 +168,27 @@ def _derive(session: Session, rules: Rules, forgotten: bool) -> Derived:
     active = None
     if life.connects and not life.ended and not forgotten:
         active = life.addresses[-1] if life.addresses else life.fallback
-    held = in_hand(holdings, life.of, life.ended, life.place, rules, session.newest if forgotten else None)
+    told = in_hand(holdings, life.of, life.ended, life.place, rules, session.newest if forgotten else None)
+    _tell_others(life, told)
     expired = int(forgotten and life.ended is None)
-    return Derived(facts, [] if forgotten else waiting, active, held, errors, expired)
+    return Derived(facts, [] if forgotten else waiting, active, told, errors, expired)
+
+
+def _tell_others(life: Life, told: dict[tuple[str, str], Told]) -> None:
+    """Add what the customer's partition must know (29), and the reviewers' (39)."""
+    if life.started and life.started[6] is not None:
+        start = life.started[0]
+        _, queue, channel = life.place(start)
+        end, end_queue, end_channel = None, "", ""
+        if life.ended:
+            end = life.ended[0]
+            _, end_queue, end_channel = life.place(end)
+        contact: Contact = (start, queue, channel, end, end_queue, end_channel)
+        told[TO_CUSTOMER, life.started[6]] = Told(contacts=(contact,))
+    for review in life.of.get(REVIEWED, ()):
+        key = TO_REVIEWER, review[5]
+        _, queue, channel = life.place(review[0])
+        told[key] = Told(reviews=(*told.get(key, NOTHING_TOLD).reviews, (review[0], queue, channel)))
 
 
 def _stays(life: Life, rules: Rules, facts: list[Fact], errors: list[str]) -> list[tuple[Address, int]]:
@@ -198,7 +217,7 @@ def _left(address: Address, entry: Milestone, left: Milestone, rules: Rules, fac
     if wait < 0:
         wait = 0
         errors.append("queues")
-    rule = rules.queue(address[1], address[2])
+    rule = rules.at(at).queue(address[1], address[2])
     facts.append((address, at, "queue_time", wait))
     if wait > rule.placement_ms:
         facts.append((address, at, "left_late", 1))
@@ -258,7 +277,7 @@ def _ended(life: Life, session: Session, rules: Rules, facts: list[Fact], errors
         facts.append((address, at, f"ended_{direction}", 1))
     if life.ended[3]:
         facts.append((address, at, "resolved", 1))
-    if _is_invalid(life, session, address[2], rules):
+    if _is_invalid(life, session, at, address[2], rules):
         facts.append((address, at, "invalid", 1))
         if direction != "callback":
             facts.append((address, at, f"invalid_{direction}", 1))
@@ -282,9 +301,9 @@ def _ended(life: Life, session: Session, rules: Rules, facts: list[Fact], errors
         facts.append((address, at, "wrap_up_ms", wrap_up))
 
 
-def _is_invalid(life: Life, session: Session, channel: str, rules: Rules) -> bool:
+def _is_invalid(life: Life, session: Session, at: int, channel: str, rules: Rules) -> bool:
     """Tell whether an ended session was none (26): speech never connected, text without both sides."""
-    if channel in rules.speech_channels:
+    if channel in rules.at(at).speech_channels:
         return not life.connects
     senders = {at_and_sender(message)[1] for message in session.messages}
     return not {CUSTOMER, AGENT} <= senders
