@@ -8,9 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from schemas.kpis import CATALOGUE, PERCENTILES, Kpi, Parts, Unit, peak_in, total_of, value_of, variant_terms
+from schemas.kpis import (
+    BY_ID,
+    CATALOGUE,
+    PERCENTILES,
+    Kpi,
+    Parts,
+    Unit,
+    currencies_in,
+    peak_in,
+    total_of,
+    value_of,
+    variant_terms,
+)
 from schemas.parts import COUNTS, FURTHER_COUNTS, FURTHER_SUMS, SUMS, buckets_in
 from schemas.rules import QueueRules
 from schemas.sketch import largest, quantile
@@ -23,13 +35,39 @@ class Span(dict[str, int]):
         """Take the parts of a row."""
         super().__init__(parts)
         self._sketches: dict[str, dict[int, int]] = {}
+        self._stats: dict[str, dict[str, int | None]] = {}
+        self._currencies: list[str] | None = None
 
     def sketch(self, series: str) -> dict[int, int]:
-        """Return the sketch of one series."""
+        """Return the sketch of one series, in order of buckets."""
         found = self._sketches.get(series)
         if found is None:
-            found = self._sketches[series] = buckets_in(self, series)
+            found = self._sketches[series] = dict(sorted(buckets_in(self, series).items()))
         return found
+
+    def stats(self, series: str) -> dict[str, int | None]:
+        """Return the percentiles and the maximum of one series, in ms."""
+        found = self._stats.get(series)
+        if found is None:
+            sketch = self.sketch(series)
+            found = {name: quantile(sketch, q) for name, q in PERCENTILES.items()} if sketch else dict.fromkeys(PERCENTILES)
+            found["max"] = largest(sketch)
+            self._stats[series] = found
+        return found
+
+    @property
+    def currencies(self) -> list[str]:
+        """The currencies in which anything was booked."""
+        if self._currencies is None:
+            self._currencies = currencies_in([self])
+        return self._currencies
+
+    def plus(self, part: str, value: int) -> Span:
+        """Return a copy with one more part, which is no sketch bucket."""
+        more = Span(self)
+        more._sketches, more._stats, more._currencies = self._sketches, self._stats, self._currencies
+        more[part] = more.get(part, 0) + value
+        return more
 
 
 Value = float | int | str | None
@@ -37,12 +75,36 @@ Value = float | int | str | None
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column; `value` wants the merged parts of a row and the rules of its queue; `kpi` is "" where it shows a part."""
+    """One column; `value` wants the merged parts of a row and the rules of its queue.
+
+    `kpi`: the indicator that it shows, "" where it shows a part that is none; `percentile`: whether it comes from a sketch.
+    """
 
     name: str
     unit: Unit | Literal["text"]
     value: Callable[[Span, QueueRules], Value]
     kpi: str = ""
+    percentile: bool = False
+
+    @property
+    def wide(self) -> bool:
+        """Whether it is by queue whatever the channel."""
+        return bool(self.kpi) and BY_ID[self.kpi].wide
+
+
+def _counted() -> dict[str, str]:
+    """Return the parts that are indicators by themselves: part → id."""
+    counts = [kpi for kpi in CATALOGUE if kpi.form == "count"]
+    assert all(kpi.terms is not None for kpi in counts)
+    found: dict[str, str] = {}
+    for kpi in counts:
+        for value in kpi.variants[1] if kpi.variants else ("",):
+            top, _ = variant_terms(kpi, value, QueueRules()) if value else kpi.terms(QueueRules())  # type: ignore[misc]  # checked
+            found[top[0][0]] = kpi.id
+    return found
+
+
+_COUNTED: Final = _counted()
 
 
 def _sum_column(part: str) -> Column:
@@ -52,7 +114,7 @@ def _sum_column(part: str) -> Column:
 
 
 def _count_column(part: str) -> Column:
-    return Column(part, "count", lambda parts, _: parts.get(part, 0))
+    return Column(part, "count", lambda parts, _: parts.get(part, 0), _COUNTED.get(part, ""))
 
 
 def _plain(kpi: Kpi, suffix: str, variant: str | None) -> Column:
@@ -65,13 +127,12 @@ def _plain(kpi: Kpi, suffix: str, variant: str | None) -> Column:
     return Column(kpi.id + suffix, kpi.unit, value, kpi.id)
 
 
-def _percentile(kpi: Kpi, series: str, name: str, q: float | None) -> Column:
+def _percentile(kpi: Kpi, series: str, name: str) -> Column:
     def value(parts: Span, _: QueueRules) -> Value:
-        sketch = parts.sketch(series)
-        ms = largest(sketch) if q is None else quantile(sketch, q)
+        ms = parts.stats(series)[name]
         return None if ms is None else ms / 1000
 
-    return Column(f"{kpi.id}_{name}", "seconds", value, kpi.id)
+    return Column(f"{kpi.id}_{name}", "seconds", value, kpi.id, percentile=True)
 
 
 def _share(kpi: Kpi, share: str) -> Column:
@@ -95,7 +156,7 @@ def _kpi_columns(kpi: Kpi, currencies: Sequence[str]) -> list[Column]:
     if kpi.id == "service_level":
         columns.append(Column("formula", "text", lambda _, rules: rules.service_level))
     if kpi.series is not None:
-        columns += [_percentile(kpi, kpi.series, name, q) for name, q in (*PERCENTILES.items(), ("max", None))]
+        columns += [_percentile(kpi, kpi.series, name) for name in (*PERCENTILES, "max")]
     if kpi.share is not None:
         columns.append(_share(kpi, kpi.share))
     if kpi.variants is not None:
@@ -130,4 +191,10 @@ def day_columns(dimension: Literal["queue", "group"]) -> list[Column]:
     return [_plain(kpi, "", None) for kpi in CATALOGUE if kpi.days and kpi.dimension == dimension]
 
 
-__all__ = ["Column", "Span", "Value", "day_columns", "group_columns", "queue_columns"]
+def compared_columns(dimension: Literal["queue", "group"], currencies: Sequence[str] = ()) -> list[Column]:
+    """Return the indicators that are compared with an earlier span: all over a window but percentiles."""
+    columns = queue_columns(currencies) if dimension == "queue" else group_columns()
+    return [column for column in (*columns, *day_columns(dimension)) if column.kpi and not column.percentile]
+
+
+__all__ = ["Column", "Span", "Value", "compared_columns", "day_columns", "group_columns", "queue_columns"]

@@ -6,6 +6,9 @@ file. Unknown keys are errors. `schemas.config_file` reads the file and words th
 
 from __future__ import annotations
 
+from dataclasses import replace
+from hashlib import sha256
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -14,11 +17,14 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from schemas.durations import Duration
 from schemas.events import RESERVED
+from schemas.instants import Instant, format_instant
 from schemas.kpis import SERVICE_LEVELS
 from schemas.readings import SLICE_MS
 from schemas.rules import DAY_MS, HOUR_MS, MINUTE_MS, STATUSES, QueueRules, Rules
 
 MAX_PARTITIONS: Final = 1024
+MIN_KEY_CHARS: Final = 16
+MAX_CHANGES: Final = 1000
 
 
 def _zone(name: str) -> str:
@@ -89,6 +95,7 @@ class Limits(_Section):
     session_horizon: Duration = Field(DAY_MS, description="so long after its end a session can be corrected")
     agent_horizon: Duration = Field(2 * DAY_MS, description="so far back an agent's history can be corrected")
     business_horizon: Duration = Field(15 * DAY_MS, description="so far back business facts are accepted")
+    silence: Duration = Field(400 * DAY_MS, ge=31 * DAY_MS, description="agents and open complaints silent so long are forgotten")
     milestones: int = Field(5000, ge=10, description="events kept of one session; further ones are invalid (session_full)")
     addresses: int = Field(10_000, ge=10, description="queues x channels and groups counted per partition; further ones: overflow")
 
@@ -172,8 +179,8 @@ class Channels(_Section):
     )
 
 
-class Agents(_Section):
-    """What is special about agents."""
+class AgentSettings(_Section):
+    """What agents are counted by."""
 
     default_capacity: int = Field(1, ge=1, le=1000, description="sessions at once where no event says")
     statuses: dict[str, Literal["available", "busy", "away", "break", "meal", "training", "meeting", "offline"]] = Field(
@@ -187,6 +194,40 @@ class Agents(_Section):
             if name in STATUSES:
                 raise ValueError(f"{name!r} is a standard status and cannot be mapped")
         return value
+
+
+class Agents(AgentSettings):
+    """What is special about agents."""
+
+    series: bool = Field(False, description="readings and gauges of single agents: personal data, hence off")
+    max_series: int = Field(500, ge=1, le=100_000, description="agents per partition that get them, first come, first served")
+
+
+class CustomerSettings(_Section):
+    """What customers' contacts are counted by."""
+
+    repeat_within: Duration = Field(DAY_MS, ge=MINUTE_MS, description="a contact so soon after an earlier one's end repeats it")
+
+
+class Customers(CustomerSettings):
+    """What is special about customers, whose ids are personal data."""
+
+    max_contacts: int = Field(1000, ge=10, description="contacts kept of one customer; the oldest go first and are counted")
+    hash_ids: bool = Field(False, description="keep nothing of a customer's id but a keyed hash")
+    hash_key: SecretStr | None = Field(None, description="its key, better set by FLOORPULSE_CUSTOMERS__HASH_KEY")
+
+    @model_validator(mode="after")
+    def _key_is_there(self) -> Customers:
+        if self.hash_ids and (self.hash_key is None or len(self.hash_key.get_secret_value()) < MIN_KEY_CHARS):
+            raise ValueError(f"hash_ids needs a hash_key of {MIN_KEY_CHARS} characters or more")
+        return self
+
+    @property
+    def key(self) -> bytes | None:
+        """The key of the hash, None where ids stay as they are."""
+        if not self.hash_ids or self.hash_key is None:
+            return None
+        return sha256(self.hash_key.get_secret_value().encode()).digest()
 
 
 class Worker(_Section):
@@ -206,6 +247,33 @@ class Board(_Section):
     refresh: Duration = Field(500, ge=100, le=60_000, description="time between two snapshots")
     max_series: int = Field(10_000, ge=100, description="series per metric family; surplus names share one overflow series")
     title: str = Field("", max_length=100, description="title of the wall-screen")
+
+
+class Change(_Section):
+    """Settings that hold from an instant on, over those that held before it."""
+
+    effective_from: Instant = Field(description="RFC 3339 with an offset, as 2026-12-01T00:00:00+01:00")
+    zone: str | None = Field(None)
+    defaults: QueueSettings = Field(default_factory=QueueSettings)
+    queues: dict[str, Queue] = Field({})
+    channels: Channels = Field(default_factory=Channels)
+    agents: AgentSettings = Field(default_factory=AgentSettings)
+    customers: CustomerSettings = Field(default_factory=CustomerSettings)
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        return None if value is None else _zone(value)
+
+
+def _overlaid(base: Any, top: Any) -> Any:
+    """Return `base` with what is set in `top`: sections and maps of names key by key, anything else as a whole."""
+    if isinstance(base, BaseModel) and isinstance(top, BaseModel):
+        names = [name for name in top.model_fields_set if name in type(base).model_fields and getattr(top, name) is not None]
+        return base.model_copy(update={name: _overlaid(getattr(base, name), getattr(top, name)) for name in names})
+    if isinstance(base, dict) and isinstance(top, dict):
+        return {**base, **{name: _overlaid(base[name], value) if name in base else value for name, value in top.items()}}
+    return top
 
 
 class Config(BaseSettings):
@@ -231,6 +299,8 @@ class Config(BaseSettings):
     queues: dict[str, Queue] = Field({}, description="what single queues count by")
     channels: Channels = Field(default_factory=Channels)
     agents: Agents = Field(default_factory=Agents)
+    customers: Customers = Field(default_factory=Customers)
+    changes: list[Change] = Field([], max_length=MAX_CHANGES, description="settings that hold from an instant on, in order of time")
     worker: Worker = Field(default_factory=Worker)
     board: Board = Field(default_factory=Board)
 
@@ -267,20 +337,41 @@ class Config(BaseSettings):
                 raise ValueError(f"{name!r} is a reserved name")
         return value
 
+    @field_validator("changes")
+    @classmethod
+    def _in_order(cls, value: list[Change]) -> list[Change]:
+        for before, after in pairwise(value):
+            if before.effective_from >= after.effective_from:
+                raise ValueError("changes must stand in order of effective_from, each at an instant of its own")
+        return value
+
     @model_validator(mode="after")
     def _short_within_answer(self) -> Config:
-        rules = self.rules()
-        for queue in ("", *self.queues):
-            for channel in ("", *(self.queues[queue].channels if queue else ())):
-                rule = rules.queue(queue, channel)
-                if rule.short_ms > rule.answer_ms:
-                    where = f"queues.{queue}" if queue else "defaults"
-                    limits = f"short_abandon {rule.short_ms} ms is above answer_threshold {rule.answer_ms} ms"
-                    raise ValueError(f"{where}: {limits}")
+        for at, config in self._versions():
+            for queue in ("", *config.queues):
+                for channel in ("", *(config.queues[queue].channels if queue else ())):
+                    rule = config.first_rules(None).queue(queue, channel)
+                    if rule.short_ms > rule.answer_ms:
+                        where = (f"queues.{queue}" if queue else "defaults") + (f" from {format_instant(at)}" if at else "")
+                        limits = f"short_abandon {rule.short_ms} ms is above answer_threshold {rule.answer_ms} ms"
+                        raise ValueError(f"{where}: {limits}")
         return self
 
+    def _versions(self) -> list[tuple[int, Config]]:
+        """Return the settings with the instants from which they hold, the first from 0."""
+        found: list[tuple[int, Config]] = [(0, self)]
+        for change in self.changes:
+            found.append((change.effective_from, _overlaid(found[-1][1], change)))
+        return found
+
     def rules(self, zone: str | None = None) -> Rules:
-        """Return what the core counts by; `zone` replaces all zones."""
+        """Return what the core counts by, with its history; `zone` replaces all zones."""
+        versions = [(at, config.first_rules(zone)) for at, config in self._versions()]
+        untils = [at for at, _ in versions[1:]]
+        return replace(versions[-1][1], earlier=tuple(zip(untils, (rules for _, rules in versions[:-1]), strict=True)))
+
+    def first_rules(self, zone: str | None) -> Rules:
+        """Return what is counted by before the first change; `zone` replaces all zones."""
         top = zone or self.zone
         queue_default = {**self.defaults.changes(), **({"zone": zone} if zone else {})}
         queues = {name: queue.changes() for name, queue in self.queues.items()}
@@ -314,10 +405,16 @@ class Config(BaseSettings):
             wrap_up_ms_by_channel=self.channels.wrap_up_limit,
             status_map=self.agents.statuses,
             default_capacity=self.agents.default_capacity,
+            repeat_ms=self.customers.repeat_within,
+            max_contacts=self.customers.max_contacts,
+            customer_key=self.customers.key,
+            silence_ms=self.limits.silence,
+            agent_series=self.agents.series,
+            max_agents=self.agents.max_series,
         )
 
 
 __all__ = [
-    "Agents", "Board", "Channels", "Config", "Defaults", "Duplicates", "Kafka", "Limits", "Queue", "QueueSettings",
-    "Retention", "Time", "Worker",
+    "Agents", "Board", "Change", "Channels", "Config", "Customers", "Defaults", "Duplicates", "Kafka", "Limits", "Queue",
+    "QueueSettings", "Retention", "Time", "Worker",
 ]  # fmt: skip

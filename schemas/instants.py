@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, PlainSerializer
+from pydantic_core import PydanticCustomError
 
 from schemas.errors import InvalidEvent
 
@@ -80,4 +83,17 @@ def format_instant(ms: int) -> str:
     return (_EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03}Z"
 
 
-__all__ = ["EARLIEST_MS", "LATEST_MS", "format_instant", "parse_instant"]
+def _setting(value: Any) -> int:
+    """Return ms for an instant in a configuration; YAML may have read it already."""
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return (value - _EPOCH) // timedelta(milliseconds=1)
+    try:
+        return parse_instant(value.isoformat() if isinstance(value, datetime) else value)
+    except InvalidEvent as error:
+        raise PydanticCustomError("instant", "{why}", {"why": error.detail}) from None
+
+
+Instant = Annotated[int, BeforeValidator(_setting), PlainSerializer(format_instant)]
+"""An instant in ms, written as RFC 3339."""
+
+__all__ = ["EARLIEST_MS", "LATEST_MS", "Instant", "format_instant", "parse_instant"]

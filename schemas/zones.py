@@ -8,7 +8,7 @@ is cut at the shift.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from schemas.readings import QUARTER_MS
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
+_DAY_MS: Final = 86_400_000
 _CACHED: Final = 20_000
 """Offsets and starts remembered: the quarter-hours of 15 days in a dozen zones."""
 MAX_ZONE_CHARS: Final = 64
@@ -91,9 +92,39 @@ def next_day(zone: str, at: int) -> int:
     return _midnight(zone, _local_date(zone, at) + timedelta(days=1))
 
 
+def local_time(zone: str, at: int) -> int:
+    """Return what the local clock shows at an instant, in ms since 00:00."""
+    return (at + offset_ms(zone, at)) % _DAY_MS
+
+
+@lru_cache(_CACHED)
+def at_local_time(zone: str, number: int, time_ms: int) -> int:
+    """Return when the clock of a local date first reaches a time (ms since 00:00); where it skips the time: the shift itself."""
+    naive = datetime.combine(date.fromordinal(number + _FIRST_DATE), time()) + time_ms * _MS
+    first, second = ((naive.replace(tzinfo=ZoneInfo(zone), fold=fold) - _EPOCH) // _MS for fold in (0, 1))
+    if first <= second:
+        return first
+    before, shift = second, first  # skipped: the offset after the shift gives the earlier instant
+    while shift - before > 1:
+        middle = (before + shift) // 2
+        before, shift = (middle, shift) if offset_ms(zone, middle) == offset_ms(zone, second) else (before, middle)
+    return shift
+
+
 def local_text(zone: str, at: int) -> str:
     """Return `2026-11-21T14:00:00+08:00` for an instant."""
     return (_EPOCH + at * _MS).astimezone(ZoneInfo(zone)).isoformat(timespec="seconds")
 
 
-__all__ = ["check_zone", "date_number", "date_start", "day_start", "interval_start", "local_text", "next_day", "offset_ms"]
+__all__ = [
+    "at_local_time",
+    "check_zone",
+    "date_number",
+    "date_start",
+    "day_start",
+    "interval_start",
+    "local_text",
+    "local_time",
+    "next_day",
+    "offset_ms",
+]

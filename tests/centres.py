@@ -3,6 +3,9 @@
 `centre` returns event dicts in event time order (ties in random order). With `mess` it holds everything that a real
 floor's data holds: leavings without entry, ends without connect, clocks that run back, repeated milestones. Every event
 is valid by its own content. Sessions of one centre are far younger than any horizon.
+
+`long_centre` spans days: customers who come back, careers of agents, sessions that go on under their id after hours or
+days, or never end.
 """
 
 from __future__ import annotations
@@ -23,17 +26,25 @@ GROUPS = ["north", "south", "tech"]
 STATUSES = ["available", "available", "available", "busy", "away", "break", "meal", "training", "meeting", "offline"]
 WAITS_MS = [0, 1, 4_999, 5_000, 5_001, 19_999, 20_000, 20_001, 59_999, 60_000, 60_001]
 OUTCOMES = ["abandoned", "overflowed", "timed_out", "transferred", "callback", "voicemail", "closed"]
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+GAPS_MS = [HOUR_MS - 1, HOUR_MS, 8 * HOUR_MS, DAY_MS - 1, DAY_MS, DAY_MS + 1, 30 * HOUR_MS, 3 * DAY_MS - 1, 3 * DAY_MS, 5 * DAY_MS]
+RETURNS_MS = [0, 1, HOUR_MS, 8 * HOUR_MS, DAY_MS - 1, DAY_MS, DAY_MS + 1, 30 * HOUR_MS]
+AMOUNTS = [0, 1, 12.5, 0.1, 1e-07, 5e-07, 1.5e-06, 2.5e-06, 3.3333333, 99999.99, -4, -0.25]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Centre:
     """Collects the events of one simulated centre; all randomness comes from `rng`."""
 
-    def __init__(self, rng: random.Random, queues: int, agents: int, span_ms: int, mess: bool) -> None:
+    customers = 12
+
+    def __init__(self, rng: random.Random, queues: int, agents: int, span_ms: int, mess: bool, start_ms: int = START_MS) -> None:
         """Set the scene."""
         self.rng = rng
         self.queues = [QUEUES[n] if n < len(QUEUES) else f"queue-{n}" for n in range(queues)]
         self.agents = [f"agent-{n}" for n in range(agents)]
+        self.start_ms = start_ms
         self.span_ms = span_ms
         self.mess = mess
         self.events: list[Event] = []
@@ -71,17 +82,17 @@ class Centre:
         """Write an agent's day: roster, statuses, groups, queues, capacity."""
         if self.chance(0.3):
             groups = {"groups": self.some(GROUPS)} if self.chance(0.7) else {}
-            self.put("agent.joined", START_MS - self.rng.randrange(60_000), agent_id=name, **groups)
+            self.put("agent.joined", self.start_ms - self.rng.randrange(60_000), agent_id=name, **groups)
         if self.messy(0.1):
             return
-        at = START_MS + (0 if self.chance(0.5) else self.rng.randrange(self.span_ms // 4))
+        at = self.start_ms + (0 if self.chance(0.5) else self.rng.randrange(self.span_ms // 4))
         first = True
-        while at < START_MS + self.span_ms:
+        while at < self.start_ms + self.span_ms:
             self.status(name, at, first)
             first = False
             at += 0 if self.messy(0.05) else self.rng.randrange(1, max(2, self.span_ms // 6))
         if self.messy(0.1):
-            self.put("agent.left", START_MS + self.rng.randrange(self.span_ms), agent_id=name)
+            self.put("agent.left", self.start_ms + self.rng.randrange(self.span_ms), agent_id=name)
 
     def status(self, name: str, at: int, first: bool) -> None:
         """Write one status event; the first names everything."""
@@ -100,7 +111,7 @@ class Centre:
         """Write one session from its start to its review."""
         sid = f"s{number}"
         channel = self.rng.choice(CHANNELS)
-        at = START_MS + self.rng.randrange(self.span_ms)
+        at = self.start_ms + self.rng.randrange(self.span_ms)
         if self.messy(0.3):
             at = at // 10_000 * 10_000
         if not self.messy(0.05):
@@ -133,7 +144,7 @@ class Centre:
         if self.chance(0.3):
             fields["queue"] = self.rng.choice(self.queues)
         if self.chance(0.6):
-            fields["customer_id"] = f"c{self.rng.randrange(12)}"
+            fields["customer_id"] = f"c{self.rng.randrange(self.customers)}"
         if self.chance(0.2):
             fields["priority"] = self.rng.randrange(5)
         self.put("session.started", at, **fields)
@@ -276,6 +287,145 @@ class Centre:
             reviewed = end + self.rng.randrange(-60_000, 900_000)
             self.put("session.reviewed", reviewed, session_id=sid, **fields)
 
+    # ---- business
+
+    def business(self, count: int) -> None:
+        """Write visits, costs in two currencies and complaints, anywhere in the span."""
+        for number in range(count):
+            self.put("site.visits", self.sometime(), count=self.rng.choice([0, 1, 3, 40]), **self.somewhere(0.5))
+            if self.chance(0.8):
+                amount = self.rng.choice(AMOUNTS) if self.chance(0.7) else round(self.rng.uniform(-50, 500), 7)
+                fields = {"amount": amount, "currency": self.rng.choice(["EUR", "EUR", "ILS"])}
+                self.put("cost.booked", self.sometime(), **fields, **self.somewhere(0))
+            if self.chance(0.6):
+                self.complaint(f"complaint-{number}")
+
+    def sometime(self) -> int:
+        """Return some instant of the span."""
+        return self.start_ms + self.rng.randrange(self.span_ms)
+
+    def somewhere(self, named: float) -> Event:
+        """Return the fields that say where: a queue, more seldom none; a channel with the given probability."""
+        fields: Event = {"queue": self.rng.choice(self.queues)} if self.chance(0.7) else {}
+        return fields | ({"channel": self.rng.choice(CHANNELS)} if self.chance(named) else {})
+
+    def complaint(self, name: str) -> None:
+        """Write a complaint: opened and closed, either alone, twice, or closed before it was opened."""
+        opened = self.sometime()
+        lasted = self.rng.choice([0, 1, 60_000, self.rng.randint(0, self.start_ms + self.span_ms - opened)])
+        fields: Event = {"complaint_id": name}
+        if not self.messy(0.1):
+            about = {"session_id": f"s{self.rng.randrange(9)}"} if self.chance(0.3) else {}
+            self.put("complaint.opened", opened, **fields, **about, **self.somewhere(0))
+        if self.messy(0.1):
+            self.put("complaint.opened", opened + self.rng.randrange(-60_000, 60_000), **fields, **self.somewhere(0))
+        for _ in range(self.rng.choice([0, 1, 1, 2]) if self.mess else self.rng.choice([0, 1])):
+            upheld = {"upheld": self.chance(0.5)} if self.chance(0.5) else {}
+            closed = opened - 60_000 if self.messy(0.1) else opened + lasted
+            self.put("complaint.closed", closed, **fields, **upheld, **self.somewhere(0))
+            lasted = max(0, lasted + self.rng.randrange(-60_000, 60_000))
+
+    def told(self) -> list[Event]:
+        """Return the events in order of time, ties in any order, some times as text."""
+        rng, events = self.rng, self.events
+        rng.shuffle(events)
+        events.sort(key=lambda event: int(event["at"]))
+        return [{**event, "at": as_text(event["at"], rng)} if self.mess and rng.random() < 0.2 else event for event in events]
+
+
+class LongCentre(Centre):
+    """A centre of several days: few customers, careers of agents, sessions that go on after a gap."""
+
+    customers = 5
+
+    def agent(self, name: str) -> None:
+        """Write an agent's career: hired, shifts, gone, hired again or just there again."""
+        at = self.start_ms
+        if self.chance(0.6):
+            at += self.rng.choice([-DAY_MS, 0, self.rng.randrange(self.span_ms)])
+            self.join(name, at)
+        if self.messy(0.1):
+            self.join(name, at + self.rng.randrange(2 * DAY_MS))
+        left = self.start_ms + self.rng.randrange(self.span_ms) if self.chance(0.4) else None
+        self.shifts(name, self.start_ms if self.messy(0.2) else at, left if left is not None else self.start_ms + self.span_ms)
+        if left is None:
+            return
+        self.put("agent.left", left, agent_id=name, **({"groups": self.some(GROUPS)} if self.messy(0.2) else {}))
+        back = left + self.rng.choice([0, HOUR_MS, DAY_MS, 2 * DAY_MS])
+        if self.chance(0.5):
+            self.join(name, back)
+        if self.chance(0.6):
+            self.shifts(name, back, self.start_ms + self.span_ms)
+        if self.messy(0.2):
+            self.put("agent.left", back + self.rng.randrange(2 * DAY_MS), agent_id=name)
+
+    def join(self, name: str, at: int) -> None:
+        """Write a hiring, most of the time with groups."""
+        self.put("agent.joined", at, agent_id=name, **({"groups": self.some(GROUPS)} if self.chance(0.7) else {}))
+
+    def shifts(self, name: str, since: int, until: int) -> None:
+        """Write a shift on most days; now and then nobody logs out."""
+        first, day = True, since
+        while day < until:
+            at = day + self.rng.randrange(4 * HOUR_MS)
+            for _ in range(self.rng.choice([0, 1, 2, 3])):
+                if at < until:
+                    self.status(name, at, first)
+                    first = False
+                at += self.rng.randrange(1, 4 * HOUR_MS)
+            if at < until and not first and self.chance(0.8):
+                self.put("agent.status", at, agent_id=name, status="offline")
+            day += DAY_MS
+
+    def session(self, number: int) -> None:
+        """Write a session, how it goes on, and its customer's return."""
+        known = len(self.events)
+        super().session(number)
+        sid = f"s{number}"
+        for _ in range(self.rng.choice([0, 0, 0, 1, 2, 4])):
+            newest = max([event["at"] for event in self.events[known:]], default=self.sometime())
+            at = newest + self.rng.choice(GAPS_MS)
+            if at < self.start_ms + self.span_ms:
+                self.go_on(sid, at)
+        its = self.events[known:]
+        customers = [event["customer_id"] for event in its if "customer_id" in event]
+        ends = [event["at"] for event in its if event["type"] == "session.ended"]
+        if customers and ends and self.chance(0.5):
+            self.come_back(f"{sid}-again", ends[0] + self.rng.choice(RETURNS_MS), customers[0])
+
+    def go_on(self, sid: str, at: int) -> None:
+        """Write what happens after a gap: anything that could happen to a session."""
+        queue, agent, channel = self.rng.choice(self.queues), self.someone(), self.rng.choice(CHANNELS)
+        what = self.rng.choice(["message", "end", "connect", "serve", "start", "stay", "wait", "review", "afterwards"])
+        if what == "message":
+            self.message(sid, at, agent)
+        elif what == "end":
+            self.end(sid, at, "system")
+        elif what == "connect":
+            self.connect(sid, at, queue, agent)
+        elif what == "serve":
+            self.served(sid, at, queue, channel, agent)
+        elif what == "start":
+            self.start(sid, at, channel)
+            self.served(sid, at, queue, channel, agent)
+        elif what == "stay":
+            self.stay(sid, at, queue, channel)
+        elif what == "wait":
+            self.put("queue.entered", at, session_id=sid, queue=queue, channel=channel)
+        elif what == "review":
+            fields = {"agent_id": agent, "reviewer_id": f"reviewer-{self.rng.randrange(3)}", "score": self.rng.choice([97, 50])}
+            self.put("session.reviewed", at, session_id=sid, **fields)
+        else:
+            self.afterwards(sid, at, agent)
+
+    def come_back(self, sid: str, at: int, customer: str) -> None:
+        """Write another session of a customer, half of them ended; mostly at exactly the given instant."""
+        self.put("session.started", at, session_id=sid, channel=self.rng.choice(CHANNELS), customer_id=customer)
+        if self.chance(0.7):
+            self.connect(sid, at + self.rng.randrange(60_000), self.rng.choice(self.queues), self.someone())
+        if self.chance(0.5):
+            self.end(sid, at + self.rng.randrange(60_000, HOUR_MS), "customer")
+
 
 def as_text(at: int, rng: random.Random) -> str:
     """Return a time as RFC 3339 with some offset."""
@@ -290,20 +440,41 @@ def centre(
     sessions: int = 40,
     queues: int = 3,
     agents: int = 6,
-    span_ms: int = 2 * 3_600_000,
+    span_ms: int = 2 * HOUR_MS,
     mess: bool = True,
+    business: bool = True,
 ) -> list[Event]:
     """Return the events of a centre in event time order; the same seed gives the same events."""
-    rng = random.Random(seed)
-    made = Centre(rng, queues, agents, span_ms, mess)
+    return filled(Centre(random.Random(seed), queues, agents, span_ms, mess), seed, sessions, business)
+
+
+def long_centre(
+    seed: int,
+    *,
+    days: int = 8,
+    sessions: int = 30,
+    queues: int = 3,
+    agents: int = 4,
+    mess: bool = True,
+    business: bool = True,
+    start_ms: int = START_MS,
+) -> list[Event]:
+    """Return the events of a centre of several days in event time order; now is about the end of the last day."""
+    made = LongCentre(random.Random(seed), queues, agents, days * DAY_MS, mess, start_ms)
+    return filled(made, seed, sessions, business)
+
+
+def filled(made: Centre, seed: int, sessions: int, business: bool) -> list[Event]:
+    """Return the events of a centre with so many sessions; its business has a randomness of its own."""
     for name in made.agents:
         made.agent(name)
     for number in range(sessions):
         made.session(number)
-    events = made.events
-    rng.shuffle(events)  # ties come in any order
-    events.sort(key=lambda event: int(event["at"]))
-    return [{**event, "at": as_text(event["at"], rng)} if mess and rng.random() < 0.2 else event for event in events]
+    if business:
+        desk = Centre(random.Random(f"business {seed}"), len(made.queues), 1, made.span_ms, made.mess, made.start_ms)
+        desk.business(2 + sessions // 5)
+        made.events += desk.events
+    return made.told()
 
 
 def at_ms(event: Event) -> int:
@@ -355,7 +526,7 @@ def with_duplicates(events: list[Event], seed: int, share: float = 0.05, *, alte
         copy = dict(event)
         if altered:
             copy["at"] = at_ms(event) + rng.randint(-1_000, 1_000)
-            if "queue" in copy:
+            if "queue" in copy and log_of({**copy, "queue": ""}) == log_of(copy):
                 copy["queue"] = f"{copy['queue']}-altered"
         behind = next(n for n, other in enumerate(result) if other is event) + 1
         result.insert(rng.randint(behind, len(result)), copy)
@@ -373,6 +544,20 @@ def centres(max_sessions: int = 25, *, mess: bool = True) -> st.SearchStrategy[l
         lambda seed, sessions, queues, agents: centre(seed, sessions=sessions, queues=queues, agents=agents, mess=mess),
         seed=st.integers(0, 2**32 - 1),
         sessions=st.integers(0, max_sessions),
+        queues=st.integers(1, 4),
+        agents=st.integers(1, 6),
+    )
+
+
+def long_centres(max_sessions: int = 25, max_days: int = 16, *, mess: bool = True) -> st.SearchStrategy[list[Event]]:
+    """Return a hypothesis strategy of centres of 3 days or more."""
+    return st.builds(
+        lambda seed, sessions, days, queues, agents: long_centre(
+            seed, sessions=sessions, days=days, queues=queues, agents=agents, mess=mess
+        ),
+        seed=st.integers(0, 2**32 - 1),
+        sessions=st.integers(0, max_sessions),
+        days=st.integers(3, max_days),
         queues=st.integers(1, 4),
         agents=st.integers(1, 6),
     )

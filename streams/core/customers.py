@@ -41,18 +41,19 @@ def contact_facts(contacts: list[Contact], rules: Rules, settled: int) -> list[F
     contacts = sorted(contacts, key=lambda contact: contact[:3])
     starts = [contact[0] for contact in contacts]
     facts: list[Fact] = []
-    reach, earlier = -1, 0
+    newest_end, earlier = -1, 0
     for start, queue, channel, end, end_queue, end_channel in contacts:
         while starts[earlier] < start:
-            reach = max(reach, _time_up(contacts[earlier], rules))
+            ended = contacts[earlier][3]
+            newest_end = max(newest_end, _OPEN_END if ended is None else ended)
             earlier += 1
         address = ("queue", queue, channel)
         facts.append((address, start, "known_started", 1))
-        if start <= reach:
+        if newest_end >= 0 and start - newest_end <= rules.at(start).repeat_ms:
             facts.append((address, start, "repeat_contacts", 1))
         if end is None:
             continue
-        due = end + rules.at(end).repeat_ms
+        due = _due(end, rules)
         if due <= settled:
             place = ("queue", end_queue, end_channel)
             following = bisect_right(starts, start)
@@ -62,9 +63,9 @@ def contact_facts(contacts: list[Contact], rules: Rules, settled: int) -> list[F
     return facts
 
 
-def _time_up(contact: Contact, rules: Rules) -> int:
-    """Return the last instant at which another contact would follow this one."""
-    return _OPEN_END if contact[3] is None else contact[3] + rules.at(contact[3]).repeat_ms
+def _due(end: int, rules: Rules) -> int:
+    """Return when the time of a contact that ended is up."""
+    return end + rules.at(end).repeat_ms
 
 
 class Customers:
@@ -104,7 +105,7 @@ class Customers:
     def _watch(self, customer: str, contacts: tuple[Contact, ...]) -> None:
         for contact in contacts:
             if contact[3] is not None:
-                due = _time_up(contact, self._rules)
+                due = _due(contact[3], self._rules)
                 if due > self.settled:
                     heappush(self._due, (due, customer))
             heappush(self._over, (self._kept_until(contact), customer))
@@ -112,7 +113,7 @@ class Customers:
     def _kept_until(self, contact: Contact) -> int:
         if contact[3] is None:
             return contact[0] + self._rules.business_horizon_ms
-        return _time_up(contact, self._rules) + self._rules.session_horizon_ms
+        return _due(contact[3], self._rules) + self._rules.session_horizon_ms
 
     def _facts(self, customer: str) -> list[Fact]:
         contacts = [contact for known in self._of.get(customer, {}).values() for contact in known.contacts]

@@ -194,7 +194,7 @@ class Floor:
         self._intake.check(event, key, latest, agent_id in self.agents)
         status: str | None = None
         if type(event) is _STATUS:
-            status = self.rules.status(event.status)
+            status = self.rules.at(event.at).status(event.status)
             if status is None:
                 raise InvalidEvent("status", f"status {event.status!r:.140} is not mapped (statuses in the configuration)")
         if self.expiry.agent_is_late(event.at):
@@ -414,9 +414,10 @@ class Floor:
              unpublished: Collection[str] = ()) -> Floor:  # fmt: skip
         """Restore a floor from all its entries.
 
-        `unpublished`: keys of entries whose readings may not have gone out; the next flush publishes them again.
+        `unpublished`: keys of entries whose readings may not have gone out; the next flush publishes them again. Where `rules` are
+        not those of the entries, they hold from the newest event on that had been counted (`schemas/history.py`).
         """
-        floor = cls(partition, partitions, rules)
+        floor = cls(partition, partitions, Entries.rules_in(entries, rules))
         floor.entries.restore(entries, unpublished)
         return floor
 

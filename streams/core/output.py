@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from schemas.history import continued, freeze_history
 from schemas.readings import Dimension, Reading, ReadingKey
-from schemas.rules import UNASSIGNED
+from schemas.rules import UNASSIGNED, Rules
 from streams.core.agents import Agent, thaw_hold
 from streams.core.booking import Books
 from streams.core.cells import Address, CellId
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _SEP: Final = "\x1f"
 _META: Final = "m"
+_SETTINGS: Final = "r"
 
 
 def _join(letter: str, *names: str | int) -> str:
@@ -89,7 +91,14 @@ class Entries:
     def __init__(self, floor: Floor) -> None:
         """Look after the entries of a floor."""
         self._floor = floor
-        self._touched: set[str] = set()
+        self._touched: set[str] = {_SETTINGS}
+
+    @staticmethod
+    def rules_in(entries: Mapping[str, Any], rules: Rules) -> Rules:
+        """Return the rules to go on with after restoring entries."""
+        if _SETTINGS not in entries or _META not in entries:
+            return rules
+        return continued(rules, entries[_SETTINGS], max(entries[_META][0][0].values(), default=0) + 1)
 
     def touch(self, letter: str, *names: str) -> None:
         """Note that a session, agent, hold or complaint changed."""
@@ -144,6 +153,7 @@ class Entries:
             *(_join("l", *address) for address in books.cells.levels),
             *(_join("n", *address) for address in books.addresses),
             *(_join(letter, key) for letter, ids in self._ids() for key in ids.chunk_keys()),
+            _SETTINGS,
             _META,
         ]
 
@@ -176,6 +186,8 @@ class Entries:
             return [books.cells.levels.get(address, {}), sorted((at, level, step) for (at, level), step in ahead.items())]
         if letter == "n":
             return 1 if _address(key) in books.addresses else None
+        if letter == _SETTINGS:
+            return freeze_history(floor.rules)
         return next((ids.chunk(name) for kind, ids in self._ids() if kind == letter), None) if letter != _META else self._meta()
 
     def restore(self, entries: Mapping[str, Any], unpublished: Collection[str]) -> None:

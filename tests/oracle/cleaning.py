@@ -41,6 +41,10 @@ LIFECYCLE = [
     "agent.joined",
     "agent.status",
     "agent.left",
+    "site.visits",
+    "cost.booked",
+    "complaint.opened",
+    "complaint.closed",
 ]
 SENDERS = ["customer", "agent", "bot", "system"]
 

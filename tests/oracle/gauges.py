@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tests.oracle.agents import Agent, agents_of, groups_of
+from tests.oracle.agents import Agent, agents_of, capacity_of, groups_of
+from tests.oracle.business import complaints_of
 from tests.oracle.cleaning import Event
-from tests.oracle.sessions import Place, Session, every, first, place_at, sessions_of, stays
+from tests.oracle.sessions import Place, Session, every, first, forgotten_at, place_at, sessions_of, stays
 from tests.oracle.settings import Settings
 
 
@@ -19,6 +20,7 @@ class QueueNow:
     waiting_late: int = 0
     waiting_past_threshold: int = 0
     active_sessions: int = 0
+    complaints_open: int = 0
 
 
 @dataclass
@@ -69,9 +71,9 @@ def count_waiting(now: Now, session: Session, settings: Settings, now_ms: int) -
         row.waiting += 1
         if row.oldest_entered_at is None or entered_at < row.oldest_entered_at:
             row.oldest_entered_at = entered_at
-        if now_ms - entered_at > settings.queue(place.queue).placement_ms:
+        if now_ms - entered_at > settings.at(now_ms).queue(place.queue).placement_ms:
             row.waiting_late += 1
-        if now_ms - entered_at > settings.queue(place.queue).threshold_ms:
+        if now_ms - entered_at > settings.at(now_ms).queue(place.queue).threshold_ms:
             row.waiting_past_threshold += 1
 
 
@@ -89,27 +91,32 @@ def count_slots(slots: SlotsNow, capacity: int, held: int) -> None:
     slots.slots_free += max(0, capacity - held)
 
 
-def count_agent(now: Now, agent: Agent, now_ms: int) -> None:
+def count_agent(now: Now, agent: Agent, settings: Settings, now_ms: int) -> None:
     """Add an agent to its groups, the floor and, when available, to its queues."""
     state, held = agent.state_at(now_ms), agent.in_hand_at(now_ms)
+    capacity = capacity_of(state, settings, now_ms)
     if state.status is None:
         return
     for group in groups_of(state):
         row = now.groups.setdefault(group, GroupNow())
         row.agents[state.status] = row.agents.get(state.status, 0) + 1
         if state.status == "available":
-            count_slots(row.slots, state.capacity, held)
+            count_slots(row.slots, capacity, held)
     if state.status == "available":
         for queue in sorted(set(state.queues)):
-            count_slots(now.queue_slots.setdefault(queue, SlotsNow()), state.capacity, held)
+            count_slots(now.queue_slots.setdefault(queue, SlotsNow()), capacity, held)
 
 
 def now_gauges(events: list[Event], settings: Settings, now_ms: int) -> Now:
     """Return the gauges at now, which lies at or after the newest event."""
     now = Now()
-    for session in sessions_of(events):
-        count_waiting(now, session, settings, now_ms)
-        count_active(now, session, now_ms)
-    for agent in agents_of(events, settings):
-        count_agent(now, agent, now_ms)
+    for session in sessions_of(events, settings):
+        if forgotten_at(session, settings, now_ms) is None:
+            count_waiting(now, session, settings, now_ms)
+            count_active(now, session, now_ms)
+    for agent in agents_of(events, settings, now_ms):
+        count_agent(now, agent, settings, now_ms)
+    for complaint in complaints_of(events):
+        if complaint.opened_at is not None and complaint.closed_at is None:
+            now.queues.setdefault(complaint.place, QueueNow()).complaints_open += 1
     return now

@@ -47,7 +47,7 @@ def first_response(session: Session, settings: Settings) -> Iterator[Fact]:
     for place, at, value in first_responses(session):
         yield Fact(place, at, "first_response_n", 1)
         yield Fact(place, at, "first_response_ms", value)
-        if value <= settings.first_response_target(*place):
+        if value <= settings.at(at).first_response_target(*place):
             yield Fact(place, at, "first_response_within", 1)
 
 
@@ -84,7 +84,7 @@ def response_time(session: Session, settings: Settings) -> Iterator[Fact]:
     for place, at, value in turns(session):
         yield Fact(place, at, "response_time_n", 1)
         yield Fact(place, at, "response_time_ms", value)
-        if value <= settings.response_target(*place):
+        if value <= settings.at(at).response_target(*place):
             yield Fact(place, at, "response_time_within", 1)
 
 

@@ -49,7 +49,7 @@ def left(session: Session) -> Iterator[Fact]:
 def left_late(session: Session, settings: Settings) -> Iterator[Fact]:
     """Count the leavings after more than the placement limit."""
     for place, at, wait in queue_times(session):
-        if wait > settings.queue(place.queue).placement_ms:
+        if wait > settings.at(at).queue(place.queue).placement_ms:
             yield Fact(place, at, "left_late", 1)
 
 
@@ -66,7 +66,7 @@ def answered(session: Session, settings: Settings) -> Iterator[Fact]:
     for stay in stays(session):
         if stay.left_at is not None and stay.outcome == "answered":
             yield Fact(stay.place, stay.left_at, "wait_answered_ms", stay.wait_ms)
-            if stay.wait_ms <= settings.queue(stay.place.queue).threshold_ms:
+            if stay.wait_ms <= settings.at(stay.left_at).queue(stay.place.queue).threshold_ms:
                 yield Fact(stay.place, stay.left_at, "answered_within", 1)
 
 
@@ -75,9 +75,9 @@ def abandoned(session: Session, settings: Settings) -> Iterator[Fact]:
     for stay in stays(session):
         if stay.left_at is not None and stay.outcome == "abandoned":
             yield Fact(stay.place, stay.left_at, "wait_abandoned_ms", stay.wait_ms)
-            if stay.wait_ms <= settings.queue(stay.place.queue).threshold_ms:
+            if stay.wait_ms <= settings.at(stay.left_at).queue(stay.place.queue).threshold_ms:
                 yield Fact(stay.place, stay.left_at, "abandoned_within", 1)
-            if stay.wait_ms < settings.queue(stay.place.queue).short_ms:
+            if stay.wait_ms < settings.at(stay.left_at).queue(stay.place.queue).short_ms:
                 yield Fact(stay.place, stay.left_at, "short_abandoned", 1)
 
 

@@ -39,11 +39,16 @@ def service_level(columns: Columns, formula: str = "sl_no_short", waiting_late: 
     return over(*service_level_parts(columns, formula, waiting_late))
 
 
-def abandonment(columns: Columns, short_in_abandonment: bool = True) -> float | None:
-    """Return abandoned / (answered + abandoned + timed_out), the short ones in or out of both."""
+def abandonment_parts(columns: Columns, short_in_abandonment: bool = True) -> tuple[int, int]:
+    """Return abandoned and (answered + abandoned + timed_out), the short ones in or out of both."""
     out = 0 if short_in_abandonment else columns["short_abandoned"]
     abandoned = columns["abandoned"] - out
-    return over(abandoned, columns["answered"] + abandoned + columns["timed_out"])
+    return abandoned, columns["answered"] + abandoned + columns["timed_out"]
+
+
+def abandonment(columns: Columns, short_in_abandonment: bool = True) -> float | None:
+    """Return abandoned / (answered + abandoned + timed_out), the short ones in or out of both."""
+    return over(*abandonment_parts(columns, short_in_abandonment))
 
 
 def abandon_time(columns: Columns) -> float | None:
@@ -149,6 +154,16 @@ def contacts_per_resolution(columns: Columns) -> float | None:
     return over(columns["ended"], columns["resolved"])
 
 
+def first_contact_resolution(columns: Columns) -> float | None:
+    """Return the settled contacts of known customers that nobody followed / all of them."""
+    return over(columns["fcr_resolved"], columns["fcr_contacts"])
+
+
+def repeat_contact_rate(columns: Columns) -> float | None:
+    """Return the contacts of known customers that follow another / all of them."""
+    return over(columns["repeat_contacts"], columns["known_started"])
+
+
 def satisfaction(columns: Columns) -> float | None:
     """Return Σ (score/scale) / rated."""
     return over(columns["score_micro"], 1_000_000 * columns["rated"])
@@ -167,6 +182,26 @@ def live_review_share(columns: Columns) -> float | None:
 def review_pass_rate(columns: Columns) -> float | None:
     """Return passed reviews / all reviews."""
     return over(columns["reviews_passed"], columns["reviews"])
+
+
+def reviews_per_reviewer_day(columns: Columns, reviewer_days: int) -> float | None:
+    """Return reviews / days on which a reviewer reviewed."""
+    return over(columns["reviews"], reviewer_days)
+
+
+def consultation_rate(columns: Columns) -> float | None:
+    """Return sessions started / site visits."""
+    return over(columns["started"], columns["visits"])
+
+
+def cost_per_contact(columns: Columns, currency: str) -> float | None:
+    """Return cost booked in a currency / sessions ended; a currency of which nothing is booked costs 0."""
+    return over(columns.get(f"cost_{currency}_e6", 0), 1_000_000 * columns["ended"])
+
+
+def complaint_time(columns: Columns) -> float | None:
+    """Return the mean opened→closed, s."""
+    return seconds(columns["complaint_ms"], columns["complaint_n"])
 
 
 def occupancy(columns: Columns) -> float | None:
@@ -197,3 +232,24 @@ def status_share(columns: Columns, status: str) -> float | None:
 def sessions_per_agent_hour(columns: Columns) -> float | None:
     """Return taken / agent hours online."""
     return over(columns["taken"] * 3_600_000, columns["online_ms"])
+
+
+def handled_per_agent_day(columns: Columns, agent_days: int) -> float | None:
+    """Return taken / days on which an agent was online."""
+    return over(columns["taken"], agent_days)
+
+
+def peak_concurrency(columns: Columns) -> int | None:
+    """Return the most sessions that one agent held at once; None where nobody held any."""
+    return columns["peak_concurrency"] or None
+
+
+def change(value: float | None, base: float | None, kind: str) -> float | None:
+    """Return how far a value lies from its base (`rules.md` 42): absent if either is, or the base is 0.
+
+    `kind`: `ratio` and `number` change by their difference, `count` and `duration` by the share of the base.
+    """
+    if value is None or base is None or base == 0:
+        return None
+    difference = value - base
+    return {"ratio": difference, "number": difference, "count": difference / base, "duration": difference / base}[kind]

@@ -72,7 +72,7 @@ def invalid(session: Session, settings: Settings) -> Iterator[Fact]:
     event = first(session, "session.ended")
     if event is None:
         return
-    speech = place_at(session, event["at"]).channel in settings.speech_channels
+    speech = place_at(session, event["at"]).channel in settings.at(event["at"]).speech_channels
     if is_valid(session, speech):
         return
     yield fact(session, event, "invalid")

@@ -18,10 +18,11 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Session:
-    """All events of one session, in the order of `rules.md` 2."""
+    """All events of one session, in the order of `rules.md` 2; `cut` = another session under its id follows."""
 
     session_id: str
     events: tuple[Event, ...]
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,66 @@ class Holding:
     to_the_end: bool
 
 
-def sessions_of(events: list[Event]) -> list[Session]:
-    """Group the events of sessions and queues by session."""
+def sessions_of(events: list[Event], settings: Settings) -> list[Session]:
+    """Group the events of sessions and queues by session; several sessions under one id are each their own."""
     grouped: dict[str, list[Event]] = {}
     for event in events:
         if topic_of(event) in ("sessions", "queues"):
             grouped.setdefault(event["session_id"], []).append(normal(event))
-    return [Session(name, tuple(sorted(its, key=order_key))) for name, its in grouped.items()]
+    result = []
+    for name, its in grouped.items():
+        lives = lives_of(name, sorted(its, key=order_key), settings)
+        result += [Session(name, tuple(life), cut=life is not lives[-1]) for life in lives]
+    return result
+
+
+def lives_of(name: str, ordered: list[Event], settings: Settings) -> list[list[Event]]:
+    """Cut the events of one id where a new session begins (`rules.md` 5).
+
+    That is a horizon or more after its end or, while it is open, its age (the horizon, if that is longer) or more after
+    its newest event.
+    """
+    lives: list[list[Event]] = []
+    for event in ordered:
+        if lives and not begins_anew(Session(name, tuple(lives[-1])), event["at"], settings):
+            lives[-1].append(event)
+        else:
+            lives.append([event])
+    return lives
+
+
+def begins_anew(before: Session, at: int, settings: Settings) -> bool:
+    """Whether an event at that instant no longer belongs to the session of the events before it."""
+    end = first(before, "session.ended")
+    if end is not None:
+        ended_at: int = end["at"]
+        return at - ended_at >= settings.session_horizon_ms
+    return at - newest_of(before) >= max(age_of(before, settings), settings.session_horizon_ms)
+
+
+def newest_of(session: Session) -> int:
+    """Return the time of the session's newest event."""
+    times: list[int] = [event["at"] for event in session.events]
+    return max(times)
+
+
+def age_of(session: Session, settings: Settings) -> int:
+    """Return the session's age in ms: by the channel of the latest entry that names one, else of the start."""
+    named = [entry["channel"] for entry in every(session, "queue.entered") if "channel" in entry]
+    return settings.age(named[-1] if named else channel_of_start(session))
+
+
+def forgotten_at(session: Session, settings: Settings, now_ms: int) -> int | None:
+    """Return the time of the newest event of a session that is forgotten at now, None of any other (`rules.md` 5)."""
+    if first(session, "session.ended") is not None:
+        return None
+    newest = newest_of(session)
+    return newest if session.cut or now_ms - newest >= age_of(session, settings) else None
+
+
+def sessions_expired(events: list[Event], settings: Settings, now_ms: int) -> int:
+    """Return how many sessions are forgotten at now, those among them whose id lives on as another session."""
+    return sum(1 for session in sessions_of(events, settings) if forgotten_at(session, settings, now_ms) is not None)
 
 
 def every(session: Session, kind: str) -> list[Event]:
@@ -185,18 +239,20 @@ def wrap_ups(session: Session) -> list[tuple[Holding, int]]:
     return result
 
 
-def in_hand(session: Session, settings: Settings) -> list[tuple[str, int, int | None]]:
+def in_hand(session: Session, settings: Settings, now_ms: int) -> list[tuple[str, int, int | None]]:
     """Return (agent, start, end) of the time in hand; end None = open (`rules.md` 32).
 
     After the session's end the agent who held it then has it in hand until his first wrap-up at or after it, once that
-    is known; where the channel expects a wrap-up, from the end on until the wrap-up or the limit.
+    is known; where the channel expects a wrap-up, from the end on until the wrap-up or the limit. Of a session that is
+    forgotten at now it ends at the newest event.
     """
+    forgotten = forgotten_at(session, settings, now_ms)
     result: list[tuple[str, int, int | None]] = []
     for holding in holdings_of(session):
-        end = holding.end
+        end = holding.end if holding.end is not None else forgotten
         if holding.to_the_end and end is not None:
             wrapped = [at for held, at in wrap_ups(session) if held.to_the_end]
-            limit = settings.wrap_up_limits.get(place_at(session, end).channel)
+            limit = settings.at(end).wrap_up_limits.get(place_at(session, end).channel)
             if limit is not None:
                 end = min([*wrapped, end + limit])
             elif wrapped:

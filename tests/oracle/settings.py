@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+DAY_MS = 86_400_000
 UNASSIGNED = "unassigned"
 ALL = "all"
 
 DEFAULT_WRAP_UP_LIMIT_MS = 120_000
 DEFAULT_DUPLICATE_HORIZON_MS = 3_600_000
 SLICE_MS = 10_000
+QUARTER_MS = 900_000
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,9 @@ class Settings:
     """All settings: those of queues by name, the rest for the whole floor.
 
     `wrap_up_limits` maps each channel that expects a wrap-up to its limit in ms; no channel expects one by default.
-    `status_map` maps foreign status names to canonical ones.
+    `status_map` maps foreign status names to canonical ones. `session_ages` maps channels to the time in ms after which
+    their open sessions are forgotten, `session_age_ms` is that of all others; ages and horizon have no history.
+    `changes` are later versions: (effective from ms, all settings from then on).
     """
 
     default: QueueSettings = QueueSettings()
@@ -45,6 +49,23 @@ class Settings:
     wrap_up_limits: Mapping[str, int] = field(default_factory=dict)
     default_capacity: int = 1
     status_map: Mapping[str, str] = field(default_factory=dict)
+    repeat_within_ms: int = DAY_MS
+    session_age_ms: int = DAY_MS
+    session_ages: Mapping[str, int] = field(default_factory=dict)
+    session_horizon_ms: int = DAY_MS
+    changes: tuple[tuple[int, Settings], ...] = ()
+
+    def at(self, ms: int) -> Settings:
+        """Return the settings in force at an instant: those of the latest change at or before it."""
+        found, since = self, None
+        for effective_from, version in self.changes:
+            if effective_from <= ms and (since is None or effective_from >= since):
+                found, since = version, effective_from
+        return found
+
+    def age(self, channel: str) -> int:
+        """Return the time in ms without an event after which an open session of the channel is forgotten."""
+        return self.session_ages.get(channel, self.session_age_ms)
 
     def queue(self, name: str) -> QueueSettings:
         """Return the settings of the queue `name`."""

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
+from tests.oracle.settings import DAY_MS
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -61,8 +63,28 @@ def split(start: int, end: int, interval_ms: int, zone: str) -> Iterator[tuple[i
         at = stop
 
 
+def midnight(at: int, zone: str, days_before: int) -> int:
+    """Return the first instant of the local day so many days before that of an instant; negative = days after."""
+    local = (EPOCH + timedelta(milliseconds=at)).astimezone(ZoneInfo(zone))
+    day = local.date() - timedelta(days=days_before)
+    return (datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)) - EPOCH) // timedelta(milliseconds=1)
+
+
 def local_midnight(at: int, zone: str) -> int:
     """Return the first instant of the local day that contains an instant."""
-    local = (EPOCH + timedelta(milliseconds=at)).astimezone(ZoneInfo(zone))
-    midnight = datetime(local.year, local.month, local.day, tzinfo=ZoneInfo(zone))
-    return (midnight - EPOCH) // timedelta(milliseconds=1)
+    return midnight(at, zone, 0)
+
+
+def same_time(at: int, zone: str, days_before: int) -> int:
+    """Return the instant at which the clock of the local day so many days before shows the time of day of an instant.
+
+    Where it shows that time twice, the first; where it skips it, the instant of the shift.
+    """
+    start, end = midnight(at, zone, days_before), midnight(at, zone, days_before - 1)
+    local = at + offset_ms(at, zone)
+    wanted = local - days_before * DAY_MS
+    if start + offset_ms(start, zone) >= wanted:
+        return start
+    offsets = {offset_ms(start, zone), offset_ms(end - 1, zone)}
+    shown = [wanted - offset for offset in offsets if offset_ms(wanted - offset, zone) == offset]
+    return min(shown) if shown else shift_between(start, end - 1, zone)
