@@ -14,6 +14,7 @@ counted as before. More than `max_contacts` of one customer (an id that many sha
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from heapq import heappop, heappush
 from typing import Any
 
@@ -66,6 +67,12 @@ def contact_facts(contacts: list[Contact], rules: Rules, settled: int) -> list[F
 def _due(end: int, rules: Rules) -> int:
     """Return when the time of a contact that ended is up."""
     return end + rules.at(end).repeat_ms
+
+
+def _in_order(sessions: Mapping[str, Known]) -> list[tuple[Contact, str]]:
+    """Return (contact, session) of all contacts by their starts."""
+    found = [(contact, session) for session, known in sessions.items() for contact in known.contacts]
+    return sorted(found, key=lambda pair: (pair[0][0], pair[1]))
 
 
 class Customers:
@@ -147,7 +154,7 @@ class Customers:
 
     def _forget(self, customer: str) -> list[tuple[str, str]]:
         sessions = self._of.get(customer, {})
-        in_order = sorted((contact, session) for session, known in sessions.items() for contact in known.contacts)
+        in_order = _in_order(sessions)
         gone: list[tuple[str, str]] = []
         for contact, session in in_order:
             until = self._kept_until(contact)
@@ -163,7 +170,7 @@ class Customers:
         surplus = len(sessions) - self._rules.max_contacts
         if surplus <= 0:
             return []
-        in_order = sorted((contact, session) for session, known in sessions.items() for contact in known.contacts)
+        in_order = _in_order(sessions)
         books.count("contacts_evicted", surplus)
         return [key for contact, session in in_order[:surplus] for key in self._drop(customer, session, contact)]
 
