@@ -11,16 +11,15 @@ Headcount and online days follow from the status changes alone (`streams/core/ro
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from schemas.parts import MAX_PEAK, ROSTER_LEVEL, SLOT_LEVELS
 from schemas.rules import FLOOR, UNASSIGNED, Rules
 from schemas.zones import day_start
+from streams.core.cells import Address, Fact, Steps
 from streams.core.relay import RelayFact
 from streams.core.roster import Change, State, day_facts, hired_first, hired_later, roster_facts
-from streams.core.sessions import Address, Fact
 
 FLOOR_ADDRESS: Final[Address] = ("group", FLOOR, "")
 _MANY_HOLDS: Final = 16
@@ -272,11 +271,12 @@ def _placed(state: State, in_hand: int, rules: Rules) -> Placed:
     return Placed(state.groups or (UNASSIGNED,), state.queues, state.status, capacity, in_hand)
 
 
-Steps = tuple[tuple[str, int], ...]
+Counted = tuple[str | None, int, int]
+"""(status, capacity, in hand)."""
 
 
 @lru_cache(maxsize=16_384)
-def _level_steps(before: tuple[str | None, int, int] | None, now: tuple[str | None, int, int] | None) -> tuple[Steps, Steps]:
+def _level_steps(before: Counted | None, now: Counted | None) -> tuple[Steps, Steps]:
     """Return the steps of levels between two states (None: nobody): of all levels, and of those by queue."""
     steps = dict(levels_of(*now)) if now is not None else {}
     for level, value in levels_of(*before) if before is not None else ():
@@ -284,28 +284,29 @@ def _level_steps(before: tuple[str | None, int, int] | None, now: tuple[str | No
     was, is_now = (min(who[2], MAX_PEAK) if who is not None else 0 for who in (before, now))
     steps |= {f"in_hand_{n}": 1 for n in range(max(2, was + 1), is_now + 1)}
     steps |= {f"in_hand_{n}": -1 for n in range(max(2, is_now + 1), was + 1)}
-    changed = tuple((level, step) for level, step in steps.items() if step)
-    return changed, tuple((level, step) for level, step in changed if level in SLOT_LEVELS)
+    changed = [(level, step) for level, step in steps.items() if step]
+    return Steps(changed), Steps((level, step) for level, step in changed if level in SLOT_LEVELS)
 
 
 def _difference(before: Placed, now: Placed, at: int, alone: Address | None) -> list[Fact]:
     """Return the steps between two placements: per group, on the floor, per queue served, and of the agent himself."""
     was, is_now = before[2:], now[2:]
     stays, slots = _level_steps(was, is_now)
-    facts: list[Fact] = [(FLOOR_ADDRESS, at, level, step) for level, step in stays]
-    if alone is not None:
-        facts += [(alone, at, level, step) for level, step in stays]
+    facts: list[Fact] = []
+    if stays.all:
+        facts.append((FLOOR_ADDRESS, at, stays, 1))
+        if alone is not None:
+            facts.append((alone, at, stays, 1))
     for dimension, index, olds, news in (("group", 0, before.groups, now.groups), ("slots", 1, before.queues, now.queues)):
         if olds == news:
-            names: Iterable[str] = olds
             steps = slots if index else stays
-        else:
-            names = sorted({*olds, *news})
-        for name in names:
-            address: Address = (dimension, name, "")
-            if olds != news:
-                steps = _level_steps(was if name in olds else None, is_now if name in news else None)[index]
-            facts += [(address, at, level, step) for level, step in steps]
+            if steps.all:
+                facts += [((dimension, name, ""), at, steps, 1) for name in olds]
+            continue
+        for name in sorted({*olds, *news}):
+            steps = _level_steps(was if name in olds else None, is_now if name in news else None)[index]
+            if steps.all:
+                facts.append(((dimension, name, ""), at, steps, 1))
     return facts
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from schemas.events import INPUT_TOPICS
 from schemas.rules import FLOOR, Rules
 from schemas.zones import date_number
-from streams.core.cells import Address, Cells
+from streams.core.cells import Address, Cells, Fact
 from streams.core.gauges import QueueGauges
-from streams.core.sessions import Derived, Fact
+from streams.core.sessions import Derived
 from streams.core.totals import Totals
 
 OVERFLOW: Address = ("queue", "overflow", "overflow")
@@ -51,9 +53,7 @@ class Books:
 
     def change(self, old: Derived, new: Derived) -> None:
         """Book what a session stands for now, less what it stood for before."""
-        if not old.facts:
-            self.book(new.facts)
-        elif old.facts != new.facts:
+        if old.facts != new.facts:
             self.difference(old.facts, new.facts)
         if old.errors != new.errors:
             self.clock_errors(old.errors, new.errors)
@@ -61,30 +61,31 @@ class Books:
             self.count("sessions_expired", new.expired - old.expired)
         self.gauges.change(self._bounded(old), self._bounded(new))
 
-    def book(self, facts: list[Fact]) -> None:
+    def book(self, facts: Iterable[Fact]) -> None:
         """Book facts that are all new."""
-        if not self._all_known(facts):
-            facts = self._within_bounds(facts)
         self.cells.book(facts)
-        self.totals.add(facts)
 
-    def difference(self, old: list[Fact], new: list[Fact]) -> None:
+    def difference(self, old: Sequence[Fact], new: Sequence[Fact]) -> None:
         """Book new facts less old ones, however often each occurs."""
-        old, new = _without_common_ends(old, new)
-        if not self._all_known(old) or not self._all_known(new):
-            old, new = self._within_bounds(old), self._within_bounds(new)
+        if old:
+            old, new = _without_common_ends(old, new)
         if not old:
-            self.book(new)
+            self.cells.book(new)
             return
         changes: dict[Fact, int] = {}
         for fact in new:
             changes[fact] = changes.get(fact, 0) + 1
         for fact in old:
             changes[fact] = changes.get(fact, 0) - 1
-        changes = {fact: times for fact, times in changes.items() if times}
-        for fact, times in changes.items():
-            self.cells.book((fact,), times)
-        self.totals.add_difference(changes)
+        self.cells.book([fact for fact, times in changes.items() for _ in range(times)])
+        lost = [fact for fact, times in changes.items() for _ in range(-times)]
+        if lost:
+            self.cells.book(lost, -1)
+            self.totals.keep({(self._known(fact[0]), *fact[1:]): times for fact, times in changes.items() if times})
+
+    def settle(self) -> None:
+        """Bring everything that was booked to its cells and totals."""
+        self.cells.settle(self._known, self.totals.of)
 
     def clock_errors(self, old: list[str], new: list[str]) -> None:
         """Count clock errors that were not there before, by topic."""
@@ -92,15 +93,6 @@ class Books:
             more = new.count(topic) - old.count(topic)
             if more > 0:
                 self.count(f"clock_errors.{topic}", more)
-
-    def _all_known(self, facts: list[Fact]) -> bool:
-        here: Address | None = None
-        for fact in facts:
-            if fact[0] is not here:
-                here = fact[0]
-                if here not in self.addresses:
-                    return False
-        return True
 
     def _known(self, address: Address) -> Address:
         """Return an address, or the overflow if there are too many already."""
@@ -113,9 +105,6 @@ class Books:
         self.fresh_addresses.add(address)
         return address
 
-    def _within_bounds(self, facts: list[Fact]) -> list[Fact]:
-        return [(self._known(address), at, part, amount) for address, at, part, amount in facts]
-
     def _bounded(self, derived: Derived) -> Derived:
         if not derived.waiting and derived.active is None:
             return derived
@@ -124,7 +113,7 @@ class Books:
         return derived._replace(waiting=waiting, active=active)
 
 
-def _without_common_ends(old: list[Fact], new: list[Fact]) -> tuple[list[Fact], list[Fact]]:
+def _without_common_ends(old: Sequence[Fact], new: Sequence[Fact]) -> tuple[Sequence[Fact], Sequence[Fact]]:
     """Leave out what both begin and end with: mostly a session only adds facts, in one place of the list."""
     shorter = min(len(old), len(new))
     start = 0

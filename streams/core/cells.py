@@ -4,8 +4,13 @@ Theory of operation. An address is (dimension, name, channel). A fact of instant
 10 s one and the quarter-hour one, each a flat map from part to integer that merges by addition. What a part does follows from
 its name (`schemas.parts`): a series takes a duration and fills count, sum and sketch bucket, the bucket also in the slice of the
 local date; a level takes a step (see `schemas.levels`); headcount and leavings go into slices of an hour instead; anything
-else is added. Booking with `times = -1` undoes a fact exactly, so zeros are removed and two
-floors that saw the same events hold equal maps whatever the order.
+else is added. Booking with `times = -1` undoes a fact exactly, so zeros are removed and two floors that saw the
+same events hold equal maps whatever the order.
+
+Booking is two steps, since many facts of a flush fall into the same 10 s. `book` only adds to a small map per slice and address;
+`settle`, once a flush, brings each sum to where it belongs: both slices, the sketch of the date, the present levels, the running
+totals. Steps of levels come as one object for a whole transition of an agent (`Steps`), counted as one number: n transitions
+whose distances to the end of the slice add up to d ms are n * 2**44 + d, which one addition keeps.
 
 Slices before `first[length]` are over: facts are then neither added to nor taken from them, the value published last stands.
 The bounds only move in `expire`.
@@ -13,10 +18,12 @@ The bounds only move in `expire`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from schemas.parts import GAUGE_LEVELS, HISTOGRAM_LIMITS_MS, LEVELS, PEAK_LEVELS, ROSTER_LEVEL, SERIES, bucket_part
+from schemas.parts import HISTOGRAM_LIMITS_MS, LEVELS, PEAK_LEVELS, ROSTER_LEVEL, SERIES, TOTALS, bucket_part
 from schemas.readings import DATE_MS, QUARTER_MS, ROSTER_MS, SLICE_MS
 from schemas.sketch import BUCKETS, bucket_of
 
@@ -25,20 +32,41 @@ Cell = dict[str, int]
 CellId = tuple[int, int, Address]
 """(length in ms, slice number, address)."""
 
+_ONE: Final = 1 << 44
+"""Weight of the number of transitions; distances add up to far less than half of it."""
 _BUCKET_PARTS: Final = {series: tuple(bucket_part(series, b) for b in range(BUCKETS)) for series in SERIES}
 _LEVEL_PARTS: Final = {level: (f"{level}_step", f"{level}_ms") for level in (*LEVELS, *PEAK_LEVELS, ROSTER_LEVEL)}
-_GAUGE_LEVELS: Final = frozenset(GAUGE_LEVELS)
-_ROSTER_PARTS: Final = frozenset({ROSTER_LEVEL, "agents_left"})
-_APART: Final = _GAUGE_LEVELS | _ROSTER_PARTS
-"""Parts that do not go into the two slices."""
+_HISTOGRAM_PARTS: Final = {
+    series: tuple(f"{series}_hist~{limit}" for limit in (*HISTOGRAM_LIMITS_MS, "inf")) for series in SERIES
+}
+_SERIES_OF_BUCKET: Final = {part: series for series, parts in _BUCKET_PARTS.items() for part in parts}
+_SUM_OF_HISTOGRAM: Final = {sum_part: f"{series}_hist_ms" for series, (_, sum_part) in SERIES.items()}
+_HISTOGRAM: Final = frozenset(part for parts in _HISTOGRAM_PARTS.values() for part in parts)
+_COUNTED: Final = frozenset(TOTALS) | _HISTOGRAM | frozenset(_SUM_OF_HISTOGRAM.values())
+"""Parts of the running totals."""
+_ROSTER: Final = frozenset({ROSTER_LEVEL, "agents_left"})
+_SPECIAL: Final = frozenset(SERIES) | _ROSTER
+
+
+class Steps:
+    """The steps of levels in one transition: (level, step) each. Compared by identity: whoever makes them keeps them."""
+
+    __slots__ = ("all", "in_slices")
+
+    def __init__(self, steps: Iterable[tuple[str, int]]) -> None:
+        """Look up the parts of each level; some are gauges only."""
+        self.all = tuple(steps)
+        self.in_slices = tuple((*_LEVEL_PARTS[level], step) for level, step in self.all if level in _LEVEL_PARTS)
+
+
+Part = str | Steps
+Fact = tuple[Address, int, Part, int]
+"""(address, at, part, amount); the amount of steps is 1."""
 
 
 def histogram_part(series: str, value_ms: int) -> str:
     """Return the part of the running histogram that counts a value: the one of the least limit not below it."""
-    for limit in HISTOGRAM_LIMITS_MS:
-        if value_ms <= limit:
-            return f"{series}_hist~{limit}"
-    return f"{series}_hist~inf"
+    return _HISTOGRAM_PARTS[series][bisect_left(HISTOGRAM_LIMITS_MS, value_ms)]
 
 
 class Cells:
@@ -61,70 +89,108 @@ class Cells:
         self.changed: set[CellId] = set()
         self.changed_levels: set[Address] = set()
         self.now = 0
+        self._booked: dict[tuple[int, Address], dict[Part, int]] = {}
 
-    def book(self, facts: Iterable[tuple[Address, int, str, int]], times: int = 1) -> None:
+    def book(self, facts: Iterable[Fact], times: int = 1) -> None:
         """Add facts `times` times each (negative: take them back).
 
-        Facts of one place and instant mostly follow each other, so their two cells are looked up once.
+        Facts of one place and slice mostly follow each other, so their map is looked up once.
         """
         here: Address | None = None
-        when = number = -1
-        short: Cell | None = None
-        quarter: Cell | None = None
+        number = -1
+        booked: dict[Part, int] = {}
         for address, at, part, amount in facts:
-            if part in _APART:
-                self._apart(address, at, part, amount * times)
-                continue
-            if at != when or address is not here:
-                if at // QUARTER_MS != number or address is not here:
-                    number = at // QUARTER_MS
-                    quarter = self._cell(QUARTER_MS, number, address)
-                here, when = address, at
-                short = self._cell(SLICE_MS, at // SLICE_MS, address)
-            if part in _LEVEL_PARTS:
-                self._step(short, quarter, at, part, amount * times)
-                self._level(address, at, part, amount * times)
-                continue
-            if part in SERIES:
-                dated = None if self._date_of is None else self._cell(DATE_MS, self._date_of(address, at), address)
-                self._sample(short, quarter, dated, at, part, amount, times)
-                continue
-            more = amount * times
-            if more:
-                for cell in (short, quarter):
-                    if cell is not None:
-                        total = cell.get(part, 0) + more
-                        if total:
-                            cell[part] = total
-                        else:
-                            del cell[part]
+            if at // SLICE_MS != number or address is not here:
+                here, number = address, at // SLICE_MS
+                known = self._booked.get((number, address))
+                if known is None:
+                    known = self._booked[number, address] = defaultdict(int)
+                booked = known
+            if type(part) is Steps:
+                booked[part] += times * (_ONE + SLICE_MS - at % SLICE_MS)
+                if at > self.now:
+                    self._note_ahead(address, at, part.all, times)
+            elif part in _SPECIAL:
+                self._special(booked, address, at, part, amount, times)
+            else:
+                booked[part] += amount * times
 
-    def _apart(self, address: Address, at: int, part: str, amount: int) -> None:
-        """Book what is a gauge only, or belongs to the roster."""
-        if part in _ROSTER_PARTS:
-            hour = self._cell(ROSTER_MS, at // ROSTER_MS, address)
-            if hour is not None and part == ROSTER_LEVEL:
-                step_part, ms_part = _LEVEL_PARTS[part]
-                _add(hour, step_part, amount)
-                _add(hour, ms_part, amount * (ROSTER_MS - at % ROSTER_MS))
-            elif hour is not None:
-                _add(hour, part, amount)
-        if part != "agents_left":
-            self._level(address, at, part, amount)
+    def _special(self, booked: dict[Part, int], address: Address, at: int, part: str, amount: int, times: int) -> None:
+        """Book a duration that has a sketch, or what belongs to the roster."""
+        if part in SERIES:
+            booked[SERIES[part][1]] += amount * times
+            booked[_BUCKET_PARTS[part][bucket_of(amount)]] += times
+            booked[histogram_part(part, amount)] += times
+            return
+        hour = self._cell(ROSTER_MS, at // ROSTER_MS, address)
+        if part != ROSTER_LEVEL:
+            _add(hour, part, amount * times)
+            return
+        step_part, ms_part = _LEVEL_PARTS[part]
+        _add(hour, step_part, amount * times)
+        _add(hour, ms_part, amount * times * (ROSTER_MS - at % ROSTER_MS))
+        _add(self.levels.setdefault(address, {}), part, amount * times)
+        self.changed_levels.add(address)
+        if at > self.now:
+            self._note_ahead(address, at, ((part, amount),), times)
 
-    def _sample(self, short: Cell | None, quarter: Cell | None, dated: Cell | None, at: int, series: str, value_ms: int,
-                times: int) -> None:  # fmt: skip
-        count_part, sum_part = SERIES[series]
-        bucket = _BUCKET_PARTS[series][bucket_of(value_ms)]
+    def settle(self, place: Callable[[Address], Address], totals: Callable[[Address], Cell]) -> None:
+        """Bring everything booked to where it belongs.
+
+        `place`: the address under which an address is kept; `totals`: the running totals of an address, about to change.
+        """
+        booked, self._booked = self._booked, {}
+        for (number, address), parts in booked.items():
+            if any(parts.values()):
+                self._settle(number, place(address), parts, totals)
+
+    def _settle(self, number: int, address: Address, parts: Mapping[Part, int], totals: Callable[[Address], Cell]) -> None:
+        short = self._cell(SLICE_MS, number, address)
+        quarter = self._cell(QUARTER_MS, number * SLICE_MS // QUARTER_MS, address)
+        total: Cell | None = None
+        for part, value in parts.items():
+            if not value:
+                continue
+            if type(part) is Steps:
+                self._settle_steps(short, quarter, number, address, part, value)
+                continue
+            assert type(part) is str
+            series = _SERIES_OF_BUCKET.get(part)
+            if series is not None:
+                self._settle_bucket(short, quarter, number, address, part, series, value)
+            elif part not in _HISTOGRAM:
+                _add(short, part, value)
+                _add(quarter, part, value)
+            counted = _SUM_OF_HISTOGRAM.get(part, part) if series is None else SERIES[series][0]
+            if counted in _COUNTED:
+                total = totals(address) if total is None else total
+                _add(total, counted, value)
+
+    def _settle_steps(self, short: Cell | None, quarter: Cell | None, number: int, address: Address, steps: Steps,
+                      value: int) -> None:  # fmt: skip
+        count = (value + (_ONE >> 1)) // _ONE
+        to_end = value - count * _ONE
+        to_quarter_end = to_end + count * (QUARTER_MS - SLICE_MS - number * SLICE_MS % QUARTER_MS)
+        for step_part, ms_part, step in steps.in_slices:
+            _add(short, step_part, count * step)
+            _add(short, ms_part, to_end * step)
+            _add(quarter, step_part, count * step)
+            _add(quarter, ms_part, to_quarter_end * step)
+        if count:
+            levels = self.levels.setdefault(address, {})
+            for level, step in steps.all:
+                _add(levels, level, count * step)
+        self.changed_levels.add(address)
+
+    def _settle_bucket(self, short: Cell | None, quarter: Cell | None, number: int, address: Address, bucket: str, series: str,
+                       count: int) -> None:  # fmt: skip
         for cell in (short, quarter):
-            if cell is None:
-                continue
-            _add(cell, count_part, times)
-            _add(cell, sum_part, value_ms * times)
-            if cell is short or at // QUARTER_MS >= self.first_sketch:
-                _add(cell, bucket, times)
-        if dated is not None:
-            _add(dated, bucket, times)
+            _add(cell, SERIES[series][0], count)
+        _add(short, bucket, count)
+        if number * SLICE_MS // QUARTER_MS >= self.first_sketch:
+            _add(quarter, bucket, count)
+        if self._date_of is not None:
+            _add(self._cell(DATE_MS, self._date_of(address, number * SLICE_MS), address), bucket, count)
 
     def _cell(self, length: int, number: int, address: Address) -> Cell | None:
         """Return a cell that is about to change; None if its slice is over."""
@@ -140,26 +206,16 @@ class Cells:
         self.changed.add((length, number, address))
         return cell
 
-    def _step(self, short: Cell | None, quarter: Cell | None, at: int, level: str, step: int) -> None:
-        step_part, ms_part = _LEVEL_PARTS[level]
-        if short is not None:
-            _add(short, step_part, step)
-            _add(short, ms_part, step * (SLICE_MS - at % SLICE_MS))
-        if quarter is not None:
-            _add(quarter, step_part, step)
-            _add(quarter, ms_part, step * (QUARTER_MS - at % QUARTER_MS))
-
-    def _level(self, address: Address, at: int, level: str, step: int) -> None:
-        _add(self.levels.setdefault(address, {}), level, step)
-        self.changed_levels.add(address)
-        if at > self.now:
-            ahead = self.ahead.setdefault(address, {})
-            key = (at, level)
-            left = ahead.get(key, 0) + step
+    def _note_ahead(self, address: Address, at: int, steps: Iterable[tuple[str, int]], times: int) -> None:
+        """Remember steps whose instant is still to come."""
+        ahead = self.ahead.setdefault(address, {})
+        for level, step in steps:
+            left = ahead.get((at, level), 0) + step * times
             if left:
-                ahead[key] = left
+                ahead[at, level] = left
             else:
-                ahead.pop(key, None)
+                ahead.pop((at, level), None)
+        self.changed_levels.add(address)
 
     def advance(self, now: int) -> None:
         """Move the present on: steps that were still to come and now are not leave `ahead`."""
@@ -227,7 +283,9 @@ class Cells:
         return body
 
 
-def _add(cell: Cell, part: str, amount: int) -> None:
+def _add(cell: Cell | None, part: str, amount: int) -> None:
+    if cell is None:
+        return
     total = cell.get(part, 0) + amount
     if total:
         cell[part] = total
@@ -235,4 +293,4 @@ def _add(cell: Cell, part: str, amount: int) -> None:
         cell.pop(part, None)
 
 
-__all__ = ["Address", "Cell", "CellId", "Cells", "histogram_part"]
+__all__ = ["Address", "Cell", "CellId", "Cells", "Fact", "Steps", "histogram_part"]

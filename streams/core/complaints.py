@@ -11,7 +11,7 @@ from typing import Any
 
 from schemas.rules import UNASSIGNED, Rules
 from streams.core.booking import Books
-from streams.core.sessions import Address, Fact
+from streams.core.cells import Address, Fact
 
 OPENED = 0
 CLOSED = 1

@@ -20,8 +20,8 @@ from typing import Any
 
 from schemas.rules import Rules
 from streams.core.booking import Books
+from streams.core.cells import Fact
 from streams.core.relay import Contact, RelayFact
-from streams.core.sessions import Fact
 
 _OPEN_END = 1 << 62
 

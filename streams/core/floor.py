@@ -276,6 +276,7 @@ class Floor:
         relay = self._book_sessions(seq, over)
         self._book_agents()
         self._book_others()
+        self.books.settle()
         relay += self._announce(seq)
         gone = self.expiry.cells(self.books.cells, self.clock.watermark)
         dropped = self.entries.drop_ids(self.clock.watermark)

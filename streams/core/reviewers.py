@@ -14,9 +14,8 @@ from schemas.parts import REVIEWER_DAYS
 from schemas.rules import DAY_MS, FLOOR, Rules
 from schemas.zones import date_number
 from streams.core.booking import Books
-from streams.core.cells import Address
+from streams.core.cells import Address, Fact
 from streams.core.relay import RelayFact, Review
-from streams.core.sessions import Fact
 
 ONCE: Address = ("floor", FLOOR, "")
 """Where the floor has what is no sum over queues."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from schemas.parts import AGENT_DAYS, ROSTER_LEVEL
 from schemas.rules import FLOOR, UNASSIGNED, Rules
 from schemas.zones import date_number, date_start
-from streams.core.sessions import Fact
+from streams.core.cells import Fact
 
 JOINED = 0
 STATUS = 1
