@@ -3,6 +3,8 @@
 # make test-deep the long ones: many more examples, long runs
 # make bench     measurements (ARGS=...)
 # make lint      ruff and mypy
+# make mutation  does some test notice when a rule is broken? (minutes)
+# make reference docs/indicators.md anew from the catalogue
 #
 # Each makes its own environment in .venv first; delete that folder to start anew.
 
@@ -18,7 +20,7 @@ ifneq ($(wildcard $(BANK_FOLDER)/$(BANK_FILE)),)
 export FLOORPULSE_BANK_DATA ?= $(abspath $(BANK_FOLDER))
 endif
 
-.PHONY: environment demo test test-deep bench lint
+.PHONY: environment demo test test-deep bench lint mutation reference
 
 environment: $(STAMP)
 
@@ -37,6 +39,13 @@ bench: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+mutation: $(STAMP)
+	$(BIN)/python -m tests.mutation $(ARGS)
+
+reference: $(STAMP)
+	$(BIN)/python -m streams.reference > docs/indicators.md.new
+	mv docs/indicators.md.new docs/indicators.md
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -26,8 +26,10 @@ from schemas.readings import Reading
 from schemas.rules import UNASSIGNED, Rules
 from streams.core.agents import Agent, earliest_difference, hold_of
 from streams.core.booking import Books
+from streams.core.cells import Address
 from streams.core.clock import PartitionClock
 from streams.core.complaints import CLOSED, OPENED, Complaints
+from streams.core.conversation import Heard, Setting, Talk, all_heard
 from streams.core.customers import Customers
 from streams.core.expiry import Expiry
 from streams.core.ids import Ids
@@ -46,7 +48,7 @@ from streams.core.relay import (
 )
 from streams.core.reviewers import Reviewers
 from streams.core.roster import JOINED, LEFT, LEFT_STATUS, STATUS, Change
-from streams.core.sessions import NOTHING, Address, Derived, derive
+from streams.core.sessions import NOTHING, Derived, derive
 
 _MESSAGE = STRUCT_OF["session.message"]
 _STATUS = STRUCT_OF["agent.status"]
@@ -94,6 +96,8 @@ class Floor:
         self._intake = Intake(partition, partitions, rules)
         self._partition_of = PARTITIONERS[rules.partitioner]
         self._sessions_before: dict[str, Derived] = {}
+        self._talked: dict[str, None] = {}
+        """Sessions of which nothing but messages came since the last flush."""
         self._booked_last: dict[str, Derived] = {}
         """What the sessions of the last flush stood for, so that it need not be derived again for the next one."""
         self._agents_before: dict[str, tuple[Agent, int]] = {}
@@ -161,25 +165,34 @@ class Floor:
             self._sessions_before[session_id] = NOTHING
             self.expiry.watch(session_id, at)
         elif session_id not in self._sessions_before:
-            self._sessions_before[session_id] = self._booked(session_id, session)
+            if type(event) is _MESSAGE and (session_id in self._talked or self._only_talks(session, at)):
+                self._talked[session_id] = None
+            else:
+                self._look_at(session_id, session)
+        if not self._put(session_id, session, event, covered):
+            return "duplicate"
+        session.heard(at)
+        if session.forgotten:
+            session.forgotten = False
+            self.expiry.watch(session_id, at)
+        return "applied"
+
+    def _put(self, session_id: str, session: Session, event: Decoded, covered: bool) -> bool:
+        """Keep what an event says of a session; return False where it is there already and its id is too old to be remembered."""
         if type(event) is _MESSAGE:
             message = message_of(event)
             if not covered and message in session.messages:
-                return "duplicate"
+                return False
             session.messages.append(message)
         else:
             milestone = MAKERS[type(event)](event)
             if milestone[1] == STARTED and self.rules.customer_key is not None:
                 milestone = self._without_customer_id(milestone)
             if not covered and any(order_of(known) == milestone[:3] for known in session.milestones):
-                return "duplicate"
+                return False
             session.milestones.append(milestone)
             self.expiry.heard_of(session_id, milestone)
-        session.heard(at)
-        if session.forgotten:
-            session.forgotten = False
-            self.expiry.watch(session_id, at)
-        return "applied"
+        return True
 
     def _without_customer_id(self, started: Milestone) -> Milestone:
         """Put a keyed hash in the place of a customer's id: all that is ever kept of it."""
@@ -292,7 +305,7 @@ class Floor:
         for session_id in (*over, *silent):
             session = self.sessions[session_id]
             if session_id not in self._sessions_before:
-                self._sessions_before[session_id] = self._booked(session_id, session)
+                self._look_at(session_id, session)
             session.forgotten = True
         return set(over)
 
@@ -300,13 +313,61 @@ class Floor:
         """Return what a session that was not touched since stood for when it was booked."""
         return self._booked_last.get(session_id) or derive(session, self.rules, session.forgotten)
 
+    def _only_talks(self, session: Session, at: int) -> bool:
+        """Tell whether a message changes nothing of a session but what its messages contribute."""
+        if session.talk is None or not session.talk.goes_on or session.forgotten:
+            return False
+        return max(session.newest, at) - min(session.oldest, at) < self.rules.session_horizon_ms
+
+    def _look_at(self, session_id: str, session: Session) -> None:
+        """Note what a session stands for before it changes."""
+        derived = self._sessions_before[session_id] = self._booked(session_id, session)
+        if session.talk is None and derived.setting is not None:
+            session.messages.sort()
+            session.talk = Talk(derived.setting)
+            session.talk.go_on(session.messages, self.rules)
+
+    def _with_talk(self, session: Session, old: Derived) -> Derived:
+        """Return what a session stood for with its messages: it has several lives, so they are booked with the rest."""
+        if session.talk is None:
+            return old
+        heard = all_heard(session.talk.setting, session.messages[: session.talk.booked], self.rules)
+        session.talk = None
+        return old._replace(facts=old.facts + heard.facts, errors=old.errors + heard.errors)
+
+    def _book_talk(self, session: Session, setting: Setting) -> None:
+        """Book a session's messages: mostly the new ones, else all of them less what had been booked."""
+        talk, messages = session.talk, session.messages
+        if talk is not None and setting == talk.setting:
+            fresh = sorted(messages[talk.booked :])
+            if not fresh:
+                return
+            if fresh[0] >= talk.last:
+                messages[talk.booked :] = fresh
+                heard = talk.go_on(fresh, self.rules)
+                self.books.book(heard.facts)
+                self.books.clock_errors([], heard.errors)
+                return
+        old = all_heard(talk.setting, messages[: talk.booked], self.rules) if talk is not None else Heard([], [])
+        messages.sort()
+        session.talk = Talk(setting)
+        new = session.talk.go_on(messages, self.rules)
+        self.books.difference(old.facts, new.facts)
+        self.books.clock_errors(old.errors, new.errors)
+
     def _book_sessions(self, seq: int, over: set[str]) -> list[RelayRecord]:
         relay: list[RelayRecord] = []
         booked: dict[str, Derived] = {}
         for session_id, old in self._sessions_before.items():
             session = self.sessions[session_id]
             new = derive(session, self.rules, session.forgotten)
+            if new.setting is None:
+                old = self._with_talk(session, old)
             self.books.change(old, new)
+            if new.setting is not None:
+                self._book_talk(session, new.setting)
+                assert session.talk is not None
+                session.talk.goes_on = new.goes_on
             if old.told != new.told:
                 relay += self._tell(session_id, session.oldest, old, new, seq)
             if session_id in over:
@@ -314,8 +375,12 @@ class Floor:
             else:
                 booked[session_id] = new
             self.entries.touch("s", session_id)
-        self._sessions_before = {}
-        self._booked_last = booked
+        for session_id in [session_id for session_id in self._talked if session_id not in self._sessions_before]:
+            session = self.sessions[session_id]
+            assert session.talk is not None
+            self._book_talk(session, session.talk.setting)
+            self.entries.touch("s", session_id)
+        self._talked, self._sessions_before, self._booked_last = {}, {}, booked
         return relay
 
     def _tell(self, session_id: str, since: int, old: Derived, new: Derived, seq: int) -> Iterable[RelayRecord]:

@@ -6,7 +6,8 @@ from bisect import bisect_left, insort
 from typing import Any
 
 from schemas.rules import Rules
-from streams.core.sessions import Address, Derived
+from streams.core.cells import Address
+from streams.core.sessions import Derived
 
 
 class QueueGauges:

@@ -12,11 +12,14 @@ from collections.abc import Callable
 from fractions import Fraction
 from operator import itemgetter
 from sys import intern
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
 from schemas.codec import STRUCT_OF, Decoded
 from schemas.instants import LATEST_MS
+
+if TYPE_CHECKING:
+    from streams.core.conversation import Talk
 
 STARTED: Final = 0
 ENTERED: Final = 1
@@ -98,11 +101,12 @@ def at_and_sender(message: int) -> tuple[int, int]:
 class Session:
     """One session: the set of its milestones.
 
-    `oldest` and `newest` bound its event times; `unsorted` says that milestones or messages must be sorted before they are read.
+    `oldest` and `newest` bound its event times; `unsorted` says that milestones must be sorted before they are read. Of
+    `messages` the first `talk.booked` are sorted and booked, the rest stands as it came; `talk` None: not known.
     `forgotten`: nothing was heard of it for so long that it does not count as open any more (`streams/core/lives.py`).
     """
 
-    __slots__ = ("forgotten", "messages", "milestones", "newest", "oldest", "unsorted")
+    __slots__ = ("forgotten", "messages", "milestones", "newest", "oldest", "talk", "unsorted")
 
     def __init__(self) -> None:
         """Start without any milestone."""
@@ -112,6 +116,7 @@ class Session:
         self.oldest = LATEST_MS
         self.unsorted = False
         self.forgotten = False
+        self.talk: Talk | None = None
 
     def heard(self, at: int) -> None:
         """Take note of an event's time, and that something is new."""
@@ -120,16 +125,15 @@ class Session:
         self.unsorted = True
 
     def sort(self) -> None:
-        """Put milestones and messages into the order in which they are read."""
+        """Put milestones into the order in which they are read."""
         if self.unsorted:
             self.milestones.sort(key=order_of)
-            self.messages.sort()
             self.unsorted = False
 
     def freeze(self) -> list[Any]:
         """Return a msgpack-able form, the same for the same set of milestones."""
         self.sort()
-        return [list(self.milestones), list(self.messages), self.newest, self.oldest, self.forgotten]
+        return [list(self.milestones), sorted(self.messages), self.newest, self.oldest, self.forgotten]
 
     @classmethod
     def thaw(cls, frozen: list[Any]) -> Session:

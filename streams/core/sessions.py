@@ -12,10 +12,12 @@ A fact is `(address, at, part, amount)`: address = (dimension, name, channel), a
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from functools import lru_cache
 from typing import NamedTuple
 
 from schemas.rules import UNASSIGNED, Rules
-from streams.core.conversation import conversation_facts
+from streams.core.cells import Address, Fact
+from streams.core.conversation import Setting, all_heard
 from streams.core.holding import Holdings, held_ms, holdings_of, in_hand, wrap_up_ms
 from streams.core.lives import lives
 from streams.core.milestones import (
@@ -38,13 +40,12 @@ from streams.core.milestones import (
 )
 from streams.core.relay import NOTHING_TOLD, TO_CUSTOMER, TO_REVIEWER, Contact, Told
 
-Address = tuple[str, str, str]
-Fact = tuple[Address, int, str, int]
-
 
 class Derived(NamedTuple):
-    """Everything a session stands for.
+    """Everything a session stands for, but for its messages.
 
+    `setting`: what decides about the messages (`streams/core/conversation.py`); None where the session has several lives, and
+    then `facts` and `errors` hold those of its messages too. `goes_on`: it has one life and has not ended.
     `waiting`: (address, entered at) of stays still going on; `active`: address of a session that is connected and not ended;
     `told`: what other keys must know, per (kind of target, target); `errors`: clock errors by topic; `expired`: lives that were
     given up for their age.
@@ -56,9 +57,18 @@ class Derived(NamedTuple):
     told: dict[tuple[str, str], Told]
     errors: list[str]
     expired: int = 0
+    setting: Setting | None = None
+    goes_on: bool = False
 
 
 NOTHING = Derived([], [], None, {}, [])
+
+
+@lru_cache(maxsize=65_536)
+def address_of(queue: str, channel: str) -> Address:
+    """Return the address of a queue on a channel, the same object each time."""
+    return "queue", queue, channel
+
 
 _OUTCOMES = {
     "overflowed": "overflowed",
@@ -95,7 +105,7 @@ class Life:
         self.channel: str = started[0][3] if started else UNASSIGNED
         self.direction: str = started[0][4] if started else "inbound"
         self.addresses: list[Address] = [
-            ("queue", entry[3], self.channel if entry[4] is None else entry[4]) for entry in self.entries
+            address_of(entry[3], self.channel if entry[4] is None else entry[4]) for entry in self.entries
         ]
         """Per entry, the address that it decides."""
         self.fallback = self._fallback()
@@ -103,18 +113,28 @@ class Life:
     def _fallback(self) -> Address:
         """Where a fact belongs that no entry precedes."""
         if self.started and self.started[5] is not None:
-            return ("queue", self.started[5], self.channel)
+            return address_of(self.started[5], self.channel)
         if self.entries:
             return self.addresses[0]
         for connect in self.connects:
             if connect[4] is not None:
-                return ("queue", connect[4], self.channel)
-        return ("queue", UNASSIGNED, self.channel)
+                return address_of(connect[4], self.channel)
+        return address_of(UNASSIGNED, self.channel)
 
     def place(self, at: int) -> Address:
         """Return where a fact at this time belongs: to the latest entry at or before it."""
         n = bisect_right(self.entry_times, at)
         return self.addresses[n - 1] if n else self.fallback
+
+    def setting(self) -> Setting:
+        """Return what decides about the messages."""
+        return Setting(
+            self.started[0] if self.started else None,
+            self.connects[0][0] if self.connects else None,
+            tuple(self.entry_times),
+            tuple(self.addresses),
+            self.fallback,
+        )
 
     def place_before(self, at: int) -> Address:
         """Return where a transfer at this time belongs: to the latest entry strictly before it (2)."""
@@ -127,7 +147,7 @@ class Life:
         for entry, address in zip(self.entries, self.addresses, strict=True):
             if entry[3] == offer[3] and (found is None or entry[0] <= offer[0]):
                 found = address
-        return ("queue", offer[3], self.channel) if found is None else found
+        return address_of(offer[3], self.channel) if found is None else found
 
 
 def derive(session: Session, rules: Rules, forgotten: bool = False) -> Derived:
@@ -137,6 +157,11 @@ def derive(session: Session, rules: Rules, forgotten: bool = False) -> Derived:
     if len(all_lives) == 1:
         return derived
     before = [_derive(life, rules, forgotten=True) for life in all_lives[:-1]]
+    for life, each in zip(all_lives, (*before, derived), strict=True):
+        assert each.setting is not None
+        heard = all_heard(each.setting, sorted(life.messages), rules)
+        each.facts.extend(heard.facts)
+        each.errors.extend(heard.errors)
     told: dict[tuple[str, str], Told] = {}
     for each in (*before, derived):
         for key, more in each.told.items():
@@ -162,8 +187,6 @@ def _derive(session: Session, rules: Rules, forgotten: bool) -> Derived:
     if life.ended:
         _ended(life, session, rules, facts, errors, holdings)
     _transfers(life, facts)
-    if session.messages:
-        conversation_facts(session.messages, life, rules, facts, errors)
     _after(life, facts)
     active = None
     if life.connects and not life.ended and not forgotten:
@@ -171,7 +194,7 @@ def _derive(session: Session, rules: Rules, forgotten: bool) -> Derived:
     told = in_hand(holdings, life.of, life.ended, life.place, rules, session.newest if forgotten else None)
     _tell_others(life, told)
     expired = int(forgotten and life.ended is None)
-    return Derived(facts, [] if forgotten else waiting, active, told, errors, expired)
+    return Derived(facts, [] if forgotten else waiting, active, told, errors, expired, life.setting(), life.ended is None)
 
 
 def _tell_others(life: Life, told: dict[tuple[str, str], Told]) -> None:
@@ -335,4 +358,4 @@ def _after(life: Life, facts: list[Fact]) -> None:
             facts.append((address, review[0], "reviews_passed", 1))
 
 
-__all__ = ["NOTHING", "Address", "Derived", "Fact", "Life", "derive"]
+__all__ = ["NOTHING", "Derived", "Life", "address_of", "derive"]

@@ -9,6 +9,7 @@ _TWO_IN_A_ROW = 0.1
 _SECOND_MESSAGE_S = (2.0, 6.0)
 _FIRST_MESSAGE_S = (0.5, 6.0)
 _GOODBYE_S = (2.0, 10.0)
+_BOT_MS = 600
 _NO_ANSWER_S = (60.0, 120.0)
 
 
@@ -43,11 +44,17 @@ class Chat:
             return
         floor = self._floor
         self._message(session, "customer")
+        if not session.connected and floor.people.rarely(floor.habits.bot):
+            floor.after(_BOT_MS, self._bot_writes, session)
         if floor.people.chance(_TWO_IN_A_ROW):
             floor.after(floor.people.between(_SECOND_MESSAGE_S), self._adds, session)
         if not session.unanswered and session.agent is not None:
             self._reply_later(session)
         session.unanswered = True
+
+    def _bot_writes(self, session: Session) -> None:
+        if not session.connected and not session.ended:
+            self._message(session, "bot", automatic=True)
 
     def _adds(self, session: Session) -> None:
         if not session.ended and session.unanswered:

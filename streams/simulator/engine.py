@@ -6,11 +6,13 @@ the shifts of each agent and the behaviour of people have random numbers of thei
 
 A simulation with an end takes no new sessions from then on. It then goes on until all sessions are over, wrapped up and
 rated and sends the agents home (`drain`), or stops in the midst of it all. With a `rate` the arrivals are steered by
-the events written so far: within 2 % over any time from about two minutes on, after a start in which the sessions have
-yet to unfold. Then it stops at its end by default, because what is drained would come on top of the rate.
+the events written so far: within 2 % from two minutes on and 3 % over the first one (of 1,000 events and more), although
+the first sessions have yet to unfold. Then it stops at its end by default, because what is drained would come on top of the rate.
 """
 
 from collections.abc import Iterator
+from math import exp
+from random import Random
 
 from streams.simulator.arrivals import Arrivals
 from streams.simulator.centre import Centre
@@ -25,8 +27,12 @@ from streams.simulator.states import AgentState, QueueState
 from streams.simulator.voice import Voice
 
 _DAY_MS = 86_400_000
-_STEERING_MS = 3_000  # a lag of events is made up for in about that time
-_LEAST, _MOST = 0.5, 6.0  # how far steering bends the arrivals
+_STEERING_MS = 500  # a lag of events is made up for in about that time
+_LEAST, _MOST = 0.05, 40.0  # how far steering bends the arrivals
+_RECONSIDER_MS = 500  # so often
+_MISSING, _MISSING_MS = 5.0, 50_000  # at the start: sessions that would have begun before it, and how soon they matter less
+_LEAVES_LATER_MS = 60_000  # who has a session in hand at the end of the last shift
+_SETTLING_MS = 30_000  # within that time the first statuses of the agents come to count as events of the rate
 
 
 def simulate(
@@ -66,6 +72,8 @@ class _Engine:
         self._floor = floor = Floor(centre, start_ms, end_ms)
         self._voice = Voice(floor)
         self._quality = Quality(floor)
+        self._first_statuses = 0
+        self._leaving: AgentState | None = None
         floor.talks |= {"voice": self._voice, "chat": Chat(floor)}
         floor.after_connect.append(self._quality.after_connect)
         floor.after_end.append(self._quality.after_end)
@@ -75,6 +83,7 @@ class _Engine:
         floor = self._floor
         self._play_scenario()
         self._staff()
+        self._first_statuses = floor.written
         self._quality.start()
         for queue in floor.queues.values():
             self._plan_arrival(queue, Arrivals(self._centre, queue.config, self._scenario))
@@ -87,8 +96,11 @@ class _Engine:
             yield from floor.drain()
 
     def _plan_arrival(self, queue: QueueState, arrivals: Arrivals) -> None:
+        """Put the next arrival on the agenda; with a rate look again soon, which changes no Poisson process."""
         at = arrivals.next_after(self._floor.now, self._steering())
-        if self._end_ms is None or at < self._end_ms:
+        if self._centre.rate is not None and at > self._floor.now + _RECONSIDER_MS:
+            self._floor.after(_RECONSIDER_MS, self._plan_arrival, queue, arrivals)
+        elif self._end_ms is None or at < self._end_ms:
             self._floor.at(at, self._arrival, queue, arrivals)
 
     def _arrival(self, queue: QueueState, arrivals: Arrivals) -> None:
@@ -103,13 +115,19 @@ class _Engine:
         rate = self._centre.rate
         if rate is None:
             return 1.0
-        behind = rate * (self._floor.now - self._start_ms) / 1000 - self._floor.written
-        return min(max(1 + behind * 1000 / (rate * _STEERING_MS), _LEAST), _MOST)
+        passed = self._floor.now - self._start_ms
+        settling = self._first_statuses * max(0.0, 1 - passed / _SETTLING_MS)
+        behind = rate * passed / 1000 + settling - self._floor.written
+        usual = 1 + _MISSING * exp(-passed / _MISSING_MS)
+        return min(max(usual + behind * 1000 / (rate * _STEERING_MS), _LEAST), _MOST)
 
     # ---- agents ----
 
     def _staff(self) -> None:
-        """Put the roster together, and on duty who should be by now."""
+        """Put the roster together, and on duty who should be by now; one agent has given notice."""
+        in_shifts = [agent for agent in self._floor.agents if agent.config.shift_min is not None]
+        if in_shifts and self._centre.habits.quits:
+            self._leaving = Random(f"{self._centre.seed}:notice:{self._start_ms}").choice(in_shifts)
         for agent in self._floor.agents:
             if self._centre.rate is None:
                 self._join(agent)
@@ -152,11 +170,16 @@ class _Engine:
 
     def _shift_ends(self, agent: AgentState, day: int) -> None:
         self._plan_shift(agent, day + 1)
-        if agent.load == 0 and self._floor.people.chance(self._centre.habits.quits):
+        if agent is self._leaving or self._floor.people.chance(self._centre.habits.quits):
+            self._leaving = None if agent is self._leaving else self._leaving
             self._replace(agent)
 
     def _replace(self, agent: AgentState) -> None:
-        """Let an agent leave for good; a successor with a new id takes over the place."""
+        """Let an agent leave for good, once nothing is in hand; a successor with a new id takes over the place."""
+        if agent.load or agent.duty != "offline":
+            if agent.duty == "offline":
+                self._floor.after(_LEAVES_LATER_MS, self._replace, agent)
+            return
         self._floor.write("status", agent.id, "agent.left", agent_id=agent.id)
         base, _, number = agent.id.partition(".")
         agent.id, agent.status = f"{base}.{int(number or 1) + 1}", ""

@@ -14,6 +14,8 @@ from streams.simulator.states import AgentState, QueueState, Session, build
 
 _GAVE_UP = ("abandoned", "timed_out")
 _SWITCHING_S = (0.05, 0.4)  # a transfer until the next queue or agent, assumed
+_GONE_S, _MOVES_S = (5.0, 20.0), (8.0, 30.0)  # after the entry; assumed
+_LAST_CHANCE_MS = 1_000  # patience left at the least for a further queue
 
 
 class Talk(Protocol):
@@ -133,13 +135,18 @@ class Floor(Clock):
 
     # ---- queues ----
 
-    def enter(self, session: Session, queue: QueueState) -> None:
-        """Let a session wait in a queue; a free agent is offered it at once."""
+    def enter(self, session: Session, queue: QueueState, *, again: bool = False) -> None:
+        """Let a session wait in a queue, `again` with the patience that it has left; a free agent is offered it at once."""
         session.queue, session.entered_ms = queue, self.now
         session.stay += 1
         self._tell(session, "queue.entered", channel=queue.config.channel)
-        patience, outcome = self._patience(session, queue)
-        self.after(patience, self._give_up, session, session.stay, outcome)
+        if again:
+            session.gives_up = max(session.gives_up[0], self.now + _LAST_CHANCE_MS), session.gives_up[1]
+        else:
+            patience, outcome = self._patience(session, queue)
+            session.gives_up = self.now + patience, outcome
+        self.at(session.gives_up[0], self._give_up, session, session.stay, session.gives_up[1])
+        self._plan_change(session, queue)
         queue.waiting[session.id] = session
         agent = queue.first_ready() if queue.out_until is None else None
         if agent is not None:
@@ -147,7 +154,8 @@ class Floor(Clock):
 
     def _patience(self, session: Session, queue: QueueState) -> tuple[int, str]:
         """Draw how long a session waits at most, and how it then leaves."""
-        longest = round(self.habits.longest_wait_s * 1000)
+        chat = queue.config.channel == "chat"
+        longest = round((self.habits.longest_chat_wait_s if chat else self.habits.longest_wait_s) * 1000)
         if queue.patient and queue.out_until is not None:
             queue.patient = False
             return queue.out_until + 60_000 - self.now, "abandoned"
@@ -158,6 +166,34 @@ class Floor(Clock):
         if session.connected or draw >= self.habits.callback + self.habits.voicemail:
             return patience, "abandoned"
         return patience, "callback" if draw < self.habits.callback else "voicemail"
+
+    def _plan_change(self, session: Session, queue: QueueState) -> None:
+        """Plan how a wait may end without an agent and without giving up."""
+        people, habits = self.people, self.habits
+        if session.connected:
+            return
+        target = self.queues.get(queue.config.overflow_to or "")
+        if target is not None:
+            self.after(round(habits.overflow_s * 1000), self._overflow, session, session.stay, target)
+        if queue.config.channel == "chat":
+            if people.rarely(habits.gone):
+                self.after(people.between(_GONE_S), self._give_up, session, session.stay, "closed")
+        elif people.rarely(habits.moves) and (other := self.another_queue(session)) is not None:
+            self.after(people.between(_MOVES_S), self._change, session, session.stay, other, "transferred")
+
+    def _overflow(self, session: Session, stay: int, other: QueueState) -> None:
+        """Let a session go over to another queue if somebody is free there."""
+        if other.out_until is None and other.first_ready() is not None:
+            self._change(session, stay, other, "overflowed")
+
+    def _change(self, session: Session, stay: int, other: QueueState, outcome: str) -> None:
+        """Let a session that waits, and rings nowhere, wait in another queue."""
+        if session.stay == stay and session.ringing is None:
+            self._leave(session, outcome)
+            self.after(self.people.between(_SWITCHING_S), self._enter_again, session, other)
+
+    def _enter_again(self, session: Session, queue: QueueState) -> None:
+        self.enter(session, queue, again=True)
 
     def _offer(self, queue: QueueState, agent: AgentState) -> None:
         """Offer the first one who waits to a free agent."""
@@ -197,7 +233,7 @@ class Floor(Clock):
             return
         agent = session.ringing
         self._leave(session, outcome)
-        self.end(session, "customer" if outcome == "abandoned" else "system")
+        self.end(session, "customer" if outcome in ("abandoned", "closed") else "system")
         if agent is not None:
             self.release(agent)
         if outcome in _GAVE_UP and self.people.chance(self.habits.redial):

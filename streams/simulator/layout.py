@@ -48,8 +48,8 @@ def queues_and_seats(count: int, agents: int | None, rate: float | None) -> tupl
         natural = sum(much * _EVENTS[row[1]] for much, row in zip(per_minute, rows, strict=True)) / 60
         scale = rate / natural
     return tuple(
-        Queue(name=name, channel=channel, per_minute=round(much * scale, 3))
-        for (name, channel, _), much in zip(rows, per_minute, strict=True)
+        Queue(name=name, channel=channel, per_minute=round(much * scale, 3), overflow_to=_overflow(rows, place))
+        for place, ((name, channel, _), much) in enumerate(zip(rows, per_minute, strict=True))
     ), seats
 
 
@@ -90,6 +90,13 @@ def _row(index: int) -> tuple[str, _Channel, int]:
     name, channel, weight = _TEMPLATE[index % len(_TEMPLATE)]
     again = index // len(_TEMPLATE)
     return (f"{name} {again + 1}" if again else name), channel, min(weight, 10) if again else weight
+
+
+def _overflow(rows: Sequence[tuple[str, _Channel, int]], place: int) -> str | None:
+    """Return where a queue overflows to: the one before it on its channel, but never Orders."""
+    if place < 2 or rows[place - 1][1] != rows[place][1]:
+        return None
+    return rows[place - 1][0]
 
 
 def _apportion(weights: Sequence[int], total: int) -> list[int]:

@@ -19,7 +19,8 @@ class Queue:
     """A queue, what arrives in it and how long that takes.
 
     `talk_s` is talk and hold of one call. With 40 s of wrap-up the default of 140 s takes an agent 180 s (bank: mean
-    167 s, regular customers 179 s). `patience_s` None takes the bank's piecewise hazard, a number an exponential.
+    167 s, regular customers 179 s). `patience_s` None takes the bank's piecewise hazard, a number an exponential. Who has
+    waited long goes over to the queue `overflow_to`, if somebody is free there.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Queue:
     talk_s: float = 140.0
     talk_sigma: float = 0.94  # bank: regular 0.88, stock trading 0.95, new 0.89
     patience_s: float | None = None
+    overflow_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +72,19 @@ class Habits:
     known: float = 0.85  # sessions with a customer id; assumed
     callback: float = 0.04  # of those who give up; assumed
     voicemail: float = 0.02  # of those who give up; assumed
-    longest_wait_s: float = 900.0  # then timed out; assumed
+    longest_wait_s: float = 900.0  # of a call, then timed out; assumed
+    longest_chat_wait_s: float = 180.0  # of a chat; assumed
+    overflow_s: float = 45.0  # then a session may go over to another queue; assumed
+    moves: float = 0.01  # customers who choose another queue while they wait; assumed
+    gone: float = 0.01  # chats whose customer has left the page: closed when that is seen; assumed
+    bot: float = 0.25  # chats in which a bot writes until an agent is there; assumed
     outbound: float = 0.02  # of calls; assumed
     survey: float = 0.80  # of connected sessions; assumed
     rating: float = 0.55  # of surveys; KPI catalogue: 0.5 good
     review: float = 0.03  # of connected sessions; assumed
     complaint: float = 0.003  # of connected sessions; assumed
     pause: float = 0.02  # of sessions are followed by a short away or busy; assumed
-    quits: float = 0.0007  # a shift was an agent's last one: about a quarter in a year
+    quits: float = 0.0007  # a shift was an agent's last one: about a quarter in a year; and one agent leaves on the first day
     turns: float = 7.0  # chat messages of each side, negative binomial; KPI catalogue: 3 : 3 : 1
     reply_s: float = 12.0  # chat, median of an agent with one session; KPI catalogue: 10-20 s
     reply_sigma: float = 0.6  # assumed
@@ -91,8 +98,9 @@ class Habits:
         """Return habits that leave the queueing model bare (M/G/n+G): to compare with Erlang-A."""
         nothing = (0.0, 0.0)
         off = dict.fromkeys(("missed", "short_calls", "transfer", "redial", "reconnect", "callback", "voicemail"), 0.0)
-        off |= dict.fromkeys(("outbound", "pause", "quits", "wrap_up_s"), 0.0)
-        return cls(menu_s=nothing, ring_s=nothing, longest_wait_s=1e9, business=False, **off)
+        off |= dict.fromkeys(("outbound", "pause", "quits", "wrap_up_s", "moves", "gone"), 0.0)
+        endless = dict.fromkeys(("longest_wait_s", "longest_chat_wait_s", "overflow_s"), 1e9)
+        return cls(menu_s=nothing, ring_s=nothing, business=False, **off, **endless)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,15 @@ class People:
         """Start the random numbers."""
         self.habits = habits
         self.random = Random(seed)
+        self._rarely = Random(f"{seed}:rarely")
 
     def chance(self, probability: float) -> bool:
         """Return True with that probability."""
         return self.random.random() < probability
+
+    def rarely(self, probability: float) -> bool:
+        """Return True with that probability; by other random numbers, so that what is rare moves little else."""
+        return self._rarely.random() < probability
 
     def between(self, bounds_s: tuple[float, float]) -> int:
         """Draw a uniform duration."""

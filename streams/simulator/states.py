@@ -82,7 +82,10 @@ class QueueState:
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """A session. `stay` changes at each entry and leaving, `holding` at each new agent: outdated tasks see it."""
+    """A session. `stay` changes at each entry and leaving, `holding` at each new agent: outdated tasks see it.
+
+    `gives_up` is when and with what outcome it leaves a queue if nobody answers.
+    """
 
     id: str
     queue: QueueState
@@ -91,6 +94,7 @@ class Session:
     entered_ms: int = 0
     waited_ms: int = 0
     stay: int = 0
+    gives_up: tuple[int, str] = (0, "")
     holding: int = 0
     ringing: AgentState | None = None
     agent: AgentState | None = None

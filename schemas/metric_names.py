@@ -1,0 +1,66 @@
+"""Names and labels of the Prometheus series of an indicator: one place for what publishes them and what describes them.
+
+Indicator `x` is `floorpulse_x` and its unit: `_seconds` for durations, `_ratio` for ratios, nothing for counts of state and plain
+numbers; a count over a window is `floorpulse_x_in_window`, so that it shares no family with the counter `floorpulse_x_total`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+from schemas.kpis import Kpi
+from schemas.parts import SERIES, TOTALS
+
+PREFIX: Final = "floorpulse_"
+QUEUE_LABELS: Final = ("queue", "channel")
+_OWN_LABEL: Final = {"agents": "status", "service_level": "formula"}
+_SLOTS: Final = frozenset({"capacity", "slots_used", "slots_free"})
+
+Role = Literal["value", "numerator", "denominator", "share", "counter", "histogram"]
+
+
+class Family(NamedTuple):
+    """A metric family: full name, labels, and what it shows of its indicator."""
+
+    name: str
+    labels: tuple[str, ...]
+    role: Role
+
+
+def value_suffix(kpi: Kpi) -> str:
+    """Return what stands behind the id in the name of the value's family."""
+    if kpi.form == "count":
+        return "_in_window"
+    return {"ratio": "_ratio", "seconds": "_seconds"}.get(kpi.unit, "")
+
+
+def families_of(kpi: Kpi) -> list[Family]:
+    """Return the families of an indicator: its value first, then its parts, share, counter and histogram."""
+    stem = PREFIX + kpi.id
+    labels = _labels(kpi)
+    stat = ("stat",) if kpi.form == "mean" else ()
+    families = [Family(stem + value_suffix(kpi), (*labels, *stat), "value")]
+    if kpi.id in _SLOTS:
+        families = [Family(stem, ("group",), "value"), Family(stem, QUEUE_LABELS, "value")]
+    if kpi.form in ("ratio", "mean", "turnover"):
+        families += [Family(f"{stem}_numerator", labels, "numerator"), Family(f"{stem}_denominator", labels, "denominator")]
+    if kpi.share is not None:
+        families += [Family(f"{stem}_share_{which}", labels, "share") for which in ("ratio", "numerator", "denominator")]
+    for part in (f"{kpi.id}_{value}" for value in kpi.variants[1]) if kpi.form == "count" and kpi.variants else (kpi.id,):
+        if part in TOTALS:
+            families.append(Family(f"{PREFIX}{part}_total", QUEUE_LABELS, "counter"))
+    if kpi.series in SERIES:
+        families.append(Family(f"{PREFIX}{kpi.series}_seconds_hist", QUEUE_LABELS, "histogram"))
+    return families
+
+
+def _labels(kpi: Kpi) -> tuple[str, ...]:
+    """Return the labels of an indicator's value, without `stat`."""
+    names: tuple[str, ...] = ("group",) if kpi.dimension == "group" else QUEUE_LABELS
+    if kpi.form not in ("state", "turnover"):
+        names = (*names, "window")
+    own = kpi.variants[0] if kpi.variants else _OWN_LABEL.get(kpi.id)
+    return (*names, own) if own else names
+
+
+__all__ = ["PREFIX", "QUEUE_LABELS", "Family", "Role", "families_of", "value_suffix"]
