@@ -23,9 +23,11 @@ from schemas.kpis import (
     value_of,
     variant_terms,
 )
-from schemas.parts import COUNTS, FURTHER_COUNTS, FURTHER_SUMS, SUMS, buckets_in
+from schemas.parts import COUNTS, FURTHER_COUNTS, FURTHER_SUMS, SUMS
 from schemas.rules import QueueRules
 from schemas.sketch import largest, quantile
+
+_NO_SKETCH: Final[dict[int, int]] = {}
 
 
 class Span(dict[str, int]):
@@ -34,16 +36,27 @@ class Span(dict[str, int]):
     def __init__(self, parts: Mapping[str, int]) -> None:
         """Take the parts of a row."""
         super().__init__(parts)
-        self._sketches: dict[str, dict[int, int]] = {}
+        self._sketches: dict[str, dict[int, int]] | None = None
         self._stats: dict[str, dict[str, int | None]] = {}
-        self._currencies: list[str] | None = None
+        self._currencies: list[str] = []
+
+    def _read(self) -> dict[str, dict[int, int]]:
+        """Find sketches and currencies, in one go."""
+        sketches: dict[str, dict[int, int]] = {}
+        costs: list[str] = []
+        for part, count in self.items():
+            series, tilde, bucket = part.partition("~")
+            if tilde:
+                sketches.setdefault(series, {})[int(bucket)] = count
+            elif part.startswith("cost_"):
+                costs.append(part)
+        self._currencies = currencies_in([dict.fromkeys(costs, 0)])
+        self._sketches = {series: dict(sorted(sketch.items())) for series, sketch in sketches.items()}
+        return self._sketches
 
     def sketch(self, series: str) -> dict[int, int]:
         """Return the sketch of one series, in order of buckets."""
-        found = self._sketches.get(series)
-        if found is None:
-            found = self._sketches[series] = dict(sorted(buckets_in(self, series).items()))
-        return found
+        return (self._read() if self._sketches is None else self._sketches).get(series, _NO_SKETCH)
 
     def stats(self, series: str) -> dict[str, int | None]:
         """Return the percentiles and the maximum of one series, in ms."""
@@ -58,8 +71,8 @@ class Span(dict[str, int]):
     @property
     def currencies(self) -> list[str]:
         """The currencies in which anything was booked."""
-        if self._currencies is None:
-            self._currencies = currencies_in([self])
+        if self._sketches is None:
+            self._read()
         return self._currencies
 
     def plus(self, part: str, value: int) -> Span:

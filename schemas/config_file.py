@@ -139,7 +139,9 @@ def _check_environment() -> None:
 
 def effective(config: Config) -> str:
     """Return the effective configuration as YAML, secrets masked."""
-    return yaml.safe_dump(_plain(config.model_dump(mode="json")), sort_keys=False, allow_unicode=True)
+    shown = config.model_dump(mode="json")
+    shown["changes"] = [change.model_dump(mode="json", exclude_unset=True) for change in config.changes]
+    return yaml.safe_dump(_plain(shown), sort_keys=False, allow_unicode=True)
 
 
 def _plain(value: Any) -> Any:

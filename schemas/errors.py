@@ -2,6 +2,7 @@
 
     FloorpulseError                 exit status 1
     ├── UsageError                  exit status 2: wrong command line
+    │   └── UnknownName             an indicator, queue, group … that does not exist
     ├── ConfigError                 exit status 2: bad configuration
     ├── InvalidEvent                one record's own content is illegal; `reason` is a label value
     ├── KafkaUnreachable            no broker answers
@@ -51,6 +52,10 @@ class UsageError(FloorpulseError):
     """Report a wrong command line."""
 
     exit_status = 2
+
+
+class UnknownName(UsageError):
+    """Report that what was asked for does not exist."""
 
 
 class ConfigError(FloorpulseError):
@@ -117,5 +122,6 @@ __all__ = [
     "Reason",
     "Replaced",
     "TopicError",
+    "UnknownName",
     "UsageError",
 ]

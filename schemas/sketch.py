@@ -42,12 +42,22 @@ def answer_of(bucket: int) -> int:
     return _ANSWERS[bucket]
 
 
+def bounds_of(bucket: int) -> tuple[int, int]:
+    """Return the least and the highest value in ms that a bucket holds."""
+    return (_HIGHEST[bucket - 1] + 1 if bucket else 0), _HIGHEST[bucket]
+
+
+def rank_of(total: int, q: float) -> int:
+    """Return which of `total` values, the smallest being the first, is their q-quantile: ceil(q x total), at least 1."""
+    return max(1, -(-total * round(q * 10_000) // 10_000))
+
+
 def quantile(buckets: Mapping[int, int], q: float) -> int | None:
     """Return the ceil(q n)-th smallest value in ms, within 1 %; None when there is none. `q` in 0..1."""
     total = sum(buckets.values())
     if total <= 0:
         return None
-    rank = max(1, -(-total * round(q * 10_000) // 10_000))
+    rank = rank_of(total, q)
     seen = 0
     for bucket in sorted(buckets):
         seen += buckets[bucket]
@@ -62,4 +72,4 @@ def largest(buckets: Mapping[int, int]) -> int | None:
     return _ANSWERS[max(filled)] if filled else None
 
 
-__all__ = ["BUCKETS", "MAX_VALUE_MS", "answer_of", "bucket_of", "largest", "quantile"]
+__all__ = ["BUCKETS", "MAX_VALUE_MS", "answer_of", "bounds_of", "bucket_of", "largest", "quantile", "rank_of"]

@@ -25,7 +25,7 @@ from sinks.reader import Reader, wall_ms
 from sinks.routes import PROGRAM, Routes
 from sinks.security import add_headers, load_assets
 from sinks.snapshot import Snapshot, Snapshots
-from sinks.windows import TODAY, window_label
+from sinks.windows import DAY_WINDOWS, Windows, window_label
 
 log = structlog.get_logger()
 
@@ -70,6 +70,16 @@ class Board:
     def merge(self) -> Merge:
         """The present merge."""
         return self._reader.merge
+
+    @property
+    def windows(self) -> Windows:
+        """The windows over the present merge."""
+        return self._snapshots.windows
+
+    @property
+    def channels(self) -> Mapping[str, str]:
+        """The configured channel of each queue that has one."""
+        return self._snapshots.channels
 
     @property
     def closing(self) -> bool:
@@ -165,7 +175,7 @@ def split_address(listen: str) -> tuple[str, int]:
 
 
 def _checked_windows(config: Config) -> tuple[str, ...]:
-    known = (*(window_label(window) for window in config.windows), TODAY)
+    known = (*(window_label(window) for window in config.windows), *DAY_WINDOWS)
     for label in config.exported_windows:
         if label not in known:
             raise ConfigError(f"exported_windows: {label!r} is not one of {', '.join(known)} (windows)")

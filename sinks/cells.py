@@ -10,7 +10,7 @@ retention ends, and so nothing is lost to a correction.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -23,7 +23,7 @@ MAX_PART_NAMES: Final = 20_000
 
 
 class Place(NamedTuple):
-    """What a cell is about: a queue on a channel, a group, or the slots of a queue."""
+    """What a cell is about: a queue on a channel, a group, an agent, the floor, or the slots of a queue."""
 
     dimension: str
     name: str
@@ -113,12 +113,65 @@ class Cells:
             del self._rows[start]
         del self._starts[:count]
 
-    def between(self, first: int, last: int) -> Iterator[tuple[int, Place, Parts]]:
+    def between(
+        self, first: int, last: int, wants: Callable[[Place], bool] | None = None
+    ) -> Iterator[tuple[int, Place, Parts]]:
         """Yield (start, place, parts added over partitions) of the slices that start in first..last, by start."""
-        begin, stop = bisect_left(self._starts, first), bisect_left(self._starts, last + 1)
-        for start in self._starts[begin:stop]:
+        for start in self._starts_between(first, last):
             for place, by_partition in self._rows[start].items():
-                yield start, place, self._sum(by_partition)
+                if wants is None or wants(place):
+                    yield start, place, self._sum(by_partition)
+
+    def summed(self, first: int, last: int, wants: Callable[[Place], bool]) -> dict[Place, Parts]:
+        """Return the sums over the slices that start in first..last; for each step also that of slice number x step (`_step#`).
+
+        Adds up packed numbers, which takes a third of the time that adding up dicts of parts takes.
+        """
+        found: dict[Place, dict[int, int]] = {}
+        weighted: dict[Place, dict[int, int]] = {}
+        steps = {number for number, name in enumerate(self._names) if name.endswith("_step")}
+        for start in self._starts_between(first, last):
+            number = start // self.length_ms
+            for place, by_partition in self._rows[start].items():
+                if wants(place):
+                    sums = found.setdefault(place, {})
+                    for packed in by_partition.values():
+                        flat = _decode(packed)
+                        for name, value in zip(flat[2::2], flat[3::2], strict=True):
+                            sums[name] = sums.get(name, 0) + value
+                        if not steps.isdisjoint(flat[2::2]):
+                            by_number = weighted.setdefault(place, {})
+                            for name, value in zip(flat[2::2], flat[3::2], strict=True):
+                                if name in steps:
+                                    by_number[name] = by_number.get(name, 0) + number * value
+        names = self._names
+        total = {place: {names[name]: value for name, value in sums.items() if value} for place, sums in found.items()}
+        for place, sums in weighted.items():
+            total[place].update({names[name] + "#": value for name, value in sums.items() if value})
+        return total
+
+    def of_place(self, place: Place, first: int, last: int) -> Iterator[tuple[int, dict[int, Parts]]]:
+        """Yield (start, partition → parts) of one place's slices that start in first..last, by start."""
+        for start in self._starts_between(first, last):
+            by_partition = self._rows[start].get(place)
+            if by_partition:
+                yield start, {partition: self._unpack(packed) for partition, packed in by_partition.items()}
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all parts that ever occurred."""
+        return list(self._names)
+
+    def places(self) -> set[Place]:
+        """Return all places that have a slice."""
+        return {place for row in self._rows.values() for place in row}
+
+    def starts(self, first: int) -> list[int]:
+        """Return the starts of all slices from an instant on, in order."""
+        return self._starts[bisect_left(self._starts, first) :]
+
+    def _starts_between(self, first: int, last: int) -> list[int]:
+        return self._starts[bisect_left(self._starts, first) : bisect_left(self._starts, last + 1)]
 
     def _sum(self, by_partition: Mapping[int, bytes]) -> Parts:
         values = iter(by_partition.values())

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, Final
 
 from schemas.codec import encode_json
-from schemas.columns import Column, Span, group_columns, queue_columns
-from schemas.kpis import BY_ID, total_of
+from schemas.columns import Column, Value, day_columns, group_columns, queue_columns
+from schemas.kpis import BY_ID, total_of, turnover_of
 from schemas.rules import FLOOR, STATUSES
 from sinks.collector import product_version
-from sinks.merge import OLDEST
-from sinks.snapshot import Snapshot, View
-from sinks.table import rounded
+from sinks.gauges import OLDEST
+from sinks.snapshot import Snapshot
+from sinks.views import COMPLAINTS, View
+from sinks.windows import DAY_WINDOWS
+from sinks.written import rounded
 
 WALL_KPIS: Final = ("service_level", "abandonment")
 _SLOTS: Final = ("capacity", "slots_used", "slots_free")
-_QUEUE_COLUMNS: Final = tuple(queue_columns())
 _GROUP_COLUMNS: Final = tuple(group_columns())
-_NO_PARTS: Final[Mapping[str, int]] = {}
+_QUEUE_DAYS: Final = tuple(day_columns("queue"))
+_GROUP_DAYS: Final = tuple(day_columns("group"))
+Columns = Sequence[Column]
 
 
 def as_bytes(body: dict[str, Any]) -> bytes:
@@ -27,17 +30,24 @@ def as_bytes(body: dict[str, Any]) -> bytes:
 
 
 def everything(snapshot: Snapshot) -> dict[str, Any]:
-    """Return all of a snapshot: gauges, and each window's columns as in the interval table (None: absent)."""
+    """Return all of a snapshot: gauges, and each window's columns as in the interval table (None: absent).
+
+    `whole_queues` has what knows no channel: open complaints, costs per contact, times of complaints.
+    """
     health = snapshot.health
+    columns = queue_columns(snapshot.currencies)
+    wide = [column for column in columns if column.wide]
     return {
         **_head(snapshot),
         "readings_age_s": {str(partition): age / 1000 for partition, age in health.readings_age_ms.items()},
         "events": health.events,
         "counters": health.counters,
         "readings_ignored": health.ignored,
-        "floor": _floor(snapshot) if snapshot.ready else None,
-        "queues": [_queue(snapshot, view) for view in snapshot.queues],
-        "groups": [_group(view) for view in snapshot.groups],
+        "floor": _floor(snapshot, columns) if snapshot.ready else None,
+        "queues": [_queue(snapshot, view, columns) for view in snapshot.queues],
+        "whole_queues": [_whole_queue(view, wide) for view in snapshot.wide_queues],
+        "groups": [{"group": view.name, **_group(view), **_turnover(view)} for view in snapshot.groups],
+        "agents": [{"agent": view.name, **_group(view)} for view in snapshot.agents],
         "slots": [{"queue": view.name, **{part: view.now.get(part, 0) for part in _SLOTS}} for view in snapshot.slots],
     }
 
@@ -93,18 +103,32 @@ def _terms(view: View, kpi: str, label: str) -> tuple[int, int]:
     terms = BY_ID[kpi].terms
     assert terms is not None
     top, bottom = terms(view.rules)
-    parts = view.windows.get(label, _NO_PARTS)
+    parts = view.parts(label)
     return total_of(top, parts), total_of(bottom, parts)
 
 
-def _queue(snapshot: Snapshot, view: View) -> dict[str, Any]:
-    windows = {label: _derived(_QUEUE_COLUMNS, view, label) for label in view.windows}
-    return {**_queue_now(snapshot, view), "windows": windows, "totals": view.totals}
+def _queue(snapshot: Snapshot, view: View, columns: Columns) -> dict[str, Any]:
+    return {**_queue_now(snapshot, view), "windows": _windows(view, columns, _QUEUE_DAYS), "totals": view.totals}
+
+
+def _whole_queue(view: View, columns: Columns) -> dict[str, Any]:
+    windows = {label: _derived(columns, view, label) for label in view.windows}
+    return {"queue": view.name, "channel": view.channel, COMPLAINTS: view.now.get(COMPLAINTS, 0), "windows": windows}
 
 
 def _group(view: View) -> dict[str, Any]:
-    windows = {label: _derived(_GROUP_COLUMNS, view, label) for label in view.windows}
-    return {"group": view.name, **_agents(view), "windows": windows}
+    return {**_agents(view), "windows": _windows(view, _GROUP_COLUMNS, _GROUP_DAYS)}
+
+
+def _turnover(view: View) -> dict[str, Any]:
+    """Return turnover a year, and what it is made of."""
+    left, roster_ms, covered_ms = view.roster or (0, 0, 0)
+    value = turnover_of(left, roster_ms, covered_ms)[2]
+    return {
+        "turnover": None if value is None else round(value, 6),
+        "agents_left": left,
+        "mean_headcount": round(roster_ms / covered_ms, 6) if covered_ms > 0 else None,
+    }
 
 
 def _agents(view: View) -> dict[str, Any]:
@@ -118,22 +142,26 @@ def _floor_now(snapshot: Snapshot) -> dict[str, Any]:
     return {**now, "oldest_entered_at": floor.now.get(OLDEST), **_agents(floor)}
 
 
-def _floor(snapshot: Snapshot) -> dict[str, Any]:
+def _floor(snapshot: Snapshot, columns: Columns) -> dict[str, Any]:
     """Return the floor; service level and abandonment add up each queue's own formula."""
-    windows: dict[str, Any] = {}
-    for label in snapshot.labels:
-        derived = _derived(_QUEUE_COLUMNS, snapshot.floor, label)
+    floor = snapshot.floor
+    windows = _windows(floor, columns, _QUEUE_DAYS)
+    formulas = {view.rules.service_level for view in snapshot.queues}
+    formula = formulas.pop() if len(formulas) == 1 else None
+    for label, derived in windows.items():
         for kpi in WALL_KPIS:
             top, bottom = snapshot.floor_terms(kpi, label)
             derived[kpi] = round(top / bottom, 6) if bottom > 0 else None
-        formulas = {view.rules.service_level for view in snapshot.queues}
-        derived["formula"] = formulas.pop() if len(formulas) == 1 else None
-        windows[label] = derived
-    return {"name": FLOOR, **_floor_now(snapshot), "windows": windows}
+        derived["formula"] = formula
+    return {"name": FLOOR, **_floor_now(snapshot), COMPLAINTS: floor.now.get(COMPLAINTS, 0), **_turnover(floor), "windows": windows}
 
 
-def _derived(columns: tuple[Column, ...], view: View, label: str) -> dict[str, Any]:
-    parts = view.windows.get(label, _NO_PARTS)
+def _windows(view: View, columns: Columns, days: Columns) -> dict[str, dict[str, Value]]:
+    return {label: _derived((*columns, *days) if label in DAY_WINDOWS else columns, view, label) for label in view.windows}
+
+
+def _derived(columns: Columns, view: View, label: str) -> dict[str, Value]:
+    parts = view.parts(label)
     return {column.name: rounded(column, column.value(parts, view.rules)) for column in columns}
 
 

@@ -2,8 +2,8 @@
 
 Theory. Every reading is an absolute value of one partition; the highest (epoch, sequence) per key wins, whatever
 the order in which they are read. A partition's readings take effect together, when its heartbeat closes the flush,
-so that levels and the slices that they were booked in never disagree. Over partitions everything adds up
-(`oldest_entered_at`: the least). What changed in a slice is told to observers as a difference, so that windows cost
+so that levels and the slices that they were booked in never disagree. Over partitions everything adds up (instants:
+the least). What changed in a slice is told to observers as a difference, so that windows cost
 the changes, not their length.
 
 Time is an argument: `advance(now)` expires what is past its retention, whether or not a tombstone came.
@@ -12,94 +12,38 @@ Time is an argument: `advance(now)` expires what is past its retention, whether 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from msgspec import convert
 
 from schemas.events import CONTROL, MAX_NAME_CHARS
-from schemas.readings import QUARTER_MS, SLICE_MS, Published, Reading, ReadingKey, decode_key, decode_value
+from schemas.readings import (
+    DATE_MS,
+    QUARTER_MS,
+    ROSTER_MS,
+    SLICE_MS,
+    Published,
+    Reading,
+    ReadingKey,
+    decode_key,
+    decode_value,
+)
 from schemas.rules import Rules
 from sinks.cells import Cells, Parts, Place
+from sinks.gauges import NOTHING, OLDEST, Gauge, Latest
 
 Observer = Callable[[Place, int, int, Parts], None]
 """Called with (place, length_ms, start_ms, what changed)."""
 
-OLDEST: Final = "oldest_entered_at"
 MAX_PARTITIONS: Final = 4096
 """Partition numbers above it are no input of ours: the key is foreign."""
 MAX_AHEAD: Final = 100_000
 """Steps still to come that one gauge may carry: one per agent in wrap-up."""
 _FITS: Final = 1 << 62
-_DIMENSIONS: Final = frozenset({"queue", "group", "slots"})
-
-
-@dataclass(frozen=True, slots=True)
-class Gauge:
-    """What is the case now, added over partitions; `ahead` = (instant, part, step) of changes still to come."""
-
-    parts: Mapping[str, int]
-    ahead: tuple[tuple[int, str, int], ...] = ()
-
-    def at(self, now: int) -> Parts:
-        """Return the levels as they stand at an instant: without the steps after it."""
-        parts = dict(self.parts)
-        for instant, part, step in self.ahead:
-            if instant > now:
-                parts[part] = parts.get(part, 0) - step
-        return parts
-
-
-NOTHING: Final = Gauge({})
-
-
-class _Latest:
-    """Values of one kind (now, total): per place and partition the latest, and the sum, made when asked for."""
-
-    def __init__(self) -> None:
-        self._values: dict[Place, dict[int, Published]] = {}
-        self._sums: dict[Place, Gauge] = {}
-
-    def __iter__(self) -> Iterator[Place]:
-        return iter(self._values)
-
-    def __contains__(self, place: Place) -> bool:
-        return place in self._values
-
-    def stamp(self, place: Place, partition: int) -> tuple[int, int] | None:
-        value = self._values.get(place, {}).get(partition)
-        return None if value is None else (value.epoch, value.seq)
-
-    def set(self, place: Place, partition: int, value: Published | None) -> None:
-        self._sums.pop(place, None)
-        if value is not None:
-            self._values.setdefault(place, {})[partition] = value
-            return
-        by_partition = self._values.get(place, {})
-        by_partition.pop(partition, None)
-        if not by_partition:
-            self._values.pop(place, None)
-
-    def sum(self, place: Place) -> Gauge:
-        found = self._sums.get(place)
-        if found is None:
-            found = self._sums[place] = _add(self._values[place]) if place in self._values else NOTHING
-        return found
-
-
-def _add(by_partition: Mapping[int, Published]) -> Gauge:
-    parts: Parts = {}
-    ahead: list[tuple[int, str, int]] = []
-    for value in by_partition.values():
-        for part, number in value.parts.items():
-            known = parts.get(part)
-            if known is None:
-                parts[part] = number
-            else:
-                parts[part] = min(known, number) if part == OLDEST else known + number
-        ahead += [(instant, part.removesuffix("_step"), step) for instant, part, step in value.ahead]
-    return Gauge(parts, tuple(sorted(ahead)))
+MAX_START_MS: Final = 253_000_000_000_000
+"""Slices after the year 9987 are not ours: calendars end soon after."""
+_DIMENSIONS: Final = frozenset({"queue", "group", "slots", "agent", "floor"})
 
 
 class Merge:
@@ -109,13 +53,22 @@ class Merge:
         self.rules = rules
         self.short = Cells(SLICE_MS)
         self.quarters = Cells(QUARTER_MS)
+        self.hours = Cells(ROSTER_MS)
+        """The roster: headcount and who left."""
+        self.dates = Cells(DATE_MS)
+        """Sketches of local days."""
         self.heartbeats: dict[int, Published] = {}
         self.ignored: Counter[str] = Counter()
         """Records without effect: `foreign` (no reading of ours), `older`, `expired`, `surplus` (too many places)."""
-        self._cells = {SLICE_MS: self.short, QUARTER_MS: self.quarters}
-        self._kept = {SLICE_MS: rules.slices_kept_ms, QUARTER_MS: rules.quarters_kept_ms}
-        self._now = _Latest()
-        self._totals = _Latest()
+        self._cells = {cells.length_ms: cells for cells in (self.short, self.quarters, self.hours, self.dates)}
+        self._kept = {
+            SLICE_MS: rules.slices_kept_ms,
+            QUARTER_MS: rules.quarters_kept_ms,
+            ROSTER_MS: rules.roster_kept_ms,
+            DATE_MS: rules.quarters_kept_ms,
+        }
+        self._now = Latest()
+        self._totals = Latest()
         self._held: dict[int, dict[ReadingKey, Published | None]] = {}
         self._places: dict[Place, Place] = {}
         self._max_places = 4 * rules.max_cells
@@ -233,7 +186,7 @@ class Merge:
         if key.kind != "slice":
             return True
         length, start = key.length_ms, key.start_ms
-        return length in self._cells and _are(int, start) and 0 <= start < _FITS and start % length == 0
+        return length in self._cells and _are(int, start) and 0 <= start < MAX_START_MS and start % length == 0
 
     def places(self, dimension: str) -> list[Place]:
         """Return the places of one dimension that have a gauge or a total now, sorted."""
@@ -243,9 +196,18 @@ class Merge:
         """Return what is the case at a place, added over partitions."""
         return self._now.sum(place)
 
+    def gauges(self, place: Place) -> dict[int, Gauge]:
+        """Return what is the case at a place, by partition."""
+        return self._now.each(place)
+
     def totals(self, place: Place) -> Mapping[str, int]:
         """Return the running totals of a place, added over partitions."""
         return self._totals.sum(place).parts
+
+    @property
+    def refused_parts(self) -> int:
+        """Parts of slices that are none of ours."""
+        return sum(cells.refused_parts for cells in self._cells.values())
 
     def events(self) -> dict[str, dict[str, int]]:
         """Return topic → outcome → events, added over partitions."""

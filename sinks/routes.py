@@ -11,17 +11,19 @@ import io
 import os
 import re
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from aiohttp import web
 
 from schemas.errors import InvalidEvent, UsageError
 from schemas.instants import parse_instant
+from sinks.answers import Answers
 from sinks.collector import OPENMETRICS, TEXT, Exposition, product_version
 from sinks.describe import as_bytes, everything, for_wall
-from sinks.merge import Merge
+from sinks.names import known_parameters
 from sinks.security import Asset, asset_response
 from sinks.snapshot import Snapshot
+from sinks.source import Source
 from sinks.table import Choice, Frozen, Slices, choose, interval_table
 
 MAX_STREAMS: Final = 500
@@ -31,38 +33,12 @@ STREAM_S: Final = 1.0
 WRITE_TIMEOUT_S: Final = 15.0
 """A client that takes nothing for so long is let go; it comes back by itself."""
 RETRY_MS: Final = 2000
-_INTERVAL_PARAMETERS: Final = frozenset({"interval", "by", "zone", "format", "since", "until"})
+_INTERVAL_PARAMETERS: Final = frozenset({"interval", "by", "zone", "format", "since", "until", "compare"})
 PROGRAM: Final = "floorpulse board"
 
 
 _GZIP: Final = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
 """An Accept-Encoding that takes gzip, unless by a quality of 0."""
-
-
-class Source(Protocol):
-    """What handlers need of the board."""
-
-    title: str
-    zone: str
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The present snapshot."""
-
-    @property
-    def merge(self) -> Merge:
-        """The present merge."""
-
-    @property
-    def closing(self) -> bool:
-        """Whether the board is about to stop."""
-
-    @property
-    def alive(self) -> bool:
-        """Whether snapshots are being made."""
-
-    async def next_snapshot(self, after: int) -> Snapshot:
-        """Wait for a snapshot with a higher number."""
 
 
 class Routes:
@@ -72,6 +48,7 @@ class Routes:
         self._source = source
         self._exposition = exposition
         self._assets = assets
+        self._answers = Answers(source)
         self._rendering = asyncio.Lock()
         self._tabling = asyncio.Lock()
         self._made: dict[str, tuple[int, bytes]] = {}
@@ -91,6 +68,7 @@ class Routes:
                 web.get("/readyz", self.readyz),
             ]
         )
+        self._answers.add_to(app)
 
     async def page(self, request: web.Request) -> web.Response:
         """Answer with the wall-screen."""
@@ -183,11 +161,8 @@ class Routes:
 
 def _choice(request: web.Request) -> Choice:
     query = request.query
-    for name in query:
-        if name not in _INTERVAL_PARAMETERS:
-            known = ", ".join(sorted(_INTERVAL_PARAMETERS))
-            raise UsageError(f"unknown parameter {name[:40]!r}; known are {known}")
-    chosen = choose(query.get("interval", "15m"), query.get("by", "queue"), query.get("zone"))
+    known_parameters(query, _INTERVAL_PARAMETERS)
+    chosen = choose(query.get("interval", "15m"), query.get("by", "queue"), query.get("zone"), query.get("compare"))
     since, until = (_instant(query.get(name), name) for name in ("since", "until"))
     return Choice(
         chosen.interval_ms,
@@ -195,6 +170,7 @@ def _choice(request: web.Request) -> Choice:
         chosen.zone,
         chosen.since if since is None else since,
         chosen.until if until is None else until,
+        chosen.compare,
     )
 
 
@@ -224,4 +200,4 @@ def _written(slices: Slices, now: int, choice: Choice, as_csv: bool) -> bytes:
         return file.getvalue().encode()
 
 
-__all__ = ["MAX_STREAMS", "PROGRAM", "Routes", "Source"]
+__all__ = ["MAX_STREAMS", "PROGRAM", "Routes"]

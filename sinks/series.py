@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from schemas.rules import QueueRules
-from sinks.snapshot import View, summed
+from sinks.views import View, summed
 
 MAX_SERIES: Final = 10_000
 """Series per family by default: what a Prometheus takes from one target without a thought."""

@@ -8,33 +8,35 @@ and the one that holds `now` is cut there.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol, TextIO
+from typing import Final, Literal, Protocol
 
+from schemas.columns import group_columns, queue_columns
 from schemas.errors import UsageError
-from schemas.columns import Column, Span, group_columns, queue_columns
+from schemas.kpis import currencies_in
 from schemas.levels import cut_ms
-from schemas.parts import LEVELS
+from schemas.parts import AGENT_DAYS
 from schemas.readings import QUARTER_MS
 from schemas.rules import QueueRules, Rules
+from schemas.zones import at_local_time, check_zone, date_number, interval_start, local_time
 from sinks.cells import Cells, Parts, Place
-from sinks.merge import NOTHING, Gauge, Merge
-from sinks.windows import steps_of
-from schemas.zones import check_zone, interval_start, local_text
+from sinks.gauges import NOTHING, Gauge
+from sinks.merge import Merge
+from sinks.spans import levels_of
+from sinks.written import START, Row, Table, rounded
 
 By = Literal["queue", "queue,channel", "group"]
+Compare = Literal["week"]
 INTERVALS_MS: Final = {"15m": 900_000, "30m": 1_800_000, "60m": 3_600_000}
+WEEK_DAYS: Final = 7
 _KEY_COLUMNS: Final[dict[By, tuple[str, ...]]] = {
-    "queue": ("queue", "interval_start"),
-    "queue,channel": ("queue", "channel", "interval_start"),
-    "group": ("group", "interval_start"),
+    "queue": ("queue", START),
+    "queue,channel": ("queue", "channel", START),
+    "group": ("group", START),
 }
-_DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula."""
-
-Cell = str | int | float | None
+_Rows = dict[tuple[tuple[str, ...], int], Row]
 
 
 class Slices(Protocol):
@@ -74,120 +76,79 @@ class Frozen:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which table is wanted; `zone` replaces all zones, `since` and `until` bound the interval's start, in ms."""
+    """Which table is wanted.
+
+    `zone` replaces all zones, `since` and `until` bound the interval's start, in ms; `compare`: add the change against the
+    same interval a week before.
+    """
 
     interval_ms: int = 900_000
     by: By = "queue"
     zone: str | None = None
     since: int = 0
     until: int = 1 << 60
+    compare: Compare | None = None
 
 
-def choose(interval: str, by: str, zone: str | None) -> Choice:
+def choose(interval: str, by: str, zone: str | None, compare: str | None = None) -> Choice:
     """Check what a person asked for; raises `UsageError`."""
+    if compare not in (None, "week"):
+        raise UsageError(f"compare {compare[:40]!r} is not week")
     if interval not in INTERVALS_MS:
         raise UsageError(f"interval {interval[:40]!r} is not one of {', '.join(INTERVALS_MS)}")
     normal = ",".join(word.strip() for word in by.split(","))
     for known in _KEY_COLUMNS:
         if normal == known:
-            return Choice(INTERVALS_MS[interval], known, check_zone(zone) if zone else None)
+            compared: Compare | None = "week" if compare else None
+            return Choice(INTERVALS_MS[interval], known, check_zone(zone) if zone else None, compare=compared)
     raise UsageError(f"by {by[:40]!r} is not one of queue | queue,channel | group")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One interval of one queue or group, before indicators are derived from its parts."""
-
-    names: tuple[str, ...]
-    start: int
-    zone: str
-    rules: QueueRules
-    parts: Parts
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows in order, and the columns that are derived from them when they are written."""
-
-    key_columns: tuple[str, ...]
-    columns: tuple[Column, ...]
-    rows: Sequence[Row]
-
-    @property
-    def header(self) -> list[str]:
-        """The names of all columns."""
-        return [*self.key_columns, *(column.name for column in self.columns)]
-
-    def values(self) -> Iterator[list[Cell]]:
-        """Yield each row's cells: names, the interval's start as ISO 8601, then numbers (None: absent)."""
-        for row in self.rows:
-            derived = [rounded(column, column.value(Span(row.parts), row.rules)) for column in self.columns]
-            yield [*row.names, local_text(row.zone, row.start), *derived]
-
-    def write_csv(self, file: TextIO) -> None:
-        """Write the table as CSV, safe to open in a spreadsheet."""
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(self.header)
-        plain = [""] * len(self.key_columns) + [column.unit for column in self.columns]
-        for cells in self.values():
-            writer.writerow([_text(unit, cell) for unit, cell in zip(plain, cells, strict=True)])
-
-    def as_json(self) -> dict[str, Any]:
-        """Return {columns, rows} of plain values."""
-        return {"columns": self.header, "rows": list(self.values())}
-
-
-def rounded(column: Column, value: float | str | None) -> Cell:
-    """Return a value with as many decimals as are published."""
-    if isinstance(value, float):
-        return round(value, 3 if column.unit == "seconds" else 6)
-    return value
-
-
-def _text(unit: str, cell: Cell) -> str:
-    """Return a cell's text: seconds with up to 3 decimals, ratios with 6, absent as empty."""
-    if cell is None:
-        return ""
-    if isinstance(cell, str):
-        return "'" + cell if cell.startswith(_DANGEROUS) else cell
-    if unit == "count":
-        return str(cell)
-    if unit == "seconds":
-        return f"{cell:.3f}".rstrip("0").rstrip(".")
-    return f"{cell:.6f}"
 
 
 def interval_table(merge: Slices, now: int, choice: Choice) -> Table:
     """Return the table of everything that is kept, up to `now`."""
-    if choice.by == "group":
-        rows, columns = _group_rows(merge, now, choice), group_columns()
-    else:
-        rows, columns = _queue_rows(merge, now, choice), queue_columns()
-    ordered = sorted(rows, key=lambda row: (row.names, row.start))
+    found = _group_rows(merge, now, choice) if choice.by == "group" else _queue_rows(merge, now, choice)
+    ordered = sorted(found.values(), key=lambda row: (row.names, row.start))
     wanted = [row for row in ordered if choice.since <= row.start < choice.until]
-    return Table(_KEY_COLUMNS[choice.by], tuple(columns), wanted)
+    columns = group_columns() if choice.by == "group" else queue_columns(_currencies(merge, wanted))
+    base_of = (lambda row: _week_before(found, row)) if choice.compare else None
+    return Table(_KEY_COLUMNS[choice.by], tuple(columns), wanted, base_of)
 
 
-def _queue_rows(merge: Slices, now: int, choice: Choice) -> Iterable[Row]:
+def _currencies(merge: Slices, rows: list[Row]) -> list[str]:
+    known = currencies_in([dict.fromkeys(merge.quarters.names, 0)])
+    return [currency for currency in known if any(row.parts.get(f"cost_{currency}_e6") for row in rows)]
+
+
+def _week_before(rows: _Rows, row: Row) -> Row | None:
+    """Return the row of the same time of the local clock seven days before; None where the clock skipped it."""
+    clock = local_time(row.zone, row.start)
+    start = at_local_time(row.zone, date_number(row.zone, row.start) - WEEK_DAYS, clock)
+    return rows.get((row.names, start)) if local_time(row.zone, start) == clock else None
+
+
+def _queue_rows(merge: Slices, now: int, choice: Choice) -> _Rows:
+    """Return the rows of queues: zone and settings are those in force at the time."""
     with_channel = choice.by == "queue,channel"
-    found: dict[tuple[tuple[str, ...], int], Row] = {}
-    rules_of: dict[tuple[str, ...], tuple[str, QueueRules]] = {}
-    for start, place, parts in merge.quarters.between(0, now):
-        if place.dimension != "queue":
-            continue
+    found: _Rows = {}
+    zones: dict[tuple[tuple[str, ...], int], str] = {}
+    changes = [until for until, _ in merge.rules.earlier]
+    for start, place, parts in merge.quarters.between(0, now, lambda place: place.dimension == "queue"):
         names = (place.name, place.channel) if with_channel else (place.name,)
-        known = rules_of.get(names)
-        if known is None:
-            rules = merge.rules.queue(place.name, place.channel if with_channel else "")
-            known = rules_of[names] = (choice.zone or rules.zone, rules)
-        zone, rules = known
+        key = (names, bisect_right(changes, start))
+        zone = zones.get(key)
+        if zone is None:
+            zone = zones[key] = choice.zone or _rules_at(merge, names, start).zone
         interval = interval_start(zone, start, choice.interval_ms)
         row = found.get((names, interval))
         if row is None:
-            found[names, interval] = Row(names, interval, zone, rules, parts)
+            found[names, interval] = Row(names, interval, zone, _rules_at(merge, names, interval), parts)
         else:
             _add(row.parts, parts)
-    return (row for row in found.values() if row.parts)
+    return {key: row for key, row in found.items() if row.parts}
+
+
+def _rules_at(merge: Slices, names: tuple[str, ...], at: int) -> QueueRules:
+    return merge.rules.at(at).queue(names[0], names[1] if len(names) > 1 else "")
 
 
 def _add(parts: Parts, more: Parts) -> None:
@@ -195,42 +156,41 @@ def _add(parts: Parts, more: Parts) -> None:
         parts[part] = parts.get(part, 0) + value
 
 
-def _group_rows(merge: Slices, now: int, choice: Choice) -> Iterable[Row]:
+def _group_rows(merge: Slices, now: int, choice: Choice) -> _Rows:
     quarters: dict[Place, dict[int, Parts]] = {place: {} for place in merge.places("group")}
-    for start, place, parts in merge.quarters.between(0, 1 << 60):
-        if place.dimension == "group":
-            quarters.setdefault(place, {})[start] = parts
-    zone = choice.zone or merge.rules.zone
-    rules = merge.rules.queue_default
+    for start, place, parts in merge.quarters.between(0, 1 << 60, lambda place: place.dimension == "group"):
+        quarters.setdefault(place, {})[start] = parts
+    found: _Rows = {}
     for place, slices in quarters.items():
-        rows: dict[int, Row] = {}
         for start, parts in _integrated(merge, place, slices, now):
+            rules = merge.rules.at(start)
+            zone = choice.zone or rules.zone
             interval = interval_start(zone, start, choice.interval_ms)
-            row = rows.setdefault(interval, Row((place.name,), interval, zone, rules, {}))
+            row = found.setdefault(((place.name,), interval), Row((place.name,), interval, zone, rules.queue_default, {}))
             _add(row.parts, parts)
-        yield from (row for row in rows.values() if any(row.parts.values()))
+    return {key: row for key, row in found.items() if any(n for part, n in row.parts.items() if part != AGENT_DAYS)}
 
 
 def _integrated(merge: Slices, place: Place, slices: dict[int, Parts], now: int) -> Iterator[tuple[int, Parts]]:
     """Yield (start, parts) of a group's quarter-hours from now's backwards, each level's `_ms` as its integral."""
     gauge = merge.gauge(place)
     last = now // QUARTER_MS * QUARTER_MS
-    after = {level: gauge.parts.get(level, 0) for level in LEVELS}
+    after = {level: gauge.parts.get(level, 0) for level in levels_of(gauge.parts, *slices.values())}
     for start, parts in slices.items():
         if start > last:
-            for level in LEVELS:
+            for level in after:
                 after[level] -= parts.get(level + "_step", 0)
     oldest = (now - merge.rules.quarters_kept_ms) // QUARTER_MS * QUARTER_MS
     first = min(slices, default=last) if not any(_before(after, slices, last).values()) else oldest
     for start in range(last, max(first, oldest) - 1, -QUARTER_MS):
         parts = dict(slices.get(start, {}))
-        for level in LEVELS:
+        for level in after:
             total = parts.pop(level + "_ms", 0)
             end_level = after[level]
             after[level] -= parts.pop(level + "_step", 0)
             total += QUARTER_MS * after[level]
             if start == last:
-                total -= cut_ms(now, last + QUARTER_MS, end_level, steps_of(gauge, level))
+                total -= cut_ms(now, last + QUARTER_MS, end_level, gauge.steps_of(level))
             if total:
                 parts[level + "_ms"] = total
         yield start, parts
@@ -244,4 +204,16 @@ def _before(after: dict[str, int], slices: dict[int, Parts], last: int) -> dict[
     }
 
 
-__all__ = ["INTERVALS_MS", "By", "Choice", "Frozen", "Row", "Slices", "Table", "choose", "interval_table", "rounded"]
+__all__ = [
+    "INTERVALS_MS",
+    "By",
+    "Choice",
+    "Compare",
+    "Frozen",
+    "Row",
+    "Slices",
+    "Table",
+    "choose",
+    "interval_table",
+    "rounded",
+]

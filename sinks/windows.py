@@ -1,10 +1,9 @@
-"""Trailing windows and today, kept up by differences.
+"""Trailing windows, today, the last seven days and the roster's thirty, over one merge.
 
-Theory. A span is a range of slices with the running sum of each part per place. A change of a slice inside the
-range is added; when the range moves, what leaves is taken off and what enters is added: the cost is the changes,
-not the length. For levels (`schemas.levels`) a span also keeps the sum of slice number x step. Two more spans hold
-what lies beyond now's slice: the sum of steps there, taken off the current total, is the level at the end of now's
-slice; so a board whose partitions are not equally far in a replay still goes backwards from the right value.
+All are spans that are kept up by differences (`sinks.spans`). Two more spans hold what lies beyond now's slice: the sum
+of steps there, taken off the current total, is the level at the end of now's slice; so a board whose partitions are
+not equally far in a replay still goes backwards from the right value. Local days have their spans per zone (`sinks.days`).
+When settings change their version, zones may: the days are then made anew.
 """
 
 from __future__ import annotations
@@ -12,85 +11,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from schemas.levels import cut_ms, integral_ms
-from schemas.parts import LEVELS
-from schemas.readings import QUARTER_MS, SLICE_MS
-from schemas.rules import Rules
-from sinks.cells import Cells, Parts, Place
-from sinks.merge import Gauge, Merge
-from schemas.zones import day_start
+from schemas.columns import Span as Merged
+from schemas.kpis import TURNOVER_DAYS
+from schemas.parts import AGENT_DAYS, ROSTER_LEVEL
+from schemas.readings import QUARTER_MS, ROSTER_MS, SLICE_MS
+from schemas.rules import DAY_MS, FLOOR, Rules
+from sinks.cells import Parts, Place
+from sinks.days import TODAY, WEEK, Days, Midnights
+from sinks.gauges import ROSTER_SINCE, Gauge
+from sinks.merge import Merge
+from sinks.spans import FOR_EVER, Span, Stretch, integrate
 
-TODAY: Final = "today"
 DEFAULT_WINDOWS_MS: Final = (300_000, 900_000, 1_800_000, 3_600_000)
-_FOR_EVER: Final = 1 << 50
-_BY_NUMBER: Final = "_step#"
-"""Suffix of the sum of slice number x step beside each `_step`."""
+DAY_WINDOWS: Final = (TODAY, WEEK)
+ROSTER_HOURS: Final = TURNOVER_DAYS * DAY_MS // ROSTER_MS
+FLOOR_PLACE: Final = Place("group", FLOOR, "")
+_NO_PARTS: Final[Mapping[str, int]] = {}
 
 
 def window_label(window_ms: int) -> str:
     """Return `30m` for 1,800,000."""
     return f"{window_ms // 60_000}m" if window_ms % 60_000 == 0 else f"{window_ms // 1000}s"
-
-
-class Span:
-    """Running sums over the slices number first..last of one length."""
-
-    def __init__(self, cells: Cells, *, only_steps: bool = False, wants: Callable[[Place], bool] | None = None) -> None:
-        self._cells = cells
-        self._length = cells.length_ms
-        self._only_steps = only_steps
-        self._wants = wants or (lambda _: True)
-        self.first, self.last = 0, -1
-        self.sums: dict[Place, Parts] = {}
-        self.changed: set[Place] = set()
-        """Places whose sums changed since the owner last cleared it."""
-
-    def add(self, place: Place, start: int, parts: Mapping[str, int], sign: int = 1) -> None:
-        """Add what changed in a slice, if it lies inside."""
-        number = start // self._length
-        if self.first <= number <= self.last and self._wants(place):
-            self._add(place, number, parts, sign)
-
-    def _add(self, place: Place, number: int, parts: Mapping[str, int], sign: int) -> None:
-        sums = self.sums.setdefault(place, {})
-        for part, value in parts.items():
-            is_step = part.endswith("_step")
-            if self._only_steps and not is_step:
-                continue
-            _put(sums, part, sign * value)
-            if is_step:
-                _put(sums, part + "#", sign * value * number)
-        if not sums:
-            del self.sums[place]
-        self.changed.add(place)
-
-    def move(self, first: int, last: int) -> None:
-        """Let the range become first..last."""
-        if first > self.last or last < self.first:
-            self.changed.update(self.sums)
-            self.sums.clear()
-            self._take(first, last, 1)
-        else:
-            self._take(self.first, first - 1, -1)
-            self._take(last + 1, self.last, -1)
-            self._take(first, self.first - 1, 1)
-            self._take(self.last + 1, last, 1)
-        self.first, self.last = first, last
-
-    def _take(self, first: int, last: int, sign: int) -> None:
-        if first > last:
-            return
-        for start, place, parts in self._cells.between(first * self._length, last * self._length):
-            if self._wants(place):
-                self._add(place, start // self._length, parts, sign)
-
-
-def _put(sums: Parts, part: str, value: int) -> None:
-    total = sums.get(part, 0) + value
-    if total:
-        sums[part] = total
-    else:
-        sums.pop(part, None)
 
 
 class Windows:
@@ -103,18 +44,22 @@ class Windows:
         self.now: int | None = None
         self._merge, self._rules = merge, merge.rules
         self._trailing = {window_label(window): (window // SLICE_MS, Span(merge.short)) for window in windows_ms}
-        self._days: dict[str, Span] = {}
-        self._beyond_short = Span(merge.short, only_steps=True)
-        self._beyond_quarters = Span(merge.quarters, only_steps=True)
+        self._days: dict[str, Days] = {}
+        self._midnights: Midnights | None = None
+        self._roster = Span(merge.hours)
+        self._beyond_short = Span(merge.short, only="steps")
+        self._beyond_quarters = Span(merge.quarters, only="steps")
+        self._beyond_hours = Span(merge.hours, only="steps")
         self._zones: dict[Place, str] = {}
+        self._lost: set[tuple[str, Place]] = set()
+        """What was summed in days that are no more."""
         self._short: tuple[Span, ...] = (*(span for _, span in self._trailing.values()), self._beyond_short)
-        self._long: tuple[Span, ...] = (self._beyond_quarters,)
-        self.labels: tuple[str, ...] = (*self._trailing, TODAY)
+        self.labels: tuple[str, ...] = (*self._trailing, *DAY_WINDOWS)
         merge.observe(self._changed)
 
     @property
     def rules(self) -> Rules:
-        """The rules that are counted by."""
+        """The rules that are in force now."""
         return self._rules
 
     def zone_of(self, place: Place) -> str:
@@ -128,89 +73,155 @@ class Windows:
     def _changed(self, place: Place, length: int, start: int, delta: Parts) -> None:
         if self.now is None:
             return
-        spans = self._short if length == SLICE_MS else self._long
-        if length == QUARTER_MS:
-            self._day(self.zone_of(place))  # a day made now has read the slice from the cells: not added again
-        for span in spans:
-            span.add(place, start, delta)
+        if length == SLICE_MS:
+            for span in self._short:
+                span.add(place, start, delta)
+        elif length == QUARTER_MS:
+            self._quarter_changed(place, start, delta)
+        elif length == ROSTER_MS:
+            self._roster.add(place, start, delta)
+            self._beyond_hours.add(place, start, delta)
+        else:
+            self.days(self.zone_of(place)).dates.add(place, start, delta)
 
-    def _day(self, zone: str) -> Span:
-        """Return today's span of a zone, made at its first use."""
-        day = self._days.get(zone)
-        if day is None:
-            day = self._days[zone] = Span(self._merge.quarters, wants=lambda place: self.zone_of(place) == zone)
-            self._long = (self._beyond_quarters, *self._days.values())
-            self._move_day(zone, day)
-        return day
+    def _quarter_changed(self, place: Place, start: int, delta: Parts) -> None:
+        self._beyond_quarters.add(place, start, delta)
+        zone = self.zone_of(place)
+        days = self._days.get(zone)
+        if days is None:
+            self.days(zone)  # made now, it has read the slice from the cells: not added again
+        else:
+            days.add(place, start, delta)
+        if self._midnights is not None:
+            self._midnights.add(place, start, delta)
 
-    def _move_day(self, zone: str, day: Span) -> None:
-        assert self.now is not None
-        day.move(day_start(zone, self.now) // QUARTER_MS, self.now // QUARTER_MS)
+    def days(self, zone: str) -> Days:
+        """Return the local days of a zone, made at their first use."""
+        days = self._days.get(zone)
+        if days is None:
+            assert self.now is not None
+            days = self._days[zone] = Days(self._merge, zone, lambda place: self.zone_of(place) == zone, self.now)
+        return days
+
+    def all_days(self) -> list[Days]:
+        """Return the local days of all zones that places count in."""
+        return list(self._days.values())
 
     def advance(self, now: int) -> None:
         """Move all windows to end with the slices that hold `now`, then let expire what is past its retention.
 
         `now` may also go back a little: to the least of partitions when a slower one reports for the first time.
         """
-        first_time, self.now = self.now is None, now
-        number, quarter = now // SLICE_MS, now // QUARTER_MS
+        self.now = now
+        number, quarter, hour = now // SLICE_MS, now // QUARTER_MS, now // ROSTER_MS
         for count, span in self._trailing.values():
             span.move(number - count + 1, number)
-        self._beyond_short.move(number + 1, _FOR_EVER)
-        self._beyond_quarters.move(quarter + 1, _FOR_EVER)
-        for zone, day in self._days.items():
-            self._move_day(zone, day)
-        if first_time:
-            for _, place, _ in self._merge.quarters.between(0, _FOR_EVER * QUARTER_MS):
-                self._day(self.zone_of(place))
+        self._beyond_short.move(number + 1, FOR_EVER)
+        self._beyond_quarters.move(quarter + 1, FOR_EVER)
+        self._roster.move(hour - ROSTER_HOURS + 1, hour)
+        self._beyond_hours.move(hour + 1, FOR_EVER)
+        self._move_days(now)
         self._merge.advance(now)  # after the spans have taken off what leaves them
+
+    def _move_days(self, now: int) -> None:
+        rules = self._merge.rules.at(now)
+        if rules is not self._rules or self._midnights is None:
+            self._rules = rules
+            self._lost = self._day_sums(lambda span: span.sums)
+            self._zones.clear()
+            self._days.clear()
+            self._midnights = Midnights(self._merge, rules.zone, now)
+            for zone in {self.zone_of(place) for place in self._merge.quarters.places() | self._merge.dates.places()}:
+                self.days(zone)
+        for days in self._days.values():
+            days.move(now)
+        self._midnights.move(now)
 
     def places(self, dimension: str) -> set[Place]:
         """Return the places of one dimension with anything in any window."""
-        spans = (*self._short, *self._long)
+        spans = [*self._short, self._beyond_quarters]
+        for days in self._days.values():
+            spans += [days.today, days.week]
         return {place for span in spans for place in span.sums if place.dimension == dimension}
 
     def take_changed(self) -> set[tuple[str, Place]]:
         """Return (window, place) of all sums that changed since the last call."""
-        spans = [(label, span) for label, (_, span) in self._trailing.items()]
-        spans += [(TODAY, day) for day in self._days.values()]
-        changed = {(label, place) for label, span in spans for place in span.changed}
-        for _, span in spans:
+        changed = {(label, place) for label, (_, span) in self._trailing.items() for place in span.changed}
+        changed |= self._day_sums(lambda span: span.changed) | self._lost
+        self._lost = set()
+        for _, span in self._trailing.values():
             span.changed.clear()
+        for days in self._days.values():
+            for span in (days.today, days.week, days.dates):
+                span.changed.clear()
         return changed
 
-    def _span(self, label: str, place: Place) -> Span | None:
-        return self._days.get(self.zone_of(place)) if label == TODAY else self._trailing[label][1]
+    def _day_sums(self, places: Callable[[Span], Iterable[Place]]) -> set[tuple[str, Place]]:
+        return {
+            (label, place)
+            for days in self._days.values()
+            for label, span in ((TODAY, days.today), (WEEK, days.week), (WEEK, days.dates))
+            for place in places(span)
+        }
 
-    def parts(self, label: str, place: Place) -> Parts:
+    def parts(self, label: str, place: Place) -> Merged:
         """Return a copy of the counts, sums and sketches of one window."""
-        span = self._span(label, place)
-        sums = None if span is None else span.sums.get(place)
-        return {} if sums is None else dict(sums)
+        if label not in DAY_WINDOWS:
+            return Merged(self._trailing[label][1].sums.get(place, _NO_PARTS))
+        days = self.days(self.zone_of(place))
+        if label == TODAY:
+            return Merged(days.today.sums.get(place, _NO_PARTS))
+        return Merged({**days.week.sums.get(place, _NO_PARTS), **days.dates.sums.get(place, _NO_PARTS)})
+
+    def stretch(self, label: str, place: Place) -> Stretch:
+        """Return the range of slices of one window, of which what lies before now counts."""
+        assert self.now is not None
+        if label not in DAY_WINDOWS:
+            span = self._trailing[label][1]
+            return Stretch(span.first, span.last, SLICE_MS, self.now)
+        days = self.days(self.zone_of(place))
+        span = days.today if label == TODAY else days.week
+        return Stretch(span.first, span.last, QUARTER_MS, self.now)
+
+    def beyond(self, label: str, place: Place) -> Parts:
+        """Return a copy of the sums of steps after one window."""
+        span = self._beyond_quarters if label in DAY_WINDOWS else self._beyond_short
+        return dict(span.sums.get(place, _NO_PARTS))
+
+    def online_before(self, name: str, place: Place, gauge: Gauge) -> int:
+        """Return the agents who were online just before the midnights of a window of days (or side of a comparison), added up."""
+        assert self._midnights is not None
+        side = self.days(self._rules.zone).bounds[name]
+        return self._midnights.online_before(place, gauge, side.date, side.days)
 
     def levels(self, label: str, place: Place, gauge: Gauge) -> Parts:
-        """Return the parts of one window with each level's integral up to now as its `_ms` part."""
-        assert self.now is not None
-        parts = self.parts(label, place)
-        span = self._span(label, place)
-        if span is None:
-            span = self._day(self.zone_of(place))
-        beyond = (self._beyond_quarters if label == TODAY else self._beyond_short).sums.get(place, {})
-        length = QUARTER_MS if label == TODAY else SLICE_MS
-        for level in LEVELS:
-            sums = (parts.pop(level + "_ms", 0), parts.pop(level + "_step", 0), parts.pop(level + _BY_NUMBER, 0))
-            after = gauge.parts.get(level, 0) - beyond.get(level + "_step", 0)
-            ahead = steps_of(gauge, level)
-            total = integral_ms(*sums, span.first, span.last, after, length)
-            total -= cut_ms(self.now, (span.last + 1) * length, after, ahead)
-            if total:
-                parts[level + "_ms"] = total
+        """Return the parts of one window with each level's integral up to now as its `_ms` part, and the agents of its days."""
+        parts = integrate(self.parts(label, place), gauge, self.stretch(label, place), self.beyond(label, place))
+        if label in DAY_WINDOWS:
+            agents = parts.get(AGENT_DAYS, 0) + self.online_before(label, place, gauge)
+            if agents:
+                parts[AGENT_DAYS] = agents
         return parts
 
+    def roster(self, place: Place) -> tuple[int, int, int]:
+        """Return who left a group in the last 30 days, the headcount's integral over them, and the part of them that is covered."""
+        assert self.now is not None
+        gauge = self._merge.gauge(place)
+        stretch = Stretch(self._roster.first, self._roster.last, ROSTER_MS, self.now)
+        sums, beyond = (span.sums.get(place, _NO_PARTS) for span in (self._roster, self._beyond_hours))
+        parts = integrate(sums, gauge, stretch, beyond, (ROSTER_LEVEL,))
+        since = self._merge.gauge(FLOOR_PLACE).parts.get(ROSTER_SINCE, self.now)
+        covered = self.now - max(stretch.start_ms, since)
+        return parts.get("agents_left", 0), parts.get(ROSTER_LEVEL + "_ms", 0), max(0, covered)
 
-def steps_of(gauge: Gauge, level: str) -> Iterable[tuple[int, int]]:
-    """Return (instant, step) of one level's changes still to come."""
-    return [(instant, step) for instant, part, step in gauge.ahead if part == level]
 
-
-__all__ = ["DEFAULT_WINDOWS_MS", "TODAY", "Span", "Windows", "steps_of", "window_label"]
+__all__ = [
+    "DAY_WINDOWS",
+    "DEFAULT_WINDOWS_MS",
+    "FLOOR_PLACE",
+    "ROSTER_HOURS",
+    "TODAY",
+    "WEEK",
+    "Windows",
+    "window_label",
+]

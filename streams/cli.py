@@ -166,14 +166,35 @@ def report(
     interval: Annotated[str, typer.Option(help="15m, 30m or 60m")] = "15m",
     zone: Annotated[str | None, typer.Option(help="IANA time zone in place of all configured ones")] = None,
     by: Annotated[str, typer.Option(help="queue, queue,channel or group")] = "queue",
-    out: Annotated[str, typer.Option(help="CSV file; - for standard output", metavar="FILE")] = "-",
+    out: Annotated[str, typer.Option(help="file to write; - for standard output", metavar="FILE")] = "-",
+    form: Annotated[str, typer.Option("--format", help="csv, or parquet (needs floorpulse[parquet])")] = "csv",
+    compare: Annotated[str | None, typer.Option(help="week: add the change against the same interval 7 days before")] = None,
     live: Annotated[str | None, typer.Option(help="ask a running board instead, e.g. http://127.0.0.1:9464", metavar="URL")] = None,
     config: ConfigOption = None,
 ) -> None:
     """Compute the interval table from files without Kafka, or fetch it from a running board."""
-    from streams.run import run_report
+    from streams.ask import Wanted, run_report
 
-    run_report(_config(config), files or [], interval=interval, zone=zone, by=by, out=out, live=live)
+    run_report(_config(config), files or [], Wanted(interval, by, zone, compare, form, out), live=live)
+
+
+@app.command(epilog="Example: floorpulse explain --kpi service_level --queue orders --window today")
+def explain(
+    kpi: Annotated[str, typer.Option(help="id of the indicator: floorpulse kpis lists them")],
+    url: Annotated[str, typer.Option(help="a running board", metavar="URL")] = "http://127.0.0.1:9464",
+    queue: Annotated[str | None, typer.Option(help="queue, for indicators by queue")] = None,
+    channel: Annotated[str | None, typer.Option(help="channel of the queue (default: all)")] = None,
+    group: Annotated[str | None, typer.Option(help="group, for indicators by group (default: all)")] = None,
+    window: Annotated[str | None, typer.Option(help="5m, 15m, 30m, 60m, today, 7d (default: 30m)")] = None,
+    stat: Annotated[str | None, typer.Option(help="mean, p50, p90, p95, max or share, where there are such")] = None,
+    variant: Annotated[str | None, typer.Option(help="direction, kind, currency, sender or status")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead")] = False,
+) -> None:
+    """Show how a number of a running board came about: formula, parts by partition, window, settings."""
+    from streams.ask import run_explain
+
+    asked = {"kpi": kpi, "queue": queue, "channel": channel, "group": group, "window": window, "stat": stat, "variant": variant}
+    run_explain(url, asked, as_json=as_json)
 
 
 @app.command("check-config", epilog="Example: floorpulse check-config --config floorpulse.yaml")

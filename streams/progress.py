@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -19,9 +20,16 @@ def progress_bar(what: str, total: int | None) -> Iterator[Callable[[int], None]
         yield lambda more: progress.advance(task, more)
 
 
+def text_size(files: Sequence[Path]) -> int | None:
+    """Return the files' size in bytes of text, None where one is compressed (its text is longer)."""
+    if any(file.suffix == ".gz" or not file.is_file() for file in files):
+        return None
+    return sum(file.stat().st_size for file in files)
+
+
 def no_progress(done: int) -> None:
     """Show nothing."""
     del done
 
 
-__all__ = ["no_progress", "progress_bar"]
+__all__ = ["no_progress", "progress_bar", "text_size"]

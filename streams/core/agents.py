@@ -120,7 +120,7 @@ class Agent:
             self.unsorted = False
 
     def steps(self, since: int, rules: Rules, alone: Address | None = None) -> list[Fact]:
-        """Return the facts of all instants from `since` on: steps of levels, sessions taken, headcount, online days.
+        """Return the facts of all instants from `since` on: steps of levels, sessions taken.
 
         `alone`: address of the agent's own readings, where that is switched on.
         """
@@ -150,10 +150,15 @@ class Agent:
                 facts += [(("group", group, ""), at, "taken", taken[at]) for group in state.counted_in]
                 if alone is not None:
                     facts.append((alone, at, "taken", taken[at]))
-        if changes and changes[-1][0] >= since:
-            facts += roster_facts(self.base, changes, since)
-            facts += day_facts(self.base, changes, since, rules)
         return facts
+
+    def history(self, rules: Rules) -> list[Fact]:
+        """Return the facts that follow from the status changes alone: headcount, online days.
+
+        All of them: one change may concern what came before it, as a joined that is heard of after the first status.
+        """
+        self.sort()
+        return roster_facts(self.base, self.changes) + day_facts(self.base, self.changes, rules)
 
     def _turns(self, since: int) -> tuple[int, dict[int, int], dict[int, int]]:
         """Return sessions in hand just before `since`, and per instant from there on their changes and the sessions taken."""

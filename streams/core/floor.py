@@ -407,8 +407,10 @@ class Floor:
             agent = self.agents[agent_id]
             alone = self._address_of(agent_id) if rules.agent_series else None
             self.books.difference(before.steps(since, rules, alone), agent.steps(since, rules, alone))
+            if len(before.changes) != len(agent.changes):
+                self.books.difference(before.history(rules), agent.history(rules))
+                self._note_hired(agent_id, agent)
             agent.settle()
-            self._note_hired(agent_id, agent)
             self.entries.touch("a", agent_id)
         self._agents_before = {}
         if self.expiry.close_agents():

@@ -95,12 +95,10 @@ def states(base: State, changes: list[Change]) -> Iterator[tuple[int, State, Sta
         yield at, before, state
 
 
-def roster_facts(base: State, changes: list[Change], since: int) -> list[Fact]:
-    """Return the steps of headcount from an instant on, and the leavings."""
+def roster_facts(base: State, changes: list[Change]) -> list[Fact]:
+    """Return the steps of headcount, and the leavings."""
     facts: list[Fact] = []
     for at, before, state in states(base, changes):
-        if at < since:
-            continue
         was = before.counted_in if before.hired is not None else ()
         is_now = state.counted_in if state.hired is not None else ()
         if was != is_now:
@@ -117,8 +115,8 @@ def hired_first(base: State, changes: list[Change]) -> int | None:
     return next((state.hired for _, _, state in states(base, changes) if state.hired is not None), None)
 
 
-def day_facts(base: State, changes: list[Change], since: int, rules: Rules) -> list[Fact]:
-    """Return what must be booked of an agent's online days from an instant on; `changes` start with a local day."""
+def day_facts(base: State, changes: list[Change], rules: Rules) -> list[Fact]:
+    """Return what must be booked of an agent's online days; `changes` start with a local day."""
     facts: list[Fact] = []
     day: int | None = None
     seen: set[str] = set()
@@ -132,8 +130,7 @@ def day_facts(base: State, changes: list[Change], since: int, rules: Rules) -> l
         came = is_now - seen - (was if at_midnight else frozenset())
         gone = (was - is_now) - seen
         seen |= is_now
-        if at >= since and (came or gone):
-            facts += _steps(at, AGENT_DAYS, came, gone)
+        facts += _steps(at, AGENT_DAYS, came, gone)
     return facts
 
 

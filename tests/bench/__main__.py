@@ -3,7 +3,8 @@
     python -m tests.bench [--runs 3] [--events 500000] [--only core,report,drain,live]
 
 `core`, `report`: CPU of one process. `drain`: one worker with journal and readings against a backlog on a real Kafka of this
-machine. `live`: time from an event (its own time, given just before it is sent) to its count on `/metrics`.
+machine. `state`: bytes of memory per piece of state. `live`: time from an event (its own time, given just before it is sent) to
+its count on `/metrics`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from rich.table import Table
 
 from tests.bench.memory import bench_core, bench_decode, bench_report
 from tests.bench.pipeline import bench_drain, bench_live
+from tests.bench.state import bench_state
 from tests.bench.workload import write_events
 
 Figures = dict[str, float]
@@ -30,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--events", type=int, default=500_000)
-    parser.add_argument("--only", default="core,decode,report,drain,live")
+    parser.add_argument("--only", default="core,decode,report,state,drain,live")
     options = parser.parse_args()
     console = Console()
     with tempfile.TemporaryDirectory(prefix="floorpulse-bench-") as folder:
@@ -38,7 +40,8 @@ def main() -> None:
         count = write_events(file, options.events)
         console.print(f"{count} simulated events, {file.stat().st_size / count:.0f} bytes each; {options.runs} runs")
         benches: dict[str, Callable[[Path], Figures]] = {
-            "core": bench_core, "decode": bench_decode, "report": bench_report, "drain": bench_drain, "live": bench_live,
+            "core": bench_core, "decode": bench_decode, "report": bench_report, "state": bench_state, "drain": bench_drain,
+            "live": bench_live,
         }  # fmt: skip
         table = Table("measurement", "figure", "median", "min", "max")
         for name in options.only.split(","):

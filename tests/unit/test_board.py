@@ -185,6 +185,7 @@ async def test_tables_over_http(broker: EmbeddedBroker) -> None:
     [
         ("interval=7m", "interval '7m' is not one of"),
         ("by=agent", "by 'agent' is not one of"),
+        ("compare=month", "compare 'month' is not week"),
         ("zone=../../etc/passwd", "unknown time zone"),
         ("zone=%00", "unknown time zone"),
         ("format=xml", "format 'xml' is not one of"),
@@ -209,10 +210,63 @@ async def test_bad_parameters_are_told_in_one_line(query: str, message: str) -> 
         assert "X-Evil" not in answer.headers
 
 
+async def test_comparisons_over_http(broker: EmbeddedBroker) -> None:
+    """Today and seven days against what was before; filters; what does not exist is 404 with the nearest name."""
+    yesterday = wall() - 25 * 3_600_000
+    publishers = four()
+    publishers[1].count("orders", yesterday, answered=3)
+    await send(broker, "comparisons", *publishers)
+    async with running(config(), {"bootstrap_servers": broker.bootstrap}, "comparisons") as (_, client):
+        await until(lambda: is_ready(client))
+        async with client.get("/api/v1/comparisons?kpi=answered") as answer:
+            body = await answer.json()
+        assert set(body) == {"now", "zones", "floor", "queues", "whole_queues", "groups"}
+        orders = next(queue for queue in body["queues"] if queue["queue"] == "orders")
+        assert set(orders["kpis"]["answered"]) == {"today/yesterday", "today/week_ago", "7d/before"}
+        assert orders["kpis"]["answered"]["7d/before"]["base"] == 0
+        async with client.get("/api/v1/comparisons?queue=order") as answer:
+            assert (answer.status, await answer.text()) == (404, "unknown queue 'order': the nearest is 'orders'\n")
+        async with client.get("/api/v1/comparisons?quue=orders") as answer:
+            assert answer.status == 400
+            assert "unknown parameter 'quue'; known are channel, group, kpi, queue" in await answer.text()
+
+
+async def test_explanations_over_http(broker: EmbeddedBroker) -> None:
+    """Value, arithmetic, parts by partition with the age of their readings; 404 and 400 in one line."""
+    await send(broker, "explain", *four())
+    async with running(config(), {"bootstrap_servers": broker.bootstrap}, "explain") as (_, client):
+        await until(lambda: is_ready(client))
+        async with client.get("/api/v1/explain?kpi=service_level&queue=orders&window=today") as answer:
+            body = await answer.json()
+        assert (body["value"], body["with_numbers"]) == (1, "4 / (4 + 0 - 0)")
+        assert body["parts"][0]["partitions"] == {"0": 1, "1": 1, "2": 1, "3": 1}
+        assert all(0 <= each["readings_age_ms"] < 60_000 for each in body["partitions"])
+        for query, status, message in (
+            ("kpi=service_levl&queue=orders", 404, "unknown kpi 'service_levl': the nearest is 'service_level'"),
+            ("kpi=service_level", 400, "service_level is counted by queue: give queue"),
+            ("", 400, "kpi is missing"),
+            ("kpi=waiting&queue=orders&que=1", 400, "unknown parameter 'que'"),
+            ("kpi=%0d%0aX-Evil:1", 404, "unknown kpi"),
+        ):
+            async with client.get(f"/api/v1/explain?{query}") as answer:
+                text = await answer.text()
+                assert (answer.status, text.count("\n")) == (status, 1)
+                assert message in text
+                assert "X-Evil" not in answer.headers
+
+
+async def test_what_is_not_read_yet_cannot_be_explained() -> None:
+    """503 until the board has caught up."""
+    async with running(config(), NOBODY) as (_, client):
+        for path in ("/api/v1/explain?kpi=waiting&queue=orders", "/api/v1/comparisons"):
+            async with client.get(path) as answer:
+                assert answer.status == 503
+
+
 @pytest.mark.parametrize(
     "path",
     ["/", "/static/app.js", "/static/style.css", "/metrics", "/api/v1/snapshot", "/livez", "/readyz", "/nothing", "/static/x",
-     "/api/v1/intervals", "/static/..%2fboard.py", "/static/__init__.py"],
+     "/api/v1/intervals", "/api/v1/comparisons", "/api/v1/explain", "/static/..%2fboard.py", "/static/__init__.py"],
 )  # fmt: skip
 async def test_security_headers_are_on_everything(path: str) -> None:
     """Errors too; only files of the page are served."""

@@ -23,7 +23,7 @@ from streams import cli
 from streams import produce as produce_module
 from tests.builders import T0
 
-COMMANDS = ["demo", "worker", "board", "topics", "simulate", "produce", "report", "check-config", "kpis"]
+COMMANDS = ["demo", "worker", "board", "topics", "simulate", "produce", "report", "explain", "check-config", "kpis"]
 ROOT = Path(__file__).resolve().parents[2]
 HELD = {"type": "session.held", "session_id": "s", "agent_id": "a"}
 Event = dict[str, Any]

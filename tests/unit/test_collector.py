@@ -12,6 +12,7 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from schemas.parts import HISTOGRAM_LIMITS_MS, TOTALS, bucket_part
+from schemas.readings import ROSTER_MS
 from schemas.rules import Rules
 from schemas.sketch import bucket_of
 from sinks.collector import Exposition, FloorCollector
@@ -287,7 +288,7 @@ def test_series_are_capped_with_an_overflow_series() -> None:
     offered = [n for (name, labels), n in found.items() if name == "floorpulse_offered_in_window" and ("window", "5m") in labels]
     assert len(offered) == 10
     assert sum(offered) == 50
-    assert value(found, "series_overflow_total") == 50 + 50 + 48  # queues (histograms), groups, agents by status
+    assert value(found, "series_overflow_total") == 50 + 50 + 48 + 41  # queues (histograms), groups, agents by status, whole queues
     per_family: dict[str, int] = {}
     for name, labels in found:
         if {"queue", "group"} & dict(labels).keys() and "_hist" not in name:
@@ -378,8 +379,157 @@ def test_a_place_that_only_holds_costs_has_no_series_of_sessions() -> None:
     snapshot = snapshot_of(merge)
     assert [view.channel for view in snapshot.queues] == ["unassigned", "voice"]
     assert [queue["channel"] for queue in for_wall(snapshot, "", "UTC")["queues"]] == ["voice"]
-    channels = {dict(labels).get("channel") for _, labels in samples(snapshot)}
-    assert channels == {None, "voice"}
+    found = samples(snapshot)
+    places = {(name, dict(labels)["channel"]) for name, labels in found if "channel" in dict(labels)}
+    assert {channel for _, channel in places} == {"voice", "any"}
+    costs = {f"floorpulse_cost_per_contact{suffix}" for suffix in ("", "_numerator", "_denominator")}
+    times = {f"floorpulse_complaint_time{suffix}" for suffix in ("_numerator", "_denominator")}
+    assert {name for name, channel in places if channel == "any"} == {*costs, *times, "floorpulse_complaints_open"} - {
+        "floorpulse_cost_per_contact"  # nothing has ended
+    }
+
+
+def test_costs_and_complaints_are_by_queue_whatever_the_channel() -> None:
+    """Their events name no channel: cost lies on `unassigned`, sessions end on voice and chat; one series per queue."""
+    worker = Publisher().count("orders", T0, "voice", ended=3).count("orders", T0, "chat", ended=1)
+    worker.count("orders", T0, "unassigned", cost_EUR_e6=10_000_000, complaint_n=2, complaint_ms=90_000)
+    worker.now("queue", "orders", "unassigned", complaints_open=4).count("returns", T0, "voice", ended=1)
+    merge = feed(Merge(Rules(live=True)), worker.flush(T0))
+    found = samples(snapshot_of(merge, configured=(("orders", "voice"),)))
+    orders = {"queue": "orders", "channel": "voice", "window": "5m"}
+    assert value(found, "cost_per_contact", **orders, currency="EUR") == 2.5
+    assert value(found, "cost_per_contact_numerator", **orders, currency="EUR") == 10
+    assert value(found, "cost_per_contact_denominator", **orders, currency="EUR") == 4
+    assert value(found, "complaint_time_seconds", **orders, stat="mean") == 45
+    assert value(found, "complaints_open", queue="orders", channel="voice") == 4
+    assert value(found, "cost_per_contact", queue="returns", channel="any", window="5m", currency="EUR") == 0
+    assert not any(("channel", "unassigned") in labels for _, labels in found)
+    body = everything(snapshot_of(merge))
+    (whole,) = [queue for queue in body["whole_queues"] if queue["queue"] == "orders"]
+    assert (whole["complaints_open"], whole["windows"]["7d"]["cost_per_contact_EUR"]) == (4, 2.5)
+    assert body["floor"]["windows"]["today"]["cost_per_contact_EUR"] == 2
+    assert body["floor"]["complaints_open"] == 4
+
+
+def test_visits_without_a_channel_count_for_their_queue() -> None:
+    """A place that only has visits gives its part to the sum over the queue, and no ratio of its own, nor any other series."""
+    worker = Publisher().count("orders", T0, "unassigned", visits=200).count("orders", T0, "voice", started=10)
+    found = samples(snapshot_of(feed(Merge(Rules(live=True)), worker.flush(T0))))
+    tops = [n for (name, labels), n in found.items()
+            if name == "floorpulse_consultation_rate_numerator" and ("window", "5m") in labels]  # fmt: skip
+    bottoms = [n for (name, labels), n in found.items()
+               if name == "floorpulse_consultation_rate_denominator" and ("window", "5m") in labels]  # fmt: skip
+    assert sum(tops) / sum(bottoms) == 0.05
+    assert {name for name, labels in found if ("channel", "unassigned") in labels} == {
+        "floorpulse_consultation_rate_numerator",
+        "floorpulse_consultation_rate_denominator",
+    }
+
+
+def test_indicators_of_whole_days_have_no_trailing_windows() -> None:
+    """Two reviewers in two queues are two on the floor, however their queues are added up."""
+    worker = Publisher()
+    for queue in ("orders", "returns"):
+        worker.count(queue, T0, reviews=6, reviewer_days=2)
+    worker.add("floor", "all", "", T0, {"reviewer_days": 2})
+    worker.step("all", T0 - 1000, "online", 2).add("group", "all", "", T0 - 1000, {"agent_days": 2, "taken": 30})
+    snapshot = snapshot_of(feed(Merge(Rules(live=True)), worker.flush(T0)))
+    found = samples(snapshot)
+    labels = {"queue": "orders", "channel": "voice"}
+    assert value(found, "reviews_per_reviewer_day", **labels, window="today") == 3
+    assert value(found, "reviews_per_reviewer_day", **labels, window="5m") is None
+    assert value(found, "reviews_per_reviewer_day_denominator", **labels, window="5m") is None
+    assert value(found, "floor_reviews_per_reviewer_day", window="today") == 6
+    assert value(found, "handled_per_agent_day", group="all", window="today") == 15
+    assert value(found, "handled_per_agent_day", group="all", window="30m") is None
+    floor = everything(snapshot)["floor"]["windows"]
+    assert (floor["today"]["reviews_per_reviewer_day"], floor["7d"]["reviews_per_reviewer_day"]) == (6, 6)
+    assert "reviews_per_reviewer_day" not in floor["5m"]
+
+
+def test_agents_who_were_online_at_midnight_are_among_those_of_the_day() -> None:
+    """One since the evening before, one more today: 30 sessions taken are 15 a day each; of 7d three agent-days."""
+    midnight = T0 - 14 * 3_600_000
+    worker = Publisher()
+    for at in (midnight - 1, midnight + 1):
+        worker.step("north", at, "online").add("group", "north", "", at, {"agent_days": 1})
+    worker.add("group", "north", "", T0, {"taken": 30})
+    found = samples(snapshot_of(feed(Merge(Rules(live=True)), worker.flush(T0))))
+    assert value(found, "handled_per_agent_day", group="north", window="today") == 15
+    assert value(found, "handled_per_agent_day_denominator", group="north", window="today") == 2
+
+
+def test_numerator_over_denominator_is_the_value() -> None:
+    """Both are scaled for people: hours online, units of money, scores of 0..1; their quotient is what is published."""
+    worker = Publisher().count("orders", T0, ended=4, rated=2, rated_score_e6=1_800_000, cost_EUR_e6=3_000_000, ring_time_n=1)
+    worker.step("north", T0 - 180_000, "online", 2).step("north", T0 - 90_000, "in_hand").step("north", T0 - 90_000, "in_hand_2")
+    worker.add("group", "north", "", T0, {"taken": 3})
+    found = samples(snapshot_of(feed(Merge(Rules(live=True)), worker.now("slots", "orders", slots_free=1).flush(T0))))
+    assert value(found, "sessions_per_agent_hour", group="north", window="5m") == pytest.approx(3 / 0.1)
+    assert value(found, "sessions_per_agent_hour_denominator", group="north", window="5m") == 0.1
+    assert value(found, "satisfaction_ratio", queue="orders", channel="voice", window="5m") == 0.9
+    assert value(found, "satisfaction_numerator", queue="orders", channel="voice", window="5m") == 1.8
+    assert value(found, "peak_concurrency", group="north", window="5m") == 2
+    checked = 0
+    for (name, labels), bottom in found.items():
+        if name.endswith("_denominator") and bottom:
+            stem = name.removesuffix("_denominator")
+            top = found[f"{stem}_numerator", labels]
+            values = {labels, labels | {("stat", "mean")}}
+            shown = [n for (other, theirs), n in found.items()
+                     if theirs in values and other in (stem, f"{stem}_ratio", f"{stem}_seconds")]  # fmt: skip
+            assert shown == [pytest.approx(top / bottom)], stem
+            checked += 1
+    assert checked > 20
+
+
+def test_turnover_by_group_and_floor() -> None:
+    """One of ten left: 1 / (10 x 30/365), with its parts; nobody on the roster: no value."""
+    since, hours = T0 - 20 * 86_400_000, (ROSTER_MS,)
+    worker = Publisher().step("north", since, "roster", 10, lengths=hours).step("all", since, "roster", 10, lengths=hours)
+    worker.put("group", "north", "", ROSTER_MS, T0, {"agents_left": 1}).now("group", "all", roster=10, roster_since=since)
+    worker.now("group", "empty", online=1)
+    snapshot = snapshot_of(feed(Merge(Rules(live=True)), worker.flush(T0)))
+    found = samples(snapshot)
+    assert value(found, "turnover_ratio", group="north") == pytest.approx(365 / 300)
+    assert value(found, "turnover_numerator", group="north") == 1
+    assert value(found, "turnover_denominator", group="north") == pytest.approx(300 / 365)
+    assert value(found, "turnover_ratio", group="all") == 0
+    assert value(found, "turnover_ratio", group="empty") is None
+    body = everything(snapshot)
+    assert (body["floor"]["turnover"], body["floor"]["mean_headcount"]) == (0, 10)
+    assert [group["turnover"] for group in body["groups"]] == [0, None, pytest.approx(365 / 300, abs=1e-6)]
+
+
+def test_single_agents_have_series_only_where_workers_publish_them() -> None:
+    """Status and agent-time indicators by agent, capped like all series."""
+    worker = Publisher()
+    for name in ("anna", "ben", "cleo"):
+        worker.step(name, T0 - 100_000, "online", dimension="agent").step(name, T0 - 50_000, "in_hand", dimension="agent")
+        worker.step(name, T0 - 100_000, "status_busy", dimension="agent")
+    snapshot = snapshot_of(feed(Merge(Rules(live=True)), worker.flush(T0)))
+    found = samples(snapshot)
+    assert value(found, "agent_online_time_seconds", agent="anna", window="5m") == 100
+    assert value(found, "agent_occupancy_ratio", agent="ben", window="today") == 1
+    assert value(found, "agent_status", agent="cleo", status="busy") == 1
+    assert value(found, "agent_status", agent="cleo", status="available") == 0
+    assert value(found, "agent_peak_concurrency", agent="anna", window="30m") == 1
+    assert not any(name == "floorpulse_agents" for name, _ in found)
+    capped = samples(snapshot, max_series=6)
+    names = {dict(labels)["agent"] for name, labels in capped if name == "floorpulse_agent_online_time_seconds"}
+    assert names == {"anna", OVERFLOW}
+    assert [agent["agent"] for agent in everything(snapshot)["agents"]] == ["anna", "ben", "cleo"]
+    assert not any("agent" in dict(labels) for _, labels in samples(snapshot_of(centre())))
+
+
+def test_seven_days_can_be_exported() -> None:
+    """A window of the last seven days beside the trailing ones."""
+    worker = Publisher().count("orders", T0 - 5 * 86_400_000, answered=2).count("orders", T0, answered=1)
+    snapshot = snapshot_of(feed(Merge(Rules(live=True)), worker.flush(T0)))
+    exposition = Exposition(FloorCollector(("7d", "today")))
+    text = exposition.render(snapshot, openmetrics=False, zipped=False).decode()
+    assert 'floorpulse_answered_in_window{channel="voice",queue="orders",window="7d"} 3.0' in text
+    assert 'floorpulse_answered_in_window{channel="voice",queue="orders",window="today"} 1.0' in text
 
 
 def test_json_of_everything() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.readings import QUARTER_MS, SLICE_MS, Published, ReadingKey, encode_key, encode_value
-from schemas.rules import Rules
+from schemas.readings import DATE_MS, QUARTER_MS, ROSTER_MS, SLICE_MS, Published, ReadingKey, encode_key, encode_value
+from schemas.rules import DAY_MS, Rules
 from sinks.cells import Parts, Place
 from sinks.merge import Merge
 from tests.builders import T0, Publisher, Record, feed, slices_of
@@ -111,6 +112,38 @@ def test_oldest_entry_is_the_least() -> None:
     assert merge.gauge(ORDERS).parts == {"waiting": 3, "oldest_entered_at": T0 - 9000}
 
 
+def test_the_start_of_the_roster_is_the_least() -> None:
+    """Headcount adds up, the instant from which the roster is known is the earliest."""
+    merge = Merge(Rules())
+    feed(merge, Publisher(0).now("group", "all", roster=2, roster_since=T0 - 5).flush(T0))
+    feed(merge, Publisher(1).now("group", "all", roster=3, roster_since=T0 - 9).flush(T0))
+    everybody = Place("group", "all", "")
+    assert merge.gauge(everybody).parts == {"roster": 5, "roster_since": T0 - 9}
+    assert {partition: gauge.parts["roster"] for partition, gauge in merge.gauges(everybody).items()} == {0: 2, 1: 3}
+
+
+@pytest.mark.parametrize(("length", "kept"), [(ROSTER_MS, 31), (DATE_MS, 15)])
+def test_hours_of_the_roster_and_dates_have_their_own_retention(length: int, kept: int) -> None:
+    """31 days for the roster, as long as quarter-hours for the sketches of dates."""
+    merge = Merge(Rules())
+    start = T0 // length * length
+    feed(merge, Publisher().put("group", "all", "", length, start, {"agents_left": 1}).flush(T0))
+    cells = merge.hours if length == ROSTER_MS else merge.dates
+    merge.advance(start + kept * DAY_MS)
+    assert len(cells) == 1
+    merge.advance(start + kept * DAY_MS + 1)
+    assert len(cells) == 0
+
+
+def test_agents_and_the_floor_are_places_of_their_own() -> None:
+    """Readings of single agents and of the floor are taken, each by its dimension."""
+    worker = Publisher().put("floor", "all", "", QUARTER_MS, T0, {"reviewer_days": 2}).now("agent", "anna", online=1)
+    merge = feed(Merge(Rules()), worker.flush(T0))
+    assert merged(merge, Place("floor", "all", ""), QUARTER_MS) == {T0: {"reviewer_days": 2}}
+    assert merge.places("agent") == [Place("agent", "anna", "")]
+    assert merge.ignored["foreign"] == 0
+
+
 def test_levels_leave_out_steps_still_to_come() -> None:
     """A level at an instant is the total less the steps after that instant, over all partitions."""
     merge = Merge(Rules())
@@ -145,6 +178,7 @@ FOREIGN: list[Record] = [
     (b'["slice",0,"queue","a","b",7,0]', b'{"epoch":1,"seq":1,"parts":{"offered":1}}'),
     (b'["slice",0,"queue","a","b",10000,5]', b'{"epoch":1,"seq":1,"parts":{"offered":1}}'),
     (b'["slice",0,"queue","a","b",10000,-10000]', b'{"epoch":1,"seq":1,"parts":{"offered":1}}'),
+    (b'["slice",0,"queue","a","b",900000,4611686018427000000]', b'{"epoch":1,"seq":1,"parts":{"offered":1}}'),
     (b'["slice",0,"queue",3,"b",10000,0]', b'{"epoch":1,"seq":1,"parts":{"offered":1}}'),
     (b'["slice",-1,"queue","a","b",10000,0]', b'{"epoch":1,"seq":1,"parts":{"offered":1}}'),
     (b'["slice",0,"colour","a","b",10000,0]', b'{"epoch":1,"seq":1,"parts":{"offered":1}}'),

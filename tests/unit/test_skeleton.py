@@ -117,7 +117,8 @@ def test_the_product_does_not_import_its_tests(name: str) -> None:
 def test_only_declared_libraries_are_imported(name: str) -> None:
     """A library that comes with another may leave with it (pydantic_core is a part of pydantic)."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = [*project["dependencies"], *project["optional-dependencies"]["demo"]]
+    extras = project["optional-dependencies"]
+    declared = [*project["dependencies"], *extras["demo"], *extras["parquet"]]
     names = {re.split(r"[\[=<>!~ ;]", each)[0].lower().replace("-", "_") for each in declared}
     known = names | {"faust", "kafka", "pydantic_core", "yaml"} | sys.stdlib_module_names | set(PACKAGES)
     assert {found for found in imports(name) if found.split(".")[0] not in known} == set()

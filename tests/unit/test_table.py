@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import random
+from datetime import UTC, datetime
 
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,9 +15,10 @@ from hypothesis import strategies as st
 from schemas.errors import UsageError
 from schemas.readings import QUARTER_MS, SLICE_MS
 from schemas.rules import Rules
-from sinks.merge import Merge
-from sinks.table import INTERVALS_MS, By, Choice, Frozen, Table, choose, interval_table
 from schemas.zones import check_zone, interval_start
+from sinks.merge import Merge
+from sinks.parquet import write_parquet
+from sinks.table import INTERVALS_MS, By, Choice, Frozen, Table, choose, interval_table
 from tests.builders import T0, Publisher, feed, level_integral
 from tests.oracle import zones as slow_zones
 
@@ -180,6 +183,119 @@ def test_a_level_older_than_the_retention_fills_it() -> None:
     assert [row["online_s"] for row in rows] == ["1800", "1800", "1800", "1800", "120"]
 
 
+def test_the_peak_of_an_interval_is_the_most_that_one_agent_held_in_it() -> None:
+    """Two at once from 14:05 to 14:20, three for no time at all, one until 14:50, nothing after."""
+    worker = Publisher()
+    for level, start, end in (("in_hand", 5, 50), ("in_hand_2", 5, 20), ("in_hand_3", 30, 30)):
+        worker.step("north", T0 + start * 60_000, level).step("north", T0 + end * 60_000, level, -1)
+    worker.step("north", T0, "online")
+    merge = feed(Merge(Rules()), worker.flush(T0 + HOUR))
+    rows = rows_of(interval_table(merge, T0 + HOUR + QUARTER_MS, Choice(by="group")))
+    assert [row["peak_concurrency"] for row in rows] == ["2", "2", "1", "1", ""]
+    assert "handled_per_agent_day" not in rows[0]
+
+
+def test_who_came_online_for_no_time_at_all_makes_no_row() -> None:
+    """Agents of a day are no column of an interval."""
+    worker = Publisher().add("group", "north", "", T0, {"agent_days": 1})
+    assert rows_of(interval_table(feed(Merge(Rules()), worker.flush(T0)), T0 + 1, Choice(by="group"))) == []
+
+
+def test_each_row_goes_by_the_settings_in_force_at_its_start() -> None:
+    """Until 14:15 another formula and zone: an hour's row that began before keeps its formula."""
+    old = Rules(zone="UTC", queues={"orders": {"service_level": "sl_answered"}})
+    rules = Rules(zone="Asia/Kathmandu", earlier=((T0 + QUARTER_MS, old),))
+    worker = Publisher()
+    for number in range(2):
+        worker.count("orders", T0 + number * QUARTER_MS, answered=4, answered_within=3, abandoned=2)
+    merge = feed(Merge(rules), worker.flush(T0))
+    first, second = rows_of(interval_table(merge, T0 + HOUR, Choice()))
+    assert (first["interval_start"], first["formula"], first["service_level"]) == (
+        "2026-11-21T14:00:00+00:00", "sl_answered", "0.750000",
+    )  # fmt: skip
+    assert (second["interval_start"], second["formula"], second["service_level"]) == (
+        "2026-11-21T20:00:00+05:45", "sl_no_short", "0.500000",
+    )  # fmt: skip
+
+
+def test_each_currency_has_its_columns() -> None:
+    """Cost booked and cost per contact, for those currencies only that have rows in the table."""
+    worker = Publisher().count("orders", T0, ended=4).count("orders", T0, "unassigned", cost_EUR_e6=10_000_000)
+    worker.count("orders", T0 + QUARTER_MS, cost_USD_e6=-2_500_000)
+    merge = feed(Merge(Rules()), worker.flush(T0))
+    first, second = rows_of(interval_table(merge, T0 + HOUR, Choice()))
+    assert (first["cost_EUR"], first["cost_per_contact_EUR"]) == ("10.000000", "2.500000")
+    assert first["cost_per_contact_USD"] == "0.000000"
+    assert (second["cost_USD"], second["cost_per_contact_USD"]) == ("-2.500000", "")
+    (only,) = rows_of(interval_table(merge, T0 + HOUR, Choice(until=T0 + 1)))
+    assert "cost_USD" not in only
+
+
+def test_a_week_before_at_the_same_time_of_the_local_clock() -> None:
+    """Counts and durations change by a share, ratios by points; nothing where there was nothing, or 0, or no indicator."""
+    worker = Publisher()
+    worker.count("orders", T0 - 7 * 24 * HOUR, answered=4, answered_within=4, wait_answered_ms=40_000)
+    worker.count("orders", T0, answered=5, answered_within=4, wait_answered_ms=100_000, abandoned=1)
+    rows = rows_of(interval_table(feed(Merge(Rules()), worker.flush(T0)), T0, Choice(compare="week")))
+    row = rows[-1]
+    assert row["answered_change"] == "0.250000"
+    assert row["service_level_change"] == "-0.333333"  # 4 of 6 against 4 of 4
+    assert row["speed_of_answer_change"] == "1.000000"
+    assert row["abandoned_change"] == row["abandonment_change"] == row["ring_time_change"] == ""
+    assert not {"answered_within_change", "formula_change", "wait_answered_s_change"} & row.keys()
+    assert rows[0]["answered_change"] == ""
+    without = interval_table(feed(Merge(Rules()), worker.records), T0, Choice())
+    assert not any(name.endswith("_change") for name in without.header)
+
+
+def test_a_week_before_over_a_shift_of_the_clock() -> None:
+    """12:00 is compared with 12:00, 169 h before on the long day's week; a time that was skipped has no base."""
+    worker = Publisher()
+    noon = BERLIN_LONG_DAY + 13 * HOUR  # 12:00 +01:00 of the long day
+    worker.count("orders", noon - 7 * 24 * HOUR - HOUR, offered=2).count("orders", noon, offered=3)
+    short = 1_774_738_800_000  # 2026-03-29 00:00 +01:00; 02:00 becomes 03:00
+    worker.count("returns", short + 2 * HOUR, offered=2).count("returns", short + 7 * 24 * HOUR + HOUR + QUARTER_MS, offered=3)
+    merge = feed(Merge(Rules(quarters_kept_ms=1 << 50)), worker.flush(T0))
+    rows = {(row["queue"], row["interval_start"]): row["offered_change"]
+            for row in rows_of(interval_table(merge, T0, Choice(zone="Europe/Berlin", compare="week")))}  # fmt: skip
+    assert rows["orders", "2026-10-25T12:00:00+01:00"] == "0.500000"
+    assert rows["returns", "2026-04-05T02:15:00+02:00"] == ""
+
+
+def test_rows_that_were_not_asked_for_are_still_compared_with() -> None:
+    """`since` bounds what is shown, not what it is compared with."""
+    worker = Publisher().count("orders", T0 - 7 * 24 * HOUR, offered=4).count("orders", T0, offered=5)
+    (row,) = rows_of(interval_table(feed(Merge(Rules()), worker.flush(T0)), T0, Choice(since=T0, compare="week")))
+    assert row["offered_change"] == "0.250000"
+
+
+def test_parquet_holds_the_same_cells_with_types() -> None:
+    """Names as strings, the start as an instant in UTC beside its text, counts as integers, all else as floats, absent as null."""
+    worker = Publisher().count("=orders", T0, answered=3, wait_answered_ms=10_000)
+    table = interval_table(feed(Merge(Rules(zone="Asia/Kathmandu")), worker.flush(T0)), T0, Choice(by="queue,channel"))
+    out = io.BytesIO()
+    assert write_parquet(table.header, table.units, table.values(), out) == 1
+    read = pyarrow.parquet.read_table(io.BytesIO(out.getvalue()))
+    types = {field.name: str(field.type) for field in read.schema}
+    assert (types["queue"], types["interval_start"], types["formula"]) == ("string", "string", "string")
+    assert types["interval_start_utc"] == "timestamp[ms, tz=UTC]"
+    assert (types["answered"], types["speed_of_answer"], types["service_level"]) == ("int64", "double", "double")
+    assert read.column_names == [*table.header[:3], "interval_start_utc", *table.header[3:]]
+    (row,) = read.to_pylist()
+    assert row["queue"] == "=orders"  # no spreadsheet computes it here
+    assert row["interval_start"] == "2026-11-21T19:45:00+05:45"
+    assert row["interval_start_utc"] == datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
+    assert (row["answered"], row["speed_of_answer"], row["ring_time"]) == (3, 3.333, None)
+
+
+def test_parquet_of_nothing_is_a_schema() -> None:
+    """No rows, all columns."""
+    table = interval_table(Merge(Rules()), T0, Choice(by="group"))
+    out = io.BytesIO()
+    assert write_parquet(table.header, table.units, table.values(), out) == 0
+    assert pyarrow.parquet.read_table(io.BytesIO(out.getvalue())).num_rows == 0
+
+
 @pytest.mark.parametrize("name", ["=1+1", "+49 30 1", "-x", "@sum", '=HYPERLINK("http://x","y")'])
 def test_names_cannot_become_formulas(name: str) -> None:
     """A name that a spreadsheet would compute gets a quote in front; the others stay as they are."""
@@ -223,6 +339,13 @@ def test_wrong_choices_are_told(interval: str, by: str, zone: str | None, messag
         choose(interval, by, zone)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_only_a_week_can_be_compared_with() -> None:
+    """Anything else is told."""
+    assert choose("15m", "queue", None, "week").compare == "week"
+    with pytest.raises(UsageError, match="compare 'month' is not week"):
+        choose("15m", "queue", None, "month")
 
 
 def test_right_choices_are_read() -> None:

@@ -8,15 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.kpis import queue_columns
+from schemas.columns import queue_columns
+from schemas.kpis import peak_in, turnover_of
 from schemas.parts import bucket_part
-from schemas.readings import QUARTER_MS, SLICE_MS
+from schemas.readings import DATE_MS, QUARTER_MS, ROSTER_MS, SLICE_MS
 from schemas.rules import Rules
 from schemas.sketch import bucket_of
+from schemas.zones import date_number, date_start, day_start, next_day
 from sinks.cells import Parts, Place
+from sinks.days import sides_at
+from sinks.gauges import NOTHING
 from sinks.merge import Merge
-from sinks.windows import TODAY, Windows, window_label
-from schemas.zones import day_start, next_day
+from sinks.windows import TODAY, WEEK, Windows, window_label
 from tests.builders import T0, Publisher, feed, level_integral, slices_of
 
 ORDERS = Place("queue", "orders", "voice")
@@ -170,7 +173,7 @@ def test_windows_equal_a_naive_recount(seed: int) -> None:
         _publish(rng, worker, now)
         feed(merge, worker.flush(now))
         if rng.random() < 0.7:
-            now += rng.choice([0, 500, 9_999, 10_000, 400_000, HOUR, 5 * HOUR, -20_000])
+            now += rng.choice([0, 500, 9_999, 10_000, 400_000, HOUR, 5 * HOUR, 30 * HOUR, -20_000])
             windows.advance(now)
     windows.advance(now)
     for name, zone in zip("abc", ZONES, strict=True):
@@ -180,11 +183,20 @@ def test_windows_equal_a_naive_recount(seed: int) -> None:
             assert windows.parts(label, place) == naive_window(workers, place, SLICE_MS, last - count + 1, last)
         first = day_start(zone, now) // QUARTER_MS
         assert windows.parts(TODAY, place) == naive_window(workers, place, QUARTER_MS, first, now // QUARTER_MS)
+        week = date_start(zone, date_number(zone, now) - 6) // QUARTER_MS
+        expected = naive_window(workers, place, QUARTER_MS, week, now // QUARTER_MS)
+        assert windows.parts(WEEK, place) == {part: value for part, value in expected.items() if "~" not in part}
+        for name, side in sides_at(zone, now).items():
+            first, last = side.start_ms // QUARTER_MS, side.end_ms // QUARTER_MS - 1
+            expected = naive_window(workers, place, QUARTER_MS, first, last)
+            found = windows.days(zone).side(name, place, NOTHING)
+            assert found == {part: value for part, value in expected.items() if "~" not in part}, name
 
 
 def _publish(rng: random.Random, worker: Publisher, now: int) -> None:
     for _ in range(rng.randrange(4)):
-        age = rng.choice([0, 5_000, 60_000, 1_000_000, 3_500_000, -15_000, -1_000_000])
+        ages = (0, 5_000, 60_000, 1_000_000, 3_500_000, -15_000, -1_000_000, -80 * HOUR, *(n * 24 * HOUR for n in range(1, 14)))
+        age = rng.choice(ages)
         part = rng.choice(["offered", "answered", "queue_time~7"])
         worker.add("queue", rng.choice("abc"), "voice", now - age, {part: rng.choice([1, 2, -1])})
     if rng.random() < 0.15:
@@ -206,7 +218,8 @@ def test_levels_equal_a_naive_integral(seed: int) -> None:
     steps: list[tuple[int, int]] = []
     for worker in workers:
         for _ in range(rng.randrange(8)):
-            at = now - rng.choice([-150_000, -4_000, -1, 0, 1, 3_000, 70_000, 2_000_000, 6_000_000]) + rng.randrange(50)
+            ages = (-150_000, -4_000, -1, 0, 1, 3_000, 70_000, 2_000_000, 6_000_000, 30 * HOUR, 150 * HOUR, 200 * HOUR, 330 * HOUR)
+            at = now - rng.choice(ages) + rng.randrange(50)
             step = rng.choice([1, 2, -1])
             worker.step("north", at, "in_hand", step, ahead=at > now)
             steps.append((at, step))
@@ -221,6 +234,106 @@ def test_levels_equal_a_naive_integral(seed: int) -> None:
         assert windows.levels(label, NORTH, gauge).get("in_hand_ms", 0) == level_integral(steps, first, now)
     midnight = day_start("UTC", now)
     assert windows.levels(TODAY, NORTH, gauge).get("in_hand_ms", 0) == level_integral(steps, midnight, now)
+    assert windows.levels(WEEK, NORTH, gauge).get("in_hand_ms", 0) == level_integral(steps, midnight - 144 * HOUR, now)
+    for name, side in sides_at("UTC", now).items():
+        found = windows.days("UTC").side(name, NORTH, gauge).get("in_hand_ms", 0)
+        assert found == level_integral(steps, side.start_ms, side.end_ms), name
+
+
+BERLIN_SHORT_DAY = 1_774_738_800_000
+"""2026-03-29 00:00 +01:00; at 02:00 the clock goes forward to 03:00."""
+
+
+def test_seven_days_are_today_and_the_six_before_in_the_local_zone() -> None:
+    """A week with a day of 23 h begins 167 h before the midnight that ends it."""
+    end = next_day("Europe/Berlin", BERLIN_SHORT_DAY)
+    assert end - BERLIN_SHORT_DAY == 23 * HOUR
+    worker = Publisher()
+    first = end - 167 * HOUR
+    for weight, at in enumerate((first - 1, first, BERLIN_SHORT_DAY, end - 1, end)):
+        worker.count("orders", at, offered=10**weight)
+    windows = Windows(feed(Merge(Rules(zone="Europe/Berlin")), worker.flush(end)))
+    seen = []
+    for now in (end - 1, end):
+        windows.advance(now)
+        seen.append(windows.parts(WEEK, ORDERS)["offered"])
+    assert seen == [1110, 11100]
+
+
+def test_percentiles_of_seven_days_come_from_the_sketches_of_dates() -> None:
+    """Each date's sketch counts while the date is among the seven; those of quarter-hours do not count again."""
+    worker = Publisher()
+    today = date_number("UTC", T0)
+    for days_ago in range(8):
+        bucket = bucket_part("queue_time", bucket_of(1000 * (days_ago + 1)))
+        worker.put("queue", "orders", "voice", DATE_MS, (today - days_ago) * DATE_MS, {bucket: 1})
+    worker.add("queue", "orders", "voice", T0, {bucket_part("queue_time", bucket_of(1000)): 1, "left": 1})
+    windows = advanced(feed(Merge(Rules()), worker.flush(T0)), T0)
+    stats = windows.parts(WEEK, ORDERS).stats("queue_time")
+    assert windows.parts(WEEK, ORDERS)["left"] == 1
+    assert stats["p50"] == pytest.approx(4000, rel=0.01)
+    assert stats["max"] == pytest.approx(7000, rel=0.01)
+    windows.advance(T0 + 24 * HOUR)
+    assert windows.parts(WEEK, ORDERS).stats("queue_time")["max"] == pytest.approx(6000, rel=0.01)
+
+
+def test_agents_of_a_day_are_those_who_came_and_those_who_were_there_at_midnight() -> None:
+    """Two online since the evening before, one of them until exactly midnight; two more come, one of them twice."""
+    midnight = day_start("UTC", T0)
+    worker = Publisher().step("north", midnight - HOUR, "online", 2)
+    worker.add("group", "north", "", midnight - HOUR, {"agent_days": 2})
+    worker.step("north", midnight, "online", -1).add("group", "north", "", midnight, {"agent_days": -1})
+    worker.step("north", midnight + HOUR, "online", 2).add("group", "north", "", midnight + HOUR, {"agent_days": 2, "taken": 9})
+    merge = feed(Merge(Rules()), worker.flush(T0))
+    windows = advanced(merge, T0)
+    gauge = merge.gauge(NORTH)
+    assert windows.levels(TODAY, NORTH, gauge)["agent_days"] == 2 - 1 + 2
+    assert windows.levels(WEEK, NORTH, gauge)["agent_days"] == 2 + 3
+    windows.advance(T0 + 48 * HOUR)  # the three who are online count on each of the two days since
+    assert windows.levels(TODAY, NORTH, gauge)["agent_days"] == 3
+    assert windows.levels(WEEK, NORTH, gauge)["agent_days"] == 2 + 3 + 3 + 3
+
+
+def test_the_peak_is_the_highest_level_that_lasted_in_the_window() -> None:
+    """Three at once an hour ago, two at once now; a level that came and went at once does not count."""
+    worker = Publisher()
+    for level, start, end in (("in_hand", 3600, 0), ("in_hand_2", 3600, 0), ("in_hand_3", 3600, 3000), ("in_hand_4", 50, 50)):
+        worker.step("north", T0 - start * 1000, level).step("north", T0 - end * 1000, level, -1 if end else 0)
+    merge = feed(Merge(Rules()), worker.flush(T0))
+    windows = advanced(merge, T0)
+    gauge = merge.gauge(NORTH)
+    assert [peak_in(windows.levels(label, NORTH, gauge)) for label in ("5m", "60m", TODAY, WEEK)] == [2, 3, 3, 3]
+
+
+def test_turnover_has_720_hours_with_the_open_one() -> None:
+    """Ten on the roster for 10 days, one leaves: 1 / 10 x 365 / 30 where the roster covers 10 days."""
+    since = T0 - 10 * 24 * HOUR
+    worker, hours = Publisher(), (ROSTER_MS,)
+    worker.step("north", since, "roster", 10, lengths=hours).step("all", since, "roster", 10, lengths=hours)
+    worker.step("north", T0, "roster", -1, lengths=hours).put("group", "north", "", ROSTER_MS, T0, {"agents_left": 1})
+    worker.now("group", "all", roster=9, roster_since=since)
+    windows = advanced(feed(Merge(Rules()), worker.flush(T0)), T0)
+    left, roster_ms, covered = windows.roster(NORTH)
+    assert (left, roster_ms, covered) == (1, 10 * 240 * HOUR, 240 * HOUR)
+    assert turnover_of(left, roster_ms, covered)[2] == pytest.approx(365 / 300)
+    windows.advance(T0 + 719 * HOUR)
+    assert windows.roster(NORTH) == (1, 9 * 719 * HOUR, 719 * HOUR)
+    windows.advance(T0 + 720 * HOUR)
+    assert windows.roster(NORTH) == (0, 9 * 719 * HOUR, 719 * HOUR)
+
+
+def test_a_zone_that_changes_makes_the_days_anew() -> None:
+    """From the instant on at which other settings are in force, today is that of their zone."""
+    change = day_start("UTC", T0) + 3 * HOUR
+    rules = Rules(zone="UTC", earlier=((change, Rules(zone="Asia/Shanghai")),))
+    worker = Publisher().count("orders", change - 4 * HOUR, offered=1).count("orders", change - HOUR, offered=2)
+    worker.count("returns", change - 4 * HOUR, offered=1)
+    windows = advanced(feed(Merge(rules), worker.flush(T0)), change - 1)
+    assert windows.parts(TODAY, ORDERS) == {"offered": 3}  # midnight in Shanghai was at 16:00 UTC
+    windows.take_changed()
+    windows.advance(change)
+    assert windows.parts(TODAY, ORDERS) == {"offered": 2}
+    assert {(TODAY, ORDERS), (TODAY, Place("queue", "returns", "voice"))} <= windows.take_changed()
 
 
 def test_changed_sums_are_told_once() -> None:

@@ -1,0 +1,114 @@
+"""What one piece of state costs in memory: for the formula in docs/operations.md."""
+
+from __future__ import annotations
+
+import gc
+import json
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from schemas.rules import Rules
+from streams.core.driver import Driver, record_of
+
+_NUMBER: Final = 20_000
+_START_MS: Final = 1_772_438_400_000
+_ROUND_MS: Final = 60_000
+"""All items of one kind fall into so much event time, so that slices of time cost next to nothing."""
+
+Event = dict[str, Any]
+
+
+def _waiting(n: int, at: int) -> Iterator[Event]:
+    session = f"session-{n:08}"
+    yield {"type": "session.started", "at": at, "session_id": session, "channel": "voice"}
+    yield {"type": "queue.entered", "at": at, "session_id": session, "queue": "orders"}
+
+
+def _talking(n: int, at: int) -> Iterator[Event]:
+    session, agent = f"session-{n:08}", f"agent-{n % 1000}"
+    yield from _waiting(n, at)
+    yield {"type": "queue.left", "at": at + 5, "session_id": session, "queue": "orders", "outcome": "answered"}
+    yield {"type": "session.connected", "at": at + 5, "session_id": session, "agent_id": agent}
+
+
+def _chat(n: int, at: int) -> Iterator[Event]:
+    yield from _talking(n, at)
+    for turn in range(14):
+        sender = ("customer", "agent")[turn % 2]
+        yield {"type": "session.message", "at": at + 10 + turn, "session_id": f"session-{n:08}", "sender": sender}
+
+
+def _ended(n: int, at: int) -> Iterator[Event]:
+    yield from _chat(n, at)
+    yield {"type": "session.ended", "at": at + 40, "session_id": f"session-{n:08}", "ended_by": "agent"}
+
+
+def _known_customer(n: int, at: int) -> Iterator[Event]:
+    session = f"session-{n:08}"
+    yield {"type": "session.started", "at": at, "session_id": session, "channel": "voice", "customer_id": f"customer-{n:08}"}
+    yield {"type": "session.ended", "at": at + 1, "session_id": session, "ended_by": "agent"}
+
+
+def _only_started(n: int, at: int) -> Iterator[Event]:
+    session = f"session-{n:08}"
+    yield {"type": "session.started", "at": at, "session_id": session, "channel": "voice"}
+    yield {"type": "session.ended", "at": at + 1, "session_id": session, "ended_by": "agent"}
+
+
+def _agent(n: int, at: int) -> Iterator[Event]:
+    for number, status in enumerate(("available", "break", "available", "meal", "available", "offline")):
+        event = {"type": "agent.status", "at": at + number, "agent_id": f"agent-{n:06}", "status": status}
+        yield event | ({"groups": ["north"], "queues": ["orders"], "capacity": 3} if number == 0 else {})
+
+
+def _complaint(n: int, at: int) -> Iterator[Event]:
+    yield {"type": "complaint.opened", "at": at, "complaint_id": f"complaint-{n:08}", "queue": "orders"}
+
+
+def _visits(n: int, at: int) -> Iterator[Event]:
+    yield {"type": "site.visits", "at": at, "count": 1, "queue": f"queue-{n % 1000}", "channel": "chat"}
+
+
+def _bytes_each(make: Callable[[int, int], Iterator[Event]], number: int = _NUMBER) -> float:
+    """Return bytes of state per item, ids included."""
+    records = []
+    for n in range(number):
+        for position, event in enumerate(make(n, _START_MS + n * _ROUND_MS // number)):
+            event = {"id": f"{n:08x}-{position}", **event}
+            records.append(record_of(event, json.dumps(event).encode()))
+    driver = Driver(1, Rules())
+    gc.collect()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in range(3):
+        driver.apply(records)
+        records = []
+        driver.flush()
+        driver.take()
+        driver.flush()
+        driver.take()
+    gc.collect()
+    after = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return (after - before) / number
+
+
+def bench_state(file: Path) -> dict[str, float]:
+    """Return bytes per piece of state."""
+    del file
+    waiting, talking, chat, ended = (_bytes_each(make) for make in (_waiting, _talking, _chat, _ended))
+    return {
+        "bytes per id, of 200,000": _bytes_each(_visits, 10 * _NUMBER),
+        "bytes per waiting session and its 2 ids": waiting,
+        "bytes per connected session and its 4 ids": talking,
+        "bytes per chat of 14 messages and its 18 ids": chat,
+        "bytes per ended chat and its 19 ids": ended,
+        "bytes more where the customer is known": _bytes_each(_known_customer) - _bytes_each(_only_started),
+        "bytes per agent with 6 changes and their ids": _bytes_each(_agent),
+        "bytes per complaint and its id": _bytes_each(_complaint),
+    }
+
+
+__all__ = ["bench_state"]

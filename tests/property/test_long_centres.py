@@ -1,0 +1,178 @@
+"""The core equals the slow oracle over days: what settles late, comes back, is forgotten, or is counted by the day.
+
+Centres of 3 to 16 days with customers who come back, sessions that lose their ends or live twice, agents who join and leave;
+settings with ages of their own per channel, and settings that change on the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from schemas.parts import AGENT_DAYS, REVIEWER_DAYS
+from schemas.readings import QUARTER_MS
+from schemas.rules import DAY_MS, HOUR_MS, Rules
+from sinks.snapshot import Snapshot
+from sinks.table import Choice
+from sinks.windows import TODAY
+from tests import centres
+from tests.oracle import (
+    Settings,
+    agent_days,
+    by_group,
+    clean,
+    reviewer_days,
+    sessions_expired,
+    seven_days,
+    seven_days_values,
+    spans,
+    today,
+    today_values,
+    turnover,
+)
+from tests.property.test_truth import (
+    PLAIN,
+    TUNED,
+    Delivery,
+    check_gauges,
+    check_percentiles,
+    check_slices,
+    check_window,
+    delivered,
+    group_table,
+    rows_of,
+    snapshot_of,
+)
+
+CENTRES: Final = 200
+SEVEN_DAYS: Final = "7d"
+_TURN: Final = centres.START_MS + 2 * DAY_MS + 12_345_678
+AGED: Final = (
+    replace(PLAIN[0], session_age_by_channel={"voice": 2 * HOUR_MS, "chat": 300_000, "ticket": 3 * DAY_MS}, repeat_ms=6 * HOUR_MS),
+    replace(PLAIN[1], session_ages={"voice": 2 * HOUR_MS, "chat": 300_000, "ticket": 3 * DAY_MS}, repeat_within_ms=6 * HOUR_MS),
+)
+_LATER: Final = replace(TUNED[0], zone="UTC"), replace(TUNED[1], zone="UTC")
+CHANGED: Final = (replace(_LATER[0], earlier=((_TURN, PLAIN[0]),)), replace(PLAIN[1], changes=((_TURN, _LATER[1]),)))
+"""All settings change on the way but the zone of the floor: its days would be no days of either zone."""
+COUNTED_BY: Final = {"plain": PLAIN, "tuned": TUNED, "aged": AGED, "changed": CHANGED}
+
+
+@dataclass(frozen=True)
+class Made:
+    """Which centre."""
+
+    seed: int
+    days: int
+    sessions: int
+    queues: int
+    agents: int
+
+    def events(self) -> list[centres.Event]:
+        """Return its events; at least one, and the last is no status: who comes online at this very instant was not online yet."""
+        made = {"days": self.days, "sessions": self.sessions, "queues": self.queues, "agents": self.agents}
+        events = centres.long_centre(self.seed, **made)
+        assume(events)
+        last = max(map(centres.at_ms, events)) + 1000
+        return [*announced_in_time(events), {"id": "last", "type": "site.visits", "at": last, "count": 1}]
+
+
+def announced_in_time(events: list[centres.Event]) -> list[centres.Event]:
+    """Leave out an `agent.joined` that comes when the first status is history already: past 48 h nothing is counted anew."""
+    first: dict[str, int] = {}
+    left: set[str] = set()
+    kept = []
+    for event in sorted(events, key=centres.at_ms):
+        agent = event.get("agent_id", "")
+        if event["type"] == "agent.status":
+            first.setdefault(agent, centres.at_ms(event))
+        left |= {agent} if event["type"] == "agent.left" else set()
+        late = centres.at_ms(event) > first.get(agent, 1 << 60) + 40 * HOUR_MS and agent not in left
+        if not (event["type"] == "agent.joined" and late):
+            kept.append(event)
+    return kept
+
+
+made = st.builds(
+    Made,
+    seed=st.integers(0, 2**32 - 1),
+    days=st.integers(3, 16),
+    sessions=st.integers(0, 40),
+    queues=st.integers(1, 4),
+    agents=st.integers(1, 6),
+)
+deliveries = st.builds(
+    Delivery,
+    seed=st.integers(0, 2**32 - 1),
+    partitions=st.integers(1, 5),
+    batch=st.sampled_from([1, 7, 40, 1000]),
+    freeze=st.booleans(),
+    nearly=st.just(True),
+    altered=st.just(False),
+)
+
+
+@settings(max_examples=CENTRES)
+@given(made, deliveries, st.sampled_from(sorted(COUNTED_BY)))
+def test_every_number_of_many_days_equals_the_oracle(centre: Made, how: Delivery, counting: str) -> None:
+    """Slices, levels, today, seven days, distinct counts of days, turnover, gauges and percentiles."""
+    check_everything(centre, how, *COUNTED_BY[counting])
+
+
+@pytest.mark.deep
+@given(made, deliveries, st.sampled_from(sorted(COUNTED_BY)))
+def test_every_number_of_many_days_equals_the_oracle_in_many_centres(centre: Made, how: Delivery, counting: str) -> None:
+    """The same, for long."""
+    check_everything(centre, how, *COUNTED_BY[counting])
+
+
+def check_everything(centre: Made, how: Delivery, rules: Rules, expected: Settings) -> None:
+    """Compare all that the board shows at the end with the oracle's."""
+    arrived = how.arrived(centre.events())
+    applied = clean(arrived)
+    merge, now = delivered(arrived, rules, how)
+    check_slices(merge, applied, expected)
+    assert group_table(merge, now, Choice(QUARTER_MS, "group")) == rows_of(
+        by_group(applied, expected, QUARTER_MS, None, now).items()
+    )
+    snapshot = snapshot_of(merge)
+    for label, truth, values in (
+        (TODAY, today(applied, expected, now), today_values(applied, expected, now)),
+        (SEVEN_DAYS, seven_days(applied, expected, now), seven_days_values(applied, expected, now)),
+    ):
+        check_window(snapshot, label, truth)
+        for view in snapshot.queues:
+            check_percentiles(view.windows[label], values.get((view.name, view.channel), {}))
+        check_days(snapshot, label, applied, expected, now)
+    check_gauges(snapshot, applied, expected, now)
+    check_roster(snapshot, applied, expected, now)
+    assert merge.counters()["sessions_expired"] >= sessions_expired(applied, expected, now)
+
+
+def check_days(snapshot: Snapshot, label: str, applied: list[centres.Event], expected: Settings, now: int) -> None:
+    """Compare distinct agents and reviewers per day."""
+    days = spans.days(expected, now, 1 if label == TODAY else 7)
+    truth = agent_days(applied, expected, now, days)
+    groups = {view.name: view.windows[label].get(AGENT_DAYS, 0) for view in snapshot.groups}
+    assert {group: n for group, n in groups.items() if n} == {group: n for group, n in truth.items() if n}
+    reviewers = reviewer_days(applied, expected, days)
+    queues = {(view.name, view.channel): view.windows[label].get(REVIEWER_DAYS, 0) for view in snapshot.queues}
+    wanted = {key: n for key, n in reviewers.items() if n and key[1] is not None}
+    assert {key: n for key, n in queues.items() if n} == wanted
+    assert snapshot.floor.windows[label].get(REVIEWER_DAYS, 0) == reviewers.get(("all", None), 0)
+
+
+def check_roster(snapshot: Snapshot, applied: list[centres.Event], expected: Settings, now: int) -> None:
+    """Compare who left, the integral of headcount, and the time that the roster covers."""
+    truth = {
+        group: (row.left, row.headcount_ms, row.covered_ms)
+        for group, row in turnover(applied, expected, now).items()
+        if row.left or row.headcount_ms
+    }
+    found = {view.name: view.roster for view in snapshot.groups if view.roster is not None and any(view.roster[:2])}
+    assert found == truth
+
+
