@@ -26,6 +26,7 @@ SESSIONS: Final = "streams/core/sessions.py"
 HOLDING: Final = "streams/core/holding.py"
 TALK: Final = "streams/core/conversation.py"
 AGENTS: Final = "streams/core/agents.py"
+ROSTER: Final = "streams/core/roster.py"
 CUSTOMERS: Final = "streams/core/customers.py"
 MILESTONES: Final = "streams/core/milestones.py"
 
@@ -79,10 +80,21 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     Mutation("automatic messages are manual", MILESTONES, "MACHINE if e.automatic else _SENDERS", "_SENDERS"),
     Mutation("a text session is valid by one side", SESSIONS, "not {CUSTOMER, AGENT} <= senders",
              "not {CUSTOMER, AGENT} & senders"),
-    Mutation("first response from the connect on", TALK, "at - max(connected, first_customer)", "at - connected"),
-    Mutation("first response from the first message on", TALK, "at - max(connected, first_customer)", "at - first_customer"),
-    Mutation("a turn starts with the latest message", TALK, "            if unanswered is None:\n                unanswered = at",
-             "            unanswered = at"),
+    Mutation("first response from the connect on", TALK, "at - max(connected, self.first_customer)", "at - connected"),
+    Mutation("first response from the first message on", TALK, "at - max(connected, self.first_customer)",
+             "at - self.first_customer"),
+    Mutation("a turn starts with the latest message", TALK,
+             "                if self.unanswered is None:\n                    self.unanswered = at",
+             "                self.unanswered = at"),
+    Mutation("an agent counts on a day each time that he comes", ROSTER, "came = is_now - seen - ", "came = is_now - was - "),
+    Mutation("who leaves at midnight counts on the new day", ROSTER, "gone = (was - is_now) - seen", "gone = frozenset[str]()"),
+    Mutation("the roster starts with the first status", ROSTER, "state.hired < announced:", "state.hired < 0:"),
+    Mutation("a status brings back who has left", ROSTER, "(rank == JOINED or not self.has_left)", "rank != LEFT"),
+    Mutation("a reviewer counts with each review", "streams/core/reviewers.py", "if day not in seen:", "if True:"),
+    Mutation("a complaint belongs to the queue of its close", "streams/core/complaints.py", "for filing in filings if",
+             "for filing in reversed(filings) if"),
+    Mutation("a complaint stays open", "streams/core/complaints.py", "if opened is not None and closed is None else None",
+             "if opened is not None else None"),
     Mutation("anybody's wrap-up counts", HOLDING, "if wrap_up[3] == agent and", "if"),
     Mutation("a repeated connected takes the session again", HOLDING, "elif turn[3] != holder:", "else:"),
     # customers

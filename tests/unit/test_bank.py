@@ -6,15 +6,20 @@ The records are Technion's "Anonymous Bank" (Israel, February 1999); set `FLOORP
 from __future__ import annotations
 
 import csv
+import gzip
 import io
+import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 
+from schemas.columns import Span
 from schemas.instants import parse_instant
 from schemas.rules import QueueRules, Rules
 from sinks.merge import Merge
@@ -25,8 +30,9 @@ from streams.report import Report, report
 
 ZONE: Final = "Asia/Jerusalem"
 BYS: Final[tuple[By, ...]] = ("queue", "queue,channel", "group")
+GROUP_HOURS: Final = "group hours"
 HOURS: Final = "hours"
-"""Name of one more table: by queue, of whole hours."""
+"""Names of two more tables: of whole hours, by group and by queue."""
 EVENTS: Final = 84_647
 TOTALS: Final = {
     "offered": 17_456,
@@ -58,9 +64,10 @@ class Tables:
                 text = io.StringIO()
                 interval_table(merge, now, Choice(choice.interval_ms, by, choice.zone)).write_csv(text)
                 self.csv[by] = text.getvalue()
-            text = io.StringIO()
-            interval_table(merge, now, Choice(3_600_000, "queue", choice.zone)).write_csv(text)
-            self.csv[HOURS] = text.getvalue()
+            for name, dimension in ((HOURS, BYS[0]), (GROUP_HOURS, BYS[2])):
+                text = io.StringIO()
+                interval_table(merge, now, Choice(3_600_000, dimension, choice.zone)).write_csv(text)
+                self.csv[name] = text.getvalue()
             return interval_table(merge, now, choice)
 
         with monkeypatch.context() as patch:
@@ -116,7 +123,7 @@ def test_the_report_comes_to_the_published_totals(straight: Tables) -> None:
 def test_the_published_ratios_follow_from_the_sums(straight: Tables) -> None:
     """Service level, abandonment and speed of answer of all rows together: sums over sums, never a mean of ratios."""
     table = straight.report.table
-    whole = added(row.parts for row in table.rows)
+    whole = Span(added(row.parts for row in table.rows))
     values = {column.name: column.value(whole, QueueRules()) for column in table.columns if column.name in RATIOS}
     assert {name: round(float(value or 0), 6) for name, value in values.items()} == RATIOS
 
@@ -162,6 +169,77 @@ def test_the_floor_holds_every_agent_once(straight: Tables) -> None:
     assert column_sum(floor, "taken") == TOTALS["answered"]
     assert [row | {"group": ""} for row in floor] == [row | {"group": ""} for row in bank]
     assert column_sum(floor, "sessions_in_hand_s") == TOTALS["session_s"]
+
+
+def calls_served(records: Path) -> dict[str, list[tuple[datetime, datetime, str]]]:
+    """Return per agent (served, done, date) of each call that he took, from the raw records alone."""
+    served: dict[str, list[tuple[datetime, datetime, str]]] = {}
+    with gzip.open(records, "rt", newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t")
+        rows.fieldnames = [name.strip() for name in rows.fieldnames or ()]
+        for row in rows:
+            if row["outcome"] != "AGENT":
+                continue
+
+            def at(column: str, after: datetime | None = None, row: dict[str, str] = row) -> datetime:
+                found = datetime.strptime(f"19{row['date']} {row[column]}", "%Y%m%d %H:%M:%S").replace(tzinfo=ZoneInfo(ZONE))
+                past_midnight = after is not None and found < after - timedelta(hours=12)
+                return found + timedelta(days=1) if past_midnight else found
+
+            entry = at("vru_entry")
+            exited = at("vru_exit", entry)
+            if row["q_start"] != "0:00:00" or row["q_time"] != "0":
+                began = at("q_start", entry)
+                exited = max(at("q_exit", began), began)
+            start = end = exited
+            if row["ser_start"] != "0:00:00" or row["ser_time"] != "0":
+                start = max(at("ser_start", entry), exited)
+                end = max(at("ser_exit", start), start)
+            served.setdefault(row["server"], []).append((start, end, row["date"]))
+    return served
+
+
+def split_by_hour(spans: Iterable[tuple[datetime, datetime]]) -> dict[str, float]:
+    """Return the seconds of some spans by the hour in which they lie."""
+    seconds: dict[str, float] = {}
+    for start, end in spans:
+        while start < end:
+            hour = start.replace(minute=0, second=0)
+            until = min(end, hour + timedelta(hours=1))
+            seconds[hour.isoformat()] = seconds.get(hour.isoformat(), 0) + (until - start).total_seconds()
+            start = until
+    return seconds
+
+
+def joined(spans: Iterable[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    """Return spans without overlaps."""
+    found: list[tuple[datetime, datetime]] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return found
+
+
+def test_occupancy_by_hour_equals_a_recount_of_the_raw_records(straight: Tables) -> None:
+    """Time with a call over that and the time between calls, from an agent's first call of a day to the end of his last."""
+    folder = os.environ["FLOORPULSE_BANK_DATA"]
+    in_hand: dict[str, float] = {}
+    on_duty: dict[str, float] = {}
+    for calls in calls_served(Path(folder, "bank-calls-1999-02-first-half.tsv.gz")).values():
+        by_date: dict[str, list[tuple[datetime, datetime]]] = {}
+        for start, end, date in calls:
+            by_date.setdefault(date, []).append((start, end))
+        busy = joined((start, end) for start, end, _ in calls)
+        shifts = joined((min(start for start, _ in spans), max(end for _, end in spans)) for spans in by_date.values())
+        for total, spans in ((in_hand, busy), (on_duty, shifts)):
+            for hour, seconds in split_by_hour(spans).items():
+                total[hour] = total.get(hour, 0) + seconds
+    rows = [row for row in csv.DictReader(io.StringIO(straight.csv[GROUP_HOURS])) if row["group"] == "all"]
+    found = {row["interval_start"]: row["occupancy"] for row in rows if row["occupancy"]}
+    assert len(found) > 200
+    assert found == {hour: f"{in_hand.get(hour, 0) / seconds:.6f}" for hour, seconds in on_duty.items() if seconds}
 
 
 def test_intervals_of_an_hour_hold_their_quarters(straight: Tables) -> None:

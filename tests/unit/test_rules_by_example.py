@@ -23,8 +23,11 @@ from sinks.cells import Place
 from sinks.merge import Merge
 from sinks.table import By, Choice
 from sinks.windows import Windows
+from streams.core.complaints import complaint_facts
 from streams.core.customers import contact_facts
 from streams.core.driver import Driver, record_of
+from streams.core.reviewers import reviewer_facts
+from streams.core.roster import JOINED, LEFT, LEFT_STATUS, STATUS, Change, State, day_facts, roster_facts
 from streams.report import report
 
 Event = dict[str, Any]
@@ -437,3 +440,71 @@ def test_levels_of_a_window_are_cut_now() -> None:
     gauge = windows._merge.gauge(group)
     assert windows.levels("5m", group, gauge)["online_ms"] == 100_500
     assert windows.levels("today", group, gauge)["online_ms"] == 100_500
+
+
+# ---- what people are counted by: their days and their stints
+
+
+def days(*changes: Change) -> int:
+    """Return what is booked of an agent's online days on the floor."""
+    facts = day_facts(State(), sorted(changes), Rules())
+    return sum(amount for address, _, _, amount in facts if address[1] == "all")
+
+
+def status(at_h: float, name: str, *groups: str) -> Change:
+    """A status so many hours after a midnight."""
+    return day_start("UTC", T0) + round(at_h * HOUR_MS), STATUS, f"{at_h}", name, groups or None, None, None
+
+
+def test_an_agent_counts_once_on_a_day_however_often_he_comes() -> None:
+    """Online at 8, offline at 9, online at 10 of one day: one; again the next day: two."""
+    assert days(status(8, "available"), status(9, "offline"), status(10, "busy")) == 1
+    assert days(status(8, "available"), status(9, "offline"), status(32, "available")) == 2
+
+
+def test_who_stays_over_midnight_is_not_booked_and_who_leaves_at_midnight_is_taken_off() -> None:
+    """The level at midnight counts who was online before it: -1 for who is not from that very instant on."""
+    assert days(status(8, "available"), status(30, "offline")) == 1
+    assert days(status(8, "available"), status(24, "offline")) == 0
+    assert days(status(8, "available"), status(24, "offline"), status(25, "available")) == 1
+
+
+def headcount(*changes: Change) -> dict[str, int]:
+    """Return the steps of headcount and the leavings on the floor, by hour."""
+    facts = roster_facts(State(), sorted(changes))
+    midnight = day_start("UTC", T0)
+    return {f"{part} {(at - midnight) / HOUR_MS:g}": n for (_, group, _), at, part, n in facts if group == "all"}
+
+
+def test_a_stint_starts_with_joined_or_else_the_first_status() -> None:
+    """A status at 8 and nothing else: on the roster from 8; joined at 9 after it: from 9."""
+    joined: Change = (day_start("UTC", T0) + 9 * HOUR_MS, JOINED, "j", None, None, None, None)
+    assert headcount(status(8, "available")) == {"roster 8": 1}
+    assert headcount(status(8, "available"), joined) == {"roster 9": 1}
+
+
+def test_after_leaving_only_joined_brings_somebody_back() -> None:
+    """Left at 10, a status at 11 changes nothing, joined at 12 does."""
+    midnight = day_start("UTC", T0)
+    left: Change = (midnight + 10 * HOUR_MS, LEFT, "l", LEFT_STATUS, None, None, None)
+    joined: Change = (midnight + 12 * HOUR_MS, JOINED, "j", None, None, None, None)
+    once = {"roster 8": 1, "roster 10": -1, "agents_left 10": 1}
+    assert headcount(status(8, "available"), left, status(11, "busy")) == once
+    assert headcount(status(8, "available"), left, status(11, "busy"), joined) == once | {"roster 12": 1}
+
+
+def test_a_reviewer_counts_once_a_day_in_each_queue_and_once_on_the_floor() -> None:
+    """Three reviews of a day in two queues: one reviewer-day each, one on the floor; the next day again."""
+    facts = reviewer_facts([(T0, "q", "voice"), (T0 + 1, "q", "voice"), (T0 + 2, "r", "voice")], Rules())
+    assert sorted(address for address, *_ in facts) == [("floor", "all", ""), ("queue", "q", "voice"), ("queue", "r", "voice")]
+    assert len(reviewer_facts([(T0, "q", "voice"), (T0 + DAY_MS, "q", "voice")], Rules())) == 4
+
+
+def test_a_complaint_is_open_until_it_is_closed_and_belongs_to_the_queue_of_its_opening() -> None:
+    """Opened in q, closed in r after 90 s: one complaint of q that took 90 s; a close alone opens nothing."""
+    opened, closed = (T0, "o", "q"), (T0 + 90_000, "c", "r")
+    assert complaint_facts((opened, None))[2] == ("queue", "q", "unassigned")
+    facts, _, is_open = complaint_facts((opened, closed))
+    assert is_open is None
+    assert {(address[1], part): n for address, _, part, n in facts}["q", "complaint_ms"] == 90_000
+    assert complaint_facts((None, closed))[2] is None
