@@ -183,10 +183,11 @@ class Windows:
         span = days.today if label == TODAY else days.week
         return Stretch(span.first, span.last, QUARTER_MS, self.now)
 
-    def beyond(self, label: str, place: Place) -> Parts:
+    def beyond(self, label: str, place: Place) -> Mapping[str, int]:
         """Return a copy of the sums of steps after one window."""
         span = self._beyond_quarters if label in DAY_WINDOWS else self._beyond_short
-        return dict(span.sums.get(place, _NO_PARTS))
+        sums = span.sums.get(place)
+        return _NO_PARTS if sums is None else dict(sums)
 
     def online_before(self, name: str, place: Place, gauge: Gauge) -> int:
         """Return the agents who were online just before the midnights of a window of days (or side of a comparison), added up."""

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from schemas.config import Config
-from schemas.errors import BoardError, TopicError, UsageError
-from streams.progress import progress_bar
+from schemas.errors import TopicError
+from streams.progress import progress_bar, text_size
 
 if TYPE_CHECKING:
     from streams.app import Thaw
     from streams.core.floor import Floor
     from streams.worker import WorkerSettings
-
-LIVE_TIMEOUT_S: Final = 30.0
-MAX_TABLE_BYTES: Final = 1 << 30
 
 
 def topic_names(config: Config) -> dict[str, str]:
@@ -129,7 +121,7 @@ def run_produce(config: Config, files: Sequence[Path], speed: float | None, *, k
     """Send files to Kafka, with a progress bar and a summary."""
     from streams.produce import produce
 
-    with progress_bar("sending", _sizes(files)) as advance:
+    with progress_bar("sending", text_size(files)) as advance:
         done = asyncio.run(
             produce(config, files, speed=speed, keep_going=keep_going, from_line=from_line, end=end, progress=advance)
         )
@@ -137,65 +129,6 @@ def run_produce(config: Config, files: Sequence[Path], speed: float | None, *, k
     typer.echo(f"{done.sent} events sent{rejected}; last line: {done.resume or '-'}", err=True)
 
 
-def _sizes(files: Sequence[Path]) -> int | None:
-    """Return the files' size in bytes of text, None where one is compressed (its text is longer)."""
-    if any(file.suffix == ".gz" or not file.is_file() for file in files):
-        return None
-    return sum(file.stat().st_size for file in files)
-
-
-def run_report(
-    config: Config, files: Sequence[Path], *, interval: str, zone: str | None, by: str, out: str, live: str | None
-) -> None:
-    """Write the interval table of files, or of a running board, as CSV."""
-    from sinks.table import choose
-
-    choice = choose(interval, by, zone)
-    if bool(files) == bool(live):
-        raise UsageError("give either files or --live URL, e.g. floorpulse report events.jsonl --out table.csv")
-    if live:
-        query = {"interval": interval, "by": by, "format": "csv"} | ({"zone": zone} if zone else {})
-        text = _fetch(f"{live.rstrip('/')}/api/v1/intervals?{urllib.parse.urlencode(query)}")
-        if out == "-":
-            sys.stdout.write(text)
-        else:
-            _write(out).write_text(text, encoding="utf-8")
-        return
-    from streams.memory import settle_memory
-    from streams.report import report
-
-    settle_memory()
-    with progress_bar("reading", _sizes(files)) as advance:
-        result = report(files, config.rules(zone), choice, advance)
-    opened = nullcontext(sys.stdout) if out == "-" else _write(out).open("w", encoding="utf-8", newline="")
-    with opened as file:
-        result.table.write_csv(file)
-    counts = ", ".join(f"{count} {outcome}" for outcome, count in result.outcomes.items())
-    typer.echo(f"{result.read} lines read: {counts}; {len(result.table.rows)} rows", err=True)
-    for complaint in result.complaints:
-        typer.echo(f"  {complaint}", err=True)
-
-
-def _write(out: str) -> Path:
-    path = Path(out)
-    if not path.parent.is_dir():
-        raise UsageError(f"--out {out}: the folder {path.parent} does not exist")
-    return path
-
-
-def _fetch(url: str) -> str:
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise UsageError(f"--live {url[:200]!r} is no http or https address, e.g. http://127.0.0.1:9464")
-    try:
-        with urllib.request.urlopen(url, timeout=LIVE_TIMEOUT_S) as answer:
-            text: str = answer.read(MAX_TABLE_BYTES).decode()
-            return text
-    except urllib.error.HTTPError as error:
-        raise BoardError(f"the board answered {error.code}: {error.read(500).decode(errors='replace').strip()} ({url})") from None
-    except (OSError, ValueError) as error:
-        raise BoardError(f"cannot ask the board at {url}: {error}. Is it running? floorpulse board") from None
-
-
 __all__ = [
-    "run_board", "run_produce", "run_report", "run_topics", "run_worker", "thaw_of", "topic_names", "worker_settings",
+    "run_board", "run_produce", "run_topics", "run_worker", "thaw_of", "topic_names", "worker_settings",
 ]  # fmt: skip

@@ -1,0 +1,142 @@
+"""What people ask: the interval table of files or of a running board, and how a number of a board came about."""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import typer
+
+from schemas.config import Config
+from schemas.errors import BoardError, UnknownName, UsageError
+from streams.progress import progress_bar, text_size
+
+LIVE_TIMEOUT_S: Final = 30.0
+MAX_TABLE_BYTES: Final = 1 << 30
+FORMATS: Final = ("csv", "parquet")
+_REFUSED: Final = {400: UsageError, 404: UnknownName}
+
+
+class Wanted(NamedTuple):
+    """The table that was asked for, in a person's words."""
+
+    interval: str = "15m"
+    by: str = "queue"
+    zone: str | None = None
+    compare: str | None = None
+    form: str = "csv"
+    out: str = "-"
+
+
+def run_report(config: Config, files: Sequence[Path], wanted: Wanted, *, live: str | None) -> None:
+    """Write the interval table of files, or of a running board, as CSV or Parquet."""
+    from sinks.table import choose
+
+    choice = choose(wanted.interval, wanted.by, wanted.zone, wanted.compare)
+    if wanted.form not in FORMATS:
+        raise UsageError(f"--format {wanted.form[:40]!r} is not one of {', '.join(FORMATS)}")
+    if wanted.form == "parquet":
+        from sinks.parquet import load_pyarrow
+
+        load_pyarrow()  # before hours of work, not after
+    if bool(files) == bool(live):
+        raise UsageError("give either files or --live URL, e.g. floorpulse report events.jsonl --out table.csv")
+    target = _target(wanted.out)
+    if live:
+        _write_live(live, wanted, target)
+        return
+    from streams.memory import settle_memory
+    from streams.report import report
+
+    settle_memory()
+    with progress_bar("reading", text_size(files)) as advance:
+        result = report(files, config.rules(wanted.zone), choice, advance)
+    table = result.table
+    if wanted.form == "parquet":
+        _write_parquet(table.header, table.units, table.values(), target)
+    else:
+        opened = nullcontext(sys.stdout) if target is None else target.open("w", encoding="utf-8", newline="")
+        with opened as file:
+            table.write_csv(file)
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in result.outcomes.items())
+    typer.echo(f"{result.read} lines read: {counts}; {len(table.rows)} rows", err=True)
+    for complaint in result.complaints:
+        typer.echo(f"  {complaint}", err=True)
+
+
+def _write_live(live: str, wanted: Wanted, target: Path | None) -> None:
+    asked = {"interval": wanted.interval, "by": wanted.by, "zone": wanted.zone, "compare": wanted.compare}
+    form = "csv" if wanted.form == "csv" else "json"
+    text = fetch(live, "/api/v1/intervals", {**asked, "format": form}, option="--live")
+    if wanted.form == "parquet":
+        body = _read_json(text, live)
+        _write_parquet(body["columns"], body["units"], body["rows"], target)
+    elif target is None:
+        sys.stdout.write(text)
+    else:
+        target.write_text(text, encoding="utf-8")
+
+
+def _write_parquet(header: Sequence[str], units: Sequence[str], rows: Iterable[Sequence[Any]], target: Path | None) -> None:
+    from sinks.parquet import write_parquet
+
+    write_parquet(header, units, rows, sys.stdout.buffer if target is None else target)
+
+
+def _target(out: str) -> Path | None:
+    """Return where to write; None: standard output."""
+    path = Path(out)
+    if out != "-" and not path.parent.is_dir():
+        raise UsageError(f"--out {out}: the folder {path.parent} does not exist")
+    return None if out == "-" else path
+
+
+def run_explain(url: str, asked: Mapping[str, str | None], *, as_json: bool) -> None:
+    """Print how a number of a running board came about."""
+    from streams.explained import WIDTH, as_lines
+
+    body = _read_json(fetch(url, "/api/v1/explain", asked, option="--url"), url)
+    if as_json:
+        typer.echo(json.dumps(body, ensure_ascii=False, indent=2))
+        return
+    for line in as_lines(body, WIDTH):
+        typer.echo(line)
+
+
+def _read_json(text: str, url: str) -> dict[str, Any]:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise BoardError(f"{url} did not answer with JSON: is it a floorpulse board?")
+    return body
+
+
+def fetch(url: str, path: str, query: Mapping[str, str | None], *, option: str) -> str:
+    """Return a board's answer; raises `BoardError`, and `UsageError` where it refuses what was asked."""
+    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        raise UsageError(f"{option} {url[:200]!r} is no http or https address, e.g. http://127.0.0.1:9464")
+    wanted = urllib.parse.urlencode({name: value for name, value in query.items() if value is not None})
+    whole = f"{url.rstrip('/')}{path}?{wanted}"
+    try:
+        with urllib.request.urlopen(whole, timeout=LIVE_TIMEOUT_S) as answer:
+            text: str = answer.read(MAX_TABLE_BYTES).decode()
+            return text
+    except urllib.error.HTTPError as error:
+        said = error.read(500).decode(errors="replace").strip()
+        if error.code in _REFUSED and "\n" not in said and error.headers.get("Server") == "floorpulse":
+            raise _REFUSED[error.code](said) from None
+        raise BoardError(f"the board answered {error.code}: {said} ({whole})") from None
+    except (OSError, ValueError) as error:
+        raise BoardError(f"cannot ask the board at {whole}: {error}. Is it running? floorpulse board") from None
+
+
+__all__ = ["FORMATS", "Wanted", "fetch", "run_explain", "run_report"]
