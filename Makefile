@@ -1,6 +1,7 @@
 # make demo      see it move (ARGS="--duration 60s")
 # make test      everything but the long ones
 # make test-deep the long ones: many more examples, long runs
+# make chaos     workers killed, stopped and woken on a real Kafka, 10^6 events: is every number exact? (half an hour)
 # make bench     measurements (ARGS=...)
 # make lint      ruff and mypy
 # make mutation  does some test notice when a rule is broken? (minutes)
@@ -20,7 +21,7 @@ ifneq ($(wildcard $(BANK_FOLDER)/$(BANK_FILE)),)
 export FLOORPULSE_BANK_DATA ?= $(abspath $(BANK_FOLDER))
 endif
 
-.PHONY: environment demo test test-deep bench lint mutation reference
+.PHONY: environment demo test test-deep chaos bench lint mutation reference
 
 environment: $(STAMP)
 
@@ -32,6 +33,9 @@ test: $(STAMP)
 
 test-deep: $(STAMP)
 	$(BIN)/python -m pytest -m deep --timeout 3600 --hypothesis-profile deep $(ARGS)
+
+chaos: $(STAMP)
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -85,6 +85,11 @@ class Rules:
         """Return the least time after which any session may be forgotten."""
         return min((self.session_horizon_ms, self.session_age_ms, *self.session_age_by_channel.values()))
 
+    @property
+    def agents_kept_ms(self) -> int:
+        """Return how long an agent's history is kept: a session that is forgotten still corrects its time in hand."""
+        return max(self.agent_horizon_ms, HOUR_MS + max((self.session_age_ms, *self.session_age_by_channel.values())))
+
     def at(self, at_ms: int) -> Rules:
         """Return the rules that are in force at an instant."""
         for until, rules in self.earlier:
@@ -99,7 +104,7 @@ class Rules:
         if found is None:
             changes = {**self.queues.get(queue, {}), **self.queue_channels.get(key, {})}
             found = replace(self.queue_default, **changes)
-            found = replace(found, zone=found.zone or self.zone)
+            found = replace(found, zone=self.zone if queue == UNASSIGNED else found.zone or self.zone)
             if len(self._cache) < self.max_cells:
                 self._cache[key] = found
         return found

@@ -139,7 +139,7 @@ class Windows:
 
     def places(self, dimension: str) -> set[Place]:
         """Return the places of one dimension with anything in any window."""
-        spans = [*self._short, self._beyond_quarters]
+        spans = [*self._short, self._beyond_quarters, self._roster]
         for days in self._days.values():
             spans += [days.today, days.week]
         return {place for span in spans for place in span.sums if place.dimension == dimension}

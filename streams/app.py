@@ -20,6 +20,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import faust
@@ -30,7 +31,8 @@ from faust.types import TP
 
 from schemas.errors import JournalMismatch, Replaced, TopicError
 from streams.journal import Folded, Journal, Outlet, offsets_from
-from streams.journal.ports import Floor, Ports
+from streams.journal.log import begin_of, records_from
+from streams.journal.ports import Floor, Ports, Record
 from streams.memory import settle_memory
 from streams.partition import Limits, Partition, Tally
 from streams.transport import batch_topic, install
@@ -112,7 +114,7 @@ class Ownership:
         """Give a batch to its partition; what is not ours (any more) is dropped, its owner reads it."""
         ours = self.owned.get(partition)
         if ours is not None:
-            await ours.receive(self._short[topic], records)
+            await ours.receive(self._short[topic], records, records.span)
 
     # -- what the transport asks
 
@@ -143,6 +145,18 @@ class Ownership:
             return None
         return end
 
+    def passed(self, topic: str, partition: int, offset: int) -> int:
+        """Return up to where the client has read on from `offset` without finding a record."""
+        try:
+            passed: int = self._app.consumer.passed(TP(self._names[topic], partition), offset)
+        except (AttributeError, ConsumerNotStarted):  # stopping
+            return offset
+        return passed
+
+    async def begin(self, topic: str, partition: int) -> int:
+        """Ask the broker for the first offset that the log still holds."""
+        return await begin_of(self._connection, self._names[topic], partition)
+
     async def go_back(self, topic: str, partition: int, offset: int) -> None:
         """Deliver again from `offset` on."""
         try:
@@ -150,9 +164,21 @@ class Ownership:
         except (KafkaError, IllegalStateError, TimeoutError) as error:  # a rebalance came first, or the broker is away
             _log.warning("partition.no_way_back", topic=topic, partition=partition, offset=offset, error=repr(error))
 
+    async def read_again(self, tp: TP, offset: int) -> None:
+        """Deliver an input again from where its partition stands, if that has not moved since."""
+        ours, topic = self.owned.get(tp.partition), self._short[tp.topic]
+        if ours is not None and not ours.closed and ours.next[topic] == offset:
+            self.tally.holes["delivery"] += 1
+            _log.warning("partition.nothing_came", topic=topic, partition=tp.partition, expected=offset)
+            await self.go_back(topic, tp.partition, offset)
+
     def offsets_from(self, topic: str, partition: int, start: int) -> AsyncGenerator[int]:
         """Ask the broker which offsets the log holds from `start` on."""
         return offsets_from(self._connection, self._names[topic], partition, start)
+
+    def readings(self, partition: int, start: int) -> AsyncGenerator[Record]:
+        """Read the readings of a partition from `start` on."""
+        return records_from(self._connection, self._names["readings"], partition, start)
 
     # -- rebalances
 
@@ -232,7 +258,7 @@ class Ownership:
         return parked
 
     async def _spans(self, numbers: Iterable[int]) -> tuple[Mapping[TP, int], Mapping[TP, int]]:
-        tps = [TP(self._names[topic], number) for number in numbers for topic in INPUTS]
+        tps = [TP(self._names[topic], number) for number in numbers for topic in (*INPUTS, "readings")]
         if not tps:
             return {}, {}
         consumer = self._app.consumer
@@ -244,13 +270,14 @@ class Ownership:
             tp = TP(self._names[topic], number)
             offsets[topic] = folded.offsets.get(topic, begins[tp])
             if offsets[topic] > ends[tp]:
-                raise JournalMismatch(
-                    f"the journal says that topic {tp.topic}, partition {number}, was read up to offset "
-                    f"{offsets[topic]}, but it ends at {ends[tp]}: it was made anew or lost records. Recompute from "
-                    "the inputs under a new kafka.topic_prefix"
-                )
-        floor = self._thaw(number, total, folded.entries, folded.unpublished)
-        return Partition(number, total, floor, folded, offsets, self._ports, limits=self._limits, tally=self.tally)
+                raise made_anew(tp, offsets[topic], ends[tp])
+        end = ends[TP(self._names["readings"], number)]
+        unpublished: Collection[str] = folded.unpublished
+        if folded.followed is not None and folded.followed > end:
+            _log.warning("readings.made_anew", partition=number, expected=folded.followed, end=end)
+            folded, unpublished = replace(folded, followed=end), folded.entries.keys() | unpublished
+        floor = self._thaw(number, total, folded.entries, unpublished)
+        return Partition(number, total, floor, folded, offsets, self._ports, followed=end, limits=self._limits, tally=self.tally)
 
     async def _keep(self, partition: Partition) -> None:
         turn = self._turn
@@ -282,6 +309,14 @@ class Ownership:
             self.fail(error)
 
 
+def made_anew(tp: TP, offset: int, end: int) -> JournalMismatch:
+    """Return the error for an input that ends before the offset up to which it was read."""
+    return JournalMismatch(
+        f"the journal says that topic {tp.topic}, partition {tp.partition}, was read up to offset {offset}, but it ends "
+        f"at {end}: it was made anew or lost records. Recompute from the inputs under a new kafka.topic_prefix"
+    )
+
+
 def build_app(ownership: Ownership, names: Mapping[str, str], group: str, **settings: Any) -> faust.App:
     """Return the Faust app of a worker: no web server, no tables, no topics made, no leader."""
     app = faust.App(
@@ -297,6 +332,7 @@ def build_app(ownership: Ownership, names: Mapping[str, str], group: str, **sett
         broker_max_poll_records=POLL_RECORDS,
         **settings,
     )
+    app._create_directories = lambda: None  # type: ignore[method-assign]  # noqa: SLF001  # nothing is kept there
     install(app, ownership)
     ownership.attach(app)
 
@@ -314,4 +350,4 @@ def build_app(ownership: Ownership, names: Mapping[str, str], group: str, **sett
     return app
 
 
-__all__ = ["INPUTS", "OUTPUTS", "Ownership", "Thaw", "build_app"]
+__all__ = ["INPUTS", "OUTPUTS", "Ownership", "Thaw", "build_app", "made_anew"]

@@ -12,6 +12,13 @@ the records that follow on to the floor. `flush` is the only way out:
 A crash before 2 loses nothing, since the input is read again from the journal's offsets; a crash between 2 and 4 is
 made good by the next owner, who publishes again what the journal says may be missing. One flush is under way at a
 time; processing goes on meanwhile, up to `Limits.backlog_events`.
+
+A former owner that was stopped between 2 and 3 may wake up long after its successor and publish what is old by then.
+Readers keep the highest (epoch, sequence), but compaction keeps the last record. So the owner looks where its readings
+came to lie (`streams.journal.follow`): what lies between them and is of an older epoch is published again as it is now.
+
+Accounting: the records taken from each input, end-of-input markers left out, are counted here and journalled; they
+equal what the floor says it applied, knew, found late or invalid. Both go out with each heartbeat.
 """
 
 from __future__ import annotations
@@ -21,6 +28,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -28,17 +36,28 @@ import structlog
 from prometheus_client import Histogram
 
 from schemas.errors import KafkaUnreachable, Replaced
-from schemas.readings import encode_key, encode_value
-from streams.journal.contiguity import Explanation, Finding, cut
+from schemas.markers import END_OF_INPUT, read_end_of_input
+from schemas.readings import Reading, encode_key, encode_value
+from streams.journal.contiguity import Explanation, Finding, Span, cut
 from streams.journal.fold import KEPT_CYCLES, Folded
+from streams.journal.follow import Follow
 from streams.journal.letters import letter
-from streams.journal.ports import Floor, Ports, Record
+from streams.journal.ports import Floor, Landed, Ports, Record
 from streams.journal.record import Delta, Outgoing, encode_within, freeze_entries
 from streams.journal.rolling import CYCLE_FLUSHES, Rolling
 
 HEALING_S: Final = 5.0
 """How long batches from before a way back are dropped before the broker is asked again."""
+RECEIVED: Final = "received."
+"""Prefix of the heartbeat's counters that tell how many records were taken from each input."""
+_MARKER: Final = END_OF_INPUT.encode()
 FLUSH_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+_ALARMING: Final = {
+    "retention": "the broker deleted records before they were counted; lengthen retention.ms of the inputs, and recompute",
+    "compaction": "an input must not be compacted: its records are events, not states; set cleanup.policy=delete",
+}
+"""Causes by which events may have been lost for good, with the remedy."""
 
 _log = structlog.get_logger(__name__)
 
@@ -63,12 +82,18 @@ class Limits:
 
 @dataclass(slots=True)
 class Tally:
-    """What one worker has done, over all its partitions."""
+    """What one worker has done, over all its partitions.
+
+    `holes`: how often an offset did not follow on, by cause; `skipped`: offsets that hold no record for us, by cause;
+    `repeated`: readings published again because a former owner had published behind us.
+    """
 
     events: int = 0
     readings: int = 0
+    repeated: int = 0
     commit_errors: int = 0
     holes: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
     flush_seconds: Histogram = field(
         default_factory=lambda: Histogram(
             "floorpulse_worker_flush_seconds",
@@ -85,6 +110,8 @@ class _Captured(NamedTuple):
     outgoing: list[Outgoing]
     readings: int
     heartbeat: Mapping[str, Any]
+    answers_up_to: int
+    """Below this offset of the readings every stale record is answered once this flush is published."""
 
     @property
     def seq(self) -> int:
@@ -96,7 +123,11 @@ class _Captured(NamedTuple):
 
 
 class Partition:
-    """One partition that this worker owns, from its claim to its loss; `offsets` is where each input begins."""
+    """One partition that this worker owns, from its claim to its loss.
+
+    `offsets` is where each input begins. `followed` is the readings' end where the journal does not say up to where
+    stale ones are answered (default: their beginning).
+    """
 
     def __init__(
         self,
@@ -107,6 +138,7 @@ class Partition:
         offsets: Mapping[str, int],
         ports: Ports,
         *,
+        followed: int | None = None,
         limits: Limits | None = None,
         tally: Tally | None = None,
     ) -> None:
@@ -132,6 +164,11 @@ class Partition:
         self._ports = ports
         self._limits = limits or Limits()
         self._tally = tally or Tally()
+        self.received = _starting_count(folded)
+        """Records taken from each input by all owners; None until a journal of an older version says how many."""
+        self.unaccounted: dict[str, int] = {}
+        """Received less applied, duplicate, late and invalid, by input; anything else than 0 is a fault."""
+        self._follow = Follow(number, folded.followed if folded.followed is not None else followed or 0)
         self._last = folded.epoch
         self._rolling = Rolling(folded.cycle, self._limits.cycle_flushes)
         self._cycle_start: int | None = None
@@ -139,7 +176,7 @@ class Partition:
         self._rejects: list[Outgoing] = []
         self._reject_bytes = 0
         self._healing: dict[str, tuple[int, float]] = {}
-        self._own_holes: set[str] = set()
+        self._known_causes: set[tuple[str, str]] = set()
         self._at_end: frozenset[str] = frozenset()
         self._fresh = True
         self._flushing = asyncio.Lock()
@@ -148,17 +185,29 @@ class Partition:
 
     # -- in
 
-    async def receive(self, topic: str, records: Sequence[Record]) -> None:
-        """Take a batch of an input in offset order; waits while the flush is too far behind."""
+    async def receive(self, topic: str, records: Sequence[Record], span: Span | None = None) -> None:
+        """Take a batch of an input in offset order; waits while the flush is too far behind.
+
+        Without a `span` each hole in the batch is asked about.
+        """
         if records and not self.closed:
             offsets = [record.offset for record in records]
-            begin, end, hole = cut(self.next[topic], offsets)
+            begin, end, hole = cut(self.next[topic], offsets, span)
             if end > begin:
                 self._healing.pop(topic, None)
                 self._apply(topic, records if end - begin == len(records) else records[begin:end])
+                self._read_across(topic, None if hole else span)
             if hole:
-                await self._explain(topic, records[end:], offsets[end:])
+                await self._explain(topic, records[end:], offsets[end:], span)
         await self._wait_for_room()
+
+    def _read_across(self, topic: str, span: Span | None) -> None:
+        """Note what the client has read beside the records that were just applied."""
+        if span is None:
+            return
+        self.next[topic] = max(self.next[topic], span.end)
+        for cause, count in span.skipped.items():
+            self._note_skipped(topic, cause, count)
 
     def _apply(self, topic: str, records: Sequence[Record]) -> None:
         keys, values = [record.key for record in records], [record.value for record in records]
@@ -171,26 +220,39 @@ class Partition:
         self.next[topic] = records[-1].offset + 1
         self.pending += len(records)
         self._tally.events += len(records)
+        if self.received is not None and topic != "relay":
+            ends = [value for value in values if value is not None and _MARKER in value and read_end_of_input(value) is not None]
+            self.received[topic] = self.received.get(topic, 0) + len(values) - len(ends)
         if self.pending >= self._limits.flush_events or self._reject_bytes >= self._limits.reject_bytes:
             self._wanted.set()
 
-    async def _explain(self, topic: str, records: Sequence[Record], offsets: Sequence[int]) -> None:
+    async def _explain(self, topic: str, records: Sequence[Record], offsets: Sequence[int], span: Span | None) -> None:
         """Find out about the hole before `records`: go back to what was lost, take what the log really follows with."""
         expected = self.next[topic]
         went_back_to, when = self._healing.get(topic, (-1, 0.0))
         if went_back_to == expected and time.monotonic() < when + HEALING_S:
             return  # fetched before reading went back
         try:
-            explanation = await self._ask(topic, expected, offsets)
+            explanation = await self._ask(topic, expected, offsets if span is None else offsets[:1])
+            begin = await self._ports.source.begin(topic, self.number) if explanation.lost is None else 0
         except KafkaUnreachable as error:
             _log.warning("partition.hole_unexplained", topic=topic, partition=self.number, expected=expected, error=str(error))
             await self._ports.source.go_back(topic, self.number, expected)
             return
         if self.closed:
             return
-        self._report_hole(topic, expected, offsets[0], explanation.lost)
+        if explanation.lost is None:
+            cause = "retention" if begin > expected else "log"
+            skipped = offsets[explanation.good - 1] - expected - explanation.good + 1
+            self._tally.holes[cause] += 1
+            self._note_skipped(topic, cause, skipped, expected)
+        else:
+            self._tally.holes["delivery"] += 1
+            _log.warning("partition.hole", topic=topic, partition=self.number, expected=expected, found=offsets[0],
+                         verdict=f"not delivered: back to {explanation.lost}")  # fmt: skip
         if explanation.good:
-            self._apply(topic, records[: explanation.good])
+            self._apply(topic, records if span is not None else records[: explanation.good])
+            self._read_across(topic, span)
         if explanation.lost is not None:
             self.next[topic] = explanation.lost
             self._healing[topic] = explanation.lost, time.monotonic()
@@ -205,20 +267,15 @@ class Partition:
         explanation.end()
         return explanation
 
-    def _report_hole(self, topic: str, expected: int, found: int, lost: int | None) -> None:
-        self._tally.holes["log" if lost is None else "delivery"] += 1
-        if lost is None and topic in self._own_holes:
-            return  # a topic with transactions has one after each
-        if lost is None:
-            self._own_holes.add(topic)
-        _log.warning(
-            "partition.hole",
-            topic=topic,
-            partition=self.number,
-            expected=expected,
-            found=found,
-            verdict="the log's own (retention or a marker)" if lost is None else f"not delivered: back to {lost}",
-        )
+    def _note_skipped(self, topic: str, cause: str, count: int, expected: int | None = None) -> None:
+        """Count offsets without a record; what may have been an event is told each time, a marker once."""
+        self._tally.skipped[cause] += count
+        known, self._known_causes = (topic, cause) in self._known_causes, self._known_causes | {(topic, cause)}
+        details = {"topic": topic, "partition": self.number, "cause": cause, "offsets": count, "expected": expected}
+        if cause in _ALARMING:
+            _log.error("partition.records_gone", **details, remedy=_ALARMING[cause])
+        elif not known:
+            _log.info("partition.skipped", **details)
 
     async def _wait_for_room(self) -> None:
         while not self.closed and self._is_full():
@@ -236,6 +293,7 @@ class Partition:
         loop = asyncio.get_running_loop()
         while not self.closed:
             started = loop.time()
+            self._pass_markers()
             if self._due():
                 await self._flush(final=False)
             pause = max(0.0, started + self._limits.interval_s - loop.time())
@@ -251,10 +309,11 @@ class Partition:
             captured = self._capture()
             try:
                 await self._append(captured)
-                await self._ports.sender.send(captured.outgoing)
+                landed = await self._ports.sender.send(captured.outgoing)
             except BaseException:
                 self._close()
                 raise
+            self._follow.answered(captured.answers_up_to)
             self.published = captured.seq
             self.committable = captured.offsets
             self.heartbeat = captured.heartbeat
@@ -262,6 +321,23 @@ class Partition:
             self.clean = True
             self._tally.readings += captured.readings
             self._tally.flush_seconds.observe(time.perf_counter() - started)
+            place = landed.get(("readings", self.number))
+            if place is not None and self._follow.must_look(place) and not final:
+                await self._look_behind(place)
+
+    async def _look_behind(self, landed: Landed) -> None:
+        """Find out what a former owner has published behind us; it is answered with the next flush."""
+        try:
+            async with aclosing(self._ports.source.readings(self.number, self._follow.looked)) as records:
+                async for record in records:
+                    if not self._follow.see(record, self.epoch, landed):
+                        break
+        except KafkaUnreachable as error:
+            _log.warning("readings.not_followed", partition=self.number, error=str(error))  # the next flush looks again
+        else:
+            self._follow.seen(landed)
+        if self._follow.stale:
+            _log.info("readings.stale", partition=self.number, readings=len(self._follow.stale))
 
     async def finish(self) -> None:
         """Take nothing more, and flush what has come in; afterwards `committable` is where the next owner starts."""
@@ -299,13 +375,17 @@ class Partition:
             return True
         if quiet_s < self._limits.catch_up_s and self.pending < self._limits.flush_events and self._is_behind():
             return False
-        news = self.pending or self._rejects or self._fresh or self._ends() != self._at_end
+        news = self.pending or self._rejects or self._fresh or self._follow.stale or self._ends() != self._at_end
         return bool(news) or quiet_s >= self._limits.heartbeat_s
 
     def _is_behind(self) -> bool:
         """Tell whether more than a flush's events wait to be read: then fewer, larger flushes get there sooner."""
         ends = ((self._ports.source.end(topic, self.number), offset) for topic, offset in self.next.items())
         return sum(max(0, end - offset) for end, offset in ends if end is not None) > self._limits.flush_events
+
+    def _pass_markers(self) -> None:
+        """Move on over what the client has read and what holds no record, as a transaction's marker at the log's end."""
+        self.next = {topic: self._ports.source.passed(topic, self.number, offset) for topic, offset in self.next.items()}
 
     def _ends(self) -> frozenset[str]:
         """Tell which inputs have been read to their end."""
@@ -316,7 +396,12 @@ class Partition:
         """Take everything that changed since the last flush, encoded, in one go."""
         self.seq += 1
         self._at_end = self._ends()
-        flush = self._floor.flush(self.seq, self._ports.clock_ms(), self._at_end)
+        now_ms = self._ports.clock_ms()
+        flush = self._floor.flush(self.seq, now_ms, self._at_end)
+        body = flush.readings[-1].body if flush.readings else None
+        heartbeat = self._account(body or {})
+        repeated = self._follow.take({key for key, _ in flush.readings})
+        again_now = [self._floor.entries.reading(key, now_ms) for key in repeated]
         piece = self._rolling.next(self._floor.keys, sum(value is not None for value in flush.entries.values()))
         again = {key: self._floor.entry(key) for key in piece.keys if key not in flush.entries}
         relay = [Outgoing("relay", each.partition, each.key, each.value) for each in flush.relay]
@@ -332,19 +417,36 @@ class Partition:
             starts=piece.starts,
             ends=piece.ends,
             piece=freeze_entries({key: value for key, value in again.items() if value is not None}),
+            followed=self._follow.followed,
+            received=None if self.received is None else dict(self.received),
         )
-        readings = [
-            Outgoing("readings", self.number, encode_key(key), encode_value(body, self.epoch, self.seq))
-            for key, body in flush.readings
-        ]
+        readings = [self._outgoing(reading) for reading in (*again_now, *flush.readings)]
+        self._tally.repeated += len(again_now)
         records = encode_within(delta, self._ports.log.record_bytes)
         self.pending = self._reject_bytes = 0
         self._rejects = []
         self._fresh = False
         self._wanted.clear()
         self._captured.set()
-        heartbeat = flush.readings[-1].body if flush.readings else None
-        return _Captured(delta, records, delta.outbox + readings, len(readings), heartbeat or {})
+        return _Captured(delta, records, delta.outbox + readings, len(readings), heartbeat, self._follow.looked)
+
+    def _outgoing(self, reading: Reading) -> Outgoing:
+        value = encode_value(reading.body, self.epoch, self.seq)
+        return Outgoing("readings", self.number, encode_key(reading.key), value)
+
+    def _account(self, heartbeat: dict[str, Any]) -> dict[str, Any]:
+        """Compare what was received with what the floor says became of it, and say both in the heartbeat."""
+        counted = {topic: sum(outcomes.values()) for topic, outcomes in heartbeat.get("events", {}).items()}
+        if self.received is None:
+            self.received = dict(counted)
+        received = self.received
+        differing = {topic: received.get(topic, 0) - counted.get(topic, 0) for topic in received.keys() | counted.keys()}
+        if any(differing.values()) and differing != self.unaccounted:
+            _log.error("partition.unaccounted", partition=self.number, received_less_counted=differing)
+        self.unaccounted = differing
+        if "counters" in heartbeat:
+            heartbeat["counters"] |= {RECEIVED + topic: count for topic, count in received.items()}
+        return heartbeat
 
     async def _append(self, captured: _Captured) -> None:
         offsets = []
@@ -369,4 +471,11 @@ class Partition:
         _log.warning("journal.zombie", partition=self.number, records=offset - self._last - 1)
 
 
-__all__ = ["Limits", "Partition", "Tally"]
+def _starting_count(folded: Folded) -> dict[str, int] | None:
+    """Return the records received so far, None where a journal of an older version does not know."""
+    if folded.received is None and folded.seq > 0:
+        return None
+    return dict(folded.received or {})
+
+
+__all__ = ["RECEIVED", "Limits", "Partition", "Tally"]

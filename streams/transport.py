@@ -7,6 +7,9 @@ batch. `BatchScheduler` cuts what was fetched into batches, in turns over the pa
 may be committed is asked of `Offsets` (the journal), Faust's read guard and its bookkeeping of acknowledged offsets are
 off, and holes are looked for by the partition itself. Back pressure is the bounded queue of the topic alone.
 
+Only committed transactions are read. Each batch says which offsets it covers, and `passed` tells when a log's end holds
+nothing more to read (`streams.fetches`).
+
 Faust seeks at the end of a rebalance, after its signal `on_rebalance_complete` and before it lets records flow;
 `seek_to_committed` answers that seek with the journal's offsets. A commit is advice (it shows the lag to monitoring
 tools), so one that fails is counted and tried again.
@@ -31,6 +34,7 @@ from faust.types import TP, ConsumerMessage
 from faust.types.tuples import Message
 
 from schemas.errors import FloorpulseError
+from streams.fetches import Batch, Fetches
 
 BATCH_RECORDS: Final = 2_000
 """The most records in a batch: some milliseconds of work, so that partitions and heartbeats get their turn."""
@@ -53,22 +57,16 @@ class Offsets(Protocol):
         """Note that a commit failed; the next one tries again."""
 
 
-class Batch(list[Any]):
-    """Raw records of one partition in offset order."""
-
-    __slots__ = ()
-
-
 class BatchScheduler(DefaultSchedulingStrategy):
     """Cut fetched records into batches, one from each partition in turn."""
 
     def iterate(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, Batch]]:
-        """Yield the batches."""
-        waiting = deque((tp, fetched, 0) for tp, fetched in records.items() if fetched)
+        """Yield the batches; `BatchThread` has made them."""
+        waiting = deque((tp, cast(Batch, fetched), 0) for tp, fetched in records.items() if fetched)
         while waiting:
             tp, fetched, begin = waiting.popleft()
             end = begin + BATCH_RECORDS
-            yield tp, Batch(fetched[begin:end])
+            yield tp, fetched.piece(begin, end)
             if end < len(fetched):
                 waiting.append((tp, fetched, end))
 
@@ -100,10 +98,26 @@ class _Unguarded(dict[TP, int | None]):
 
 
 class BatchThread(driver.AIOKafkaConsumerThread):
-    """Faust's consumer thread, with a short fetch wait and an assignor that keeps partitions together."""
+    """Faust's consumer thread: short fetch wait, committed records only, an assignor that keeps partitions together."""
+
+    fetches: Fetches | None = None
+
+    async def on_start(self) -> None:
+        """Start the client, and watch what it fetches."""
+        await super().on_start()
+        fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001  # no public way to what was skipped
+        assert not fetcher._records, "nothing can be fetched before the first assignment"  # noqa: SLF001
+        self.fetches = fetcher._records = Fetches()  # noqa: SLF001
+
+    async def _fetch_records(self, consumer: Any, active_partitions: Any, timeout: float | None = None,  # noqa: ASYNC109
+                             max_records: int | None = None) -> Any:  # fmt: skip
+        drained = await super()._fetch_records(consumer, active_partitions, timeout=timeout, max_records=max_records)
+        assert self.fetches is not None
+        return self.fetches.spanned(drained)
 
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:
         consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"  # noqa: SLF001  # Faust offers it with its own transactions only
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001  # hard-coded in Faust, no setting
         # Without tables Faust takes round robin, which tears partition p of two topics apart.
         consumer._partition_assignment_strategy = [RangePartitionAssignor]  # noqa: SLF001  # the same
@@ -149,6 +163,12 @@ class BatchConsumer(driver.Consumer):
             tp,
             generation_id=self.app.consumer_generation_id,
         )
+
+    def passed(self, tp: TP, offset: int) -> int:
+        """Return up to where the client has read on from `offset` without finding a record."""
+        fetches = self._thread.fetches  # type: ignore[attr-defined]  # a BatchThread
+        origin, reached = (-1, -1) if fetches is None else fetches.idle.get(tp, (-1, -1))
+        return reached if origin == offset else offset
 
     def on_buffer_full(self, tp: TP) -> None:
         """Do nothing: Faust would stop fetching and, once all buffers are full, sleep for a second."""
@@ -236,7 +256,6 @@ __all__ = [
     "BATCH_RECORDS",
     "FETCH_WAIT_MS",
     "QUEUED_BATCHES",
-    "Batch",
     "BatchConsumer",
     "BatchScheduler",
     "BatchSchema",

@@ -16,10 +16,9 @@ import asyncio
 import os
 import secrets
 import signal
-import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -34,9 +33,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import choose_encoder
 
 from schemas.errors import FloorpulseError, KafkaUnreachable
-from streams.app import COMMIT_S, INPUTS, OUTPUTS, RELEASE_S, Ownership, Thaw, build_app
+from streams.app import COMMIT_S, INPUTS, OUTPUTS, RELEASE_S, Ownership, Thaw, build_app, made_anew
 from streams.journal import Journal, Outlet
-from streams.partition import Limits, Partition
+from streams.partition import RECEIVED, Limits, Partition
 from streams.topics import JOURNAL_RECORD_BYTES
 from streams.transport import take_group_error
 
@@ -51,6 +50,8 @@ WATCH_S: Final = 0.5
 """Time between two looks of the watchdog."""
 LAG_S: Final = 5.0
 """Time between two questions to the broker about how far the inputs reach."""
+AGAIN_S: Final = 9.0
+"""An input that has more and does not move for so long is read again from where it stands."""
 JANITOR_S: Final = 60.0
 """Time between two clean-ups of the journal."""
 _RECORD_ROOM: Final = 64 << 10  # what a batch takes beside its record
@@ -113,6 +114,7 @@ class Worker:
         self.lag: dict[TP, int] = {}
         """How many records each input has beyond what was read, as last asked."""
         self._behind: dict[TP, tuple[int, float]] = {}
+        self._beyond: set[TP] = set()
         self._unready_s: float | None = None
         self._stalled_looks = 0
         self._app: faust.App | None = None
@@ -123,28 +125,27 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop`; raises what ended the worker otherwise."""
-        with tempfile.TemporaryDirectory(prefix="floorpulse-worker-") as folder:
-            self._app = app = self._build(folder)
-            health = await serve_health(self, self._settings.listen)
-            parts = [asyncio.ensure_future(part) for part in self._parts(app)]
-            why = "told to"
-            try:
-                await self._until_over(parts)
-            except BaseException as error:
-                why = str(error) or repr(error)
-                raise
-            finally:
-                self._on_stopping()
-                _log.info("worker.stopping", why=why)
-                await _quietly(app.stop(), APP_STOP_S)
-                for part in parts:
-                    part.cancel()
-                await asyncio.gather(*parts, return_exceptions=True)
-                await _quietly(self.outlet.stop(), PART_STOP_S)
-                await _quietly(self.journal.stop(), PART_STOP_S)
-                if health is not None:
-                    await _quietly(health.cleanup(), PART_STOP_S)
-                _log.info("worker.stopped")
+        self._app = app = self._build()
+        health = await serve_health(self, self._settings.listen)
+        parts = [asyncio.ensure_future(part) for part in self._parts(app)]
+        why = "told to"
+        try:
+            await self._until_over(parts)
+        except BaseException as error:
+            why = str(error) or repr(error)
+            raise
+        finally:
+            self._on_stopping()
+            _log.info("worker.stopping", why=why)
+            await _quietly(app.stop(), APP_STOP_S)
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
+            await _quietly(self.outlet.stop(), PART_STOP_S)
+            await _quietly(self.journal.stop(), PART_STOP_S)
+            if health is not None:
+                await _quietly(health.cleanup(), PART_STOP_S)
+            _log.info("worker.stopped")
 
     def _parts(self, app: faust.App) -> Iterable[Coroutine[Any, Any, None]]:
         return self._start(app), self._watch(app), self._measure(app), self._clean()
@@ -161,13 +162,12 @@ class Worker:
             servers = self._settings.aiokafka["bootstrap_servers"]
             raise KafkaUnreachable(f"cannot work with Kafka at {servers}: {error!r}; see floorpulse topics") from error
 
-    def _build(self, folder: str) -> faust.App:
+    def _build(self) -> faust.App:
         settings = self._settings
         return build_app(
             self.ownership,
             settings.names,
             settings.group,
-            datadir=folder,
             broker_session_timeout=settings.session_timeout_s,
             broker_heartbeat_interval=settings.session_timeout_s / 4,
             broker_request_timeout=max(20.0, settings.session_timeout_s),
@@ -222,15 +222,30 @@ class Worker:
                 _log.debug("lag.unknown", error=repr(error))
             else:
                 self._note_lag(positions, ends)
+                await self._read_again(positions)
 
     def _note_lag(self, positions: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
         now = time.monotonic()
+        self._look_for_anew(positions, ends)
         self.lag = {tp: max(0, ends[tp] - offset) for tp, offset in positions.items() if tp in ends}
         before, self._behind = self._behind, {}
         for tp, records in self.lag.items():
             if records > 0:
                 offset, since = before.get(tp, (-1, now))
                 self._behind[tp] = positions[tp], since if offset == positions[tp] else now
+
+    async def _read_again(self, positions: Mapping[TP, int]) -> None:
+        """Go back for what was lost on its way to us with nothing behind it that would have shown the hole."""
+        before = time.monotonic() - AGAIN_S
+        for tp in [tp for tp, (_, since) in self._behind.items() if since < before]:
+            await self.ownership.read_again(tp, positions[tp])
+
+    def _look_for_anew(self, positions: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
+        """Stop when an input ends before what was read of it; twice, since a new leader may be a moment behind."""
+        beyond = {tp for tp, offset in positions.items() if tp in ends and ends[tp] < offset}
+        again, self._beyond = self._beyond & beyond, beyond
+        for tp in again:
+            raise made_anew(tp, positions[tp], ends[tp])
 
     # -- health
 
@@ -262,13 +277,21 @@ class Worker:
         yield from self._lags()
         yield from _heartbeats(own.owned.values())
         yield from tally.flush_seconds.collect()
-        holes = CounterMetricFamily("floorpulse_worker_holes", "Holes in the inputs' offsets", labels=["cause"])
-        for cause in ("delivery", "log"):
+        holes = CounterMetricFamily(
+            "floorpulse_worker_holes", "Offsets that did not follow on, healed (delivery) or explained", labels=["cause"]
+        )
+        skipped = CounterMetricFamily(
+            "floorpulse_worker_skipped_offsets", "Offsets of the inputs that hold no record for us", labels=["cause"]
+        )
+        for cause in ("delivery", "retention", "log"):
             holes.add_metric([cause], tally.holes[cause])
-        yield holes
+        for cause in ("marker", "aborted", "compaction", "retention", "log"):
+            skipped.add_metric([cause], tally.skipped[cause])
+        yield from (holes, skipped)
         for name, help_text, value in (
             ("read_records", "Records read from the inputs, markers and relay among them", tally.events),
             ("readings", "Readings published", tally.readings),
+            ("readings_repeated", "Readings published again behind those of a former owner", tally.repeated),
             ("journal_bytes", "Bytes appended to the journal, before compression", self.journal.bytes_written),
             ("journal_records", "Records appended to the journal", self.journal.records_written),
             ("rebalances", "Assignments received", own.rebalances),
@@ -287,7 +310,7 @@ class Worker:
         yield lag
 
 
-def _heartbeats(partitions: Iterable[Partition]) -> Iterator[Metric]:
+def _heartbeats(partitions: Collection[Partition]) -> Iterator[Metric]:
     """Yield what the newest heartbeats say."""
     age = GaugeMetricFamily("floorpulse_worker_watermark_age_seconds", "Now minus watermark", labels=["partition"])
     events = CounterMetricFamily(
@@ -302,6 +325,22 @@ def _heartbeats(partitions: Iterable[Partition]) -> Iterator[Metric]:
                 events.add_metric([number, topic, outcome], count)
     yield age
     yield events
+    yield from _accounting(partitions)
+
+
+def _accounting(partitions: Collection[Partition]) -> Iterator[Metric]:
+    """Yield what was received, over all owners, and what of it nobody knows the fate of."""
+    received = CounterMetricFamily("floorpulse_worker_received", "Events received, over all owners", labels=["partition", "topic"])
+    lost = GaugeMetricFamily(
+        "floorpulse_worker_unaccounted", "Received less applied, duplicate, late and invalid: 0", labels=["partition", "topic"]
+    )
+    for partition in partitions:
+        for name, count in partition.heartbeat.get("counters", {}).items():
+            if name.startswith(RECEIVED):
+                received.add_metric([str(partition.number), name.removeprefix(RECEIVED)], count)
+        for topic, count in partition.unaccounted.items():
+            lost.add_metric([str(partition.number), topic], count)
+    yield from (received, lost)
 
 
 async def serve_health(worker: Worker, listen: tuple[str, int] | None) -> web.AppRunner | None:

@@ -192,8 +192,7 @@ class Agent:
         while keep < len(changes) and changes[keep][0] < first:
             self.base = self.base.after(changes[keep])
             keep += 1
-        if keep and announced is not None and self.base.hired is not None and self.base.hired < announced:
-            self.base = self.base._replace(hired=announced if announced < first else None)
+        self.base = self.base.announced(first - 1, announced)
         if keep:
             self.heard = max(self.heard, changes[keep - 1][0])
         del changes[:keep]
@@ -235,8 +234,8 @@ class Agent:
     def thaw(cls, frozen: list[Any]) -> Agent:
         """Restore what `freeze` returned, also after msgpack has turned tuples into lists."""
         agent = cls()
-        status, groups, queues, capacity, hired, has_left = frozen[0]
-        agent.base = State(status, tuple(groups), tuple(queues), capacity, hired, has_left)
+        status, groups, queues, *roster = frozen[0]
+        agent.base = State(status, tuple(groups), tuple(queues), *roster)
         agent.heard = frozen[2]
         agent.changes = [
             (at, rank, id_, status, _tuple(groups), _tuple(queues), capacity)

@@ -37,6 +37,7 @@ class Expiry:
         self._shortest_ms = rules.shortest_session_ms
         self.agents_before = 0
         """Agents' history before this instant is closed."""
+        self._statuses_before = 0
 
     def session_is_late(self, at: int, watermark: int | None) -> bool:
         """Tell whether an event of an unknown session is older than its horizon."""
@@ -48,7 +49,7 @@ class Expiry:
 
     def agent_is_late(self, at: int) -> bool:
         """Tell whether a status event is older than its horizon."""
-        return at < self.agents_before
+        return at < self._statuses_before
 
     def watch(self, session_id: str, at: int) -> None:
         """Look at a session when it may be over at the earliest."""
@@ -107,9 +108,10 @@ class Expiry:
     def close_agents(self) -> bool:
         """Move the instant on before which agents' history is closed; return whether it moved."""
         mark = self.least_mark
-        if mark is None or mark - self._rules.agent_horizon_ms < self.agents_before + CLOSE_MS:
+        if mark is None or mark - self._rules.agent_horizon_ms < self._statuses_before + CLOSE_MS:
             return False
-        self.agents_before = mark - self._rules.agent_horizon_ms
+        self._statuses_before = mark - self._rules.agent_horizon_ms
+        self.agents_before = mark - self._rules.agents_kept_ms
         return True
 
     def cells(self, cells: Cells, watermark: int | None) -> list[CellId]:
@@ -127,11 +129,11 @@ class Expiry:
 
     def freeze(self) -> list[Any]:
         """Return a msgpack-able form."""
-        return [self.agents_before, sorted(self._marks.items()), self._announced]
+        return [self.agents_before, self._statuses_before, sorted(self._marks.items()), self._announced]
 
     def thaw(self, frozen: list[Any]) -> None:
         """Restore what `freeze` returned."""
-        self.agents_before, marks, self._announced = frozen
+        self.agents_before, self._statuses_before, marks, self._announced = frozen
         self._marks = {sender: mark for sender, mark in marks}  # noqa: C416  msgpack made lists of the pairs
 
 

@@ -31,7 +31,7 @@ Change = tuple[int, int, str, str | None, tuple[str, ...] | None, tuple[str, ...
 class State(NamedTuple):
     """An agent at one instant; status None = not known yet.
 
-    `hired`: since when he is on the roster, None: he is not; `has_left`: he has left at least once.
+    `hired`: since when he is on the roster, None: he is not; `first`: when he first was; `has_left`: he has left at least once.
     """
 
     status: str | None = None
@@ -40,6 +40,7 @@ class State(NamedTuple):
     capacity: int | None = None
     hired: int | None = None
     has_left: bool = False
+    first: int | None = None
 
     def after(self, change: Change) -> State:
         """Return the state after a change; what it does not name stays."""
@@ -56,7 +57,15 @@ class State(NamedTuple):
             self.capacity if capacity is None else capacity,
             hired,
             self.has_left or rank == LEFT,
+            hired if self.first is None else self.first,
         )
+
+    def announced(self, at: int, announced: int | None) -> State:
+        """Return the state at an instant of somebody whose first stint starts when he was announced, not with his first status."""
+        if announced is None or self.hired is None or self.hired >= announced:
+            return self
+        start = None if at < announced else announced
+        return self._replace(hired=start, first=start)
 
     @property
     def counted_in(self) -> tuple[str, ...]:
@@ -81,38 +90,38 @@ def hired_later(base: State, changes: list[Change]) -> int | None:
     return None
 
 
-def states(base: State, changes: list[Change]) -> Iterator[tuple[int, State, State]]:
-    """Yield (instant, state before, state after) per instant, with the first stint starting where it must."""
+def states(base: State, changes: list[Change]) -> Iterator[tuple[int, State, State, int]]:
+    """Yield (instant, state before, state after, stints that ended) per instant, with the first stint starting where it must."""
     announced = hired_later(base, changes)
     state, position = base, 0
     while position < len(changes):
-        at, before = changes[position][0], state
+        at, before, ended = changes[position][0], state, 0
         while position < len(changes) and changes[position][0] == at:
+            ended += changes[position][1] == LEFT and state.hired is not None
             state = state.after(changes[position])
             position += 1
-        if announced is not None and state.hired is not None and state.hired < announced:
-            state = state._replace(hired=None if at < announced else announced)
-        yield at, before, state
+        state = state.announced(at, announced)
+        yield at, before, state, ended
 
 
 def roster_facts(base: State, changes: list[Change]) -> list[Fact]:
     """Return the steps of headcount, and the leavings."""
     facts: list[Fact] = []
-    for at, before, state in states(base, changes):
+    for at, before, state, ended in states(base, changes):
         was = before.counted_in if before.hired is not None else ()
         is_now = state.counted_in if state.hired is not None else ()
         if was != is_now:
             facts += _steps(at, ROSTER_LEVEL, is_now, was)
-        if was and not is_now:
-            facts += [(("group", group, ""), at, "agents_left", 1) for group in state.counted_in]
+        if ended:
+            facts += [(("group", group, ""), at, "agents_left", ended) for group in state.counted_in]
     return facts
 
 
 def hired_first(base: State, changes: list[Change]) -> int | None:
     """Return when an agent first came onto the roster, as far as is known."""
-    if base.hired is not None:
-        return base.hired
-    return next((state.hired for _, _, state in states(base, changes) if state.hired is not None), None)
+    if base.first is not None:
+        return base.first
+    return next((state.first for _, _, state, _ in states(base, changes) if state.first is not None), None)
 
 
 def day_facts(base: State, changes: list[Change], rules: Rules) -> list[Fact]:
@@ -120,7 +129,7 @@ def day_facts(base: State, changes: list[Change], rules: Rules) -> list[Fact]:
     facts: list[Fact] = []
     day: int | None = None
     seen: set[str] = set()
-    for at, before, state in states(base, changes):
+    for at, before, state, _ in states(base, changes):
         was, is_now = before.online_in, state.online_in
         zone = rules.at(at).zone
         today = date_number(zone, at)

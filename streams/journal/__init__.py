@@ -4,7 +4,7 @@
 inputs' offsets: these four decide and never wait. `log` and `outlet` talk to Kafka and decide nothing.
 """
 
-from streams.journal.contiguity import Cut, Explanation, Finding, cut
+from streams.journal.contiguity import Cut, Explanation, Finding, Span, cut
 from streams.journal.fold import KEPT_CYCLES, Fold, Folded
 from streams.journal.log import Journal, offsets_from
 from streams.journal.outlet import Outlet
@@ -25,6 +25,7 @@ __all__ = [
     "Outlet",
     "Piece",
     "Rolling",
+    "Span",
     "cut",
     "decode",
     "encode",

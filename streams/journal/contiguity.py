@@ -2,15 +2,18 @@
 
 Theory of operation. The journal says at which offset of each input the state ends. From there every offset is looked
 at: a batch is cut to what comes next without a hole (`cut`). A hole is either a fault of delivery (a rebalance, a lost
-buffer), then the records exist and reading goes back to them; or it is the log's own (transaction markers, compaction,
-retention), then it is explained and counted. Only the broker knows, so the caller reads the log from the hole on and
+buffer), then the records exist and reading goes back to them; or it is the log's own (transaction markers, aborted
+records, compaction, retention), then it is explained and counted by cause.
+
+The client sees record batches as they lie in the log, so it knows what stood in a hole that it has read across: a batch
+comes with its `Span`. Where two spans do not meet, only the broker knows: the caller reads the log from the hole on and
 feeds the offsets that it finds to `Explanation`, which says as early as possible which of the two it is.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -23,12 +26,25 @@ class Cut(NamedTuple):
     hole: bool
 
 
-def cut(expected: int, offsets: Sequence[int]) -> Cut:
+class Span(NamedTuple):
+    """What the client has read in one go: of the offsets `begin:end` every record that the log holds for us is there.
+
+    `skipped` tells how many offsets hold none, by cause: `marker`, `aborted`, `compaction`.
+    """
+
+    begin: int
+    end: int
+    skipped: Mapping[str, int] = {}
+
+
+def cut(expected: int, offsets: Sequence[int], span: Span | None = None) -> Cut:
     """Find what of a batch (offsets ascending) follows on from `expected`; what was seen before is left out."""
     count = len(offsets)
     if offsets == list(range(expected, expected + count)):
         return Cut(0, count, False)
     begin = end = bisect_left(offsets, expected)
+    if span is not None and span.begin <= expected:
+        return Cut(begin, count, False)
     while end < count and offsets[end] == expected:
         expected += 1
         end += 1
@@ -73,4 +89,4 @@ class Explanation:
         return Finding.EXPLAINED
 
 
-__all__ = ["Cut", "Explanation", "Finding", "cut"]
+__all__ = ["Cut", "Explanation", "Finding", "Span", "cut"]

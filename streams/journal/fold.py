@@ -37,6 +37,7 @@ class Folded:
     `epoch` is the claim's offset. `seq` and `published` are the last flush and the last one known to be sent;
     `unpublished` are the entry keys changed after it, `outbox` the records to send again. `offsets` are the inputs'
     next offsets by short topic name. `cycles` are the start offsets of the whole snapshot cycles, oldest first.
+    `followed` and `received` are those of the last flush (see `Delta`).
     """
 
     epoch: int
@@ -50,6 +51,8 @@ class Folded:
     cycles: tuple[int, ...] = ()
     counted: int = 0
     ignored: int = 0
+    followed: int | None = None
+    received: Mapping[str, int] | None = None
 
 
 class Fold:
@@ -100,6 +103,8 @@ class Fold:
             cycles=tuple(self._cycles),
             counted=self.counted,
             ignored=self.ignored,
+            followed=self._followed,
+            received=self._received,
         )
 
     def _forget(self) -> None:
@@ -112,6 +117,8 @@ class Fold:
         self._cycle_start: int | None = None
         self._cycles: list[int] = []
         self._parts: list[tuple[int, Delta]] = []
+        self._followed: int | None = None
+        self._received: Mapping[str, int] | None = None
 
     def _valid(self, record: Delta) -> bool:
         if record.epoch > self._epoch:  # its claim is deleted, and what was folded so far was a zombie's
@@ -141,6 +148,7 @@ class Fold:
         self.counted += len(parts)
         self._seq, self._published = first.seq, first.published
         self._offsets, self._cycle = first.offsets, first.cycle
+        self._followed, self._received = first.followed, first.received
         self._unsent = [unsent for unsent in self._unsent if unsent[0] > self._published]
         if first.starts:
             self._cycle_start = start

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final
 
 import structlog
@@ -36,6 +36,8 @@ STALL_S: Final = 30.0
 FIRST_PAUSE_S: Final = 60.0
 LONGEST_PAUSE_S: Final = 3600.0
 """Pauses before a broker that did not delete records is asked again."""
+POLL_MS: Final = 200
+"""How long one question for more records may take."""
 _ATTEMPTS: Final = 3
 _FETCH_BYTES: Final = 4 << 20
 
@@ -178,10 +180,11 @@ class Journal:
 
 @asynccontextmanager
 async def reading(connection: Mapping[str, Any]) -> AsyncIterator[Any]:
-    """Open a consumer without a group that starts at the earliest record."""
+    """Open a consumer without a group that starts at the earliest record and sees no aborted transaction."""
     consumer = AIOKafkaConsumer(
         **connection,
         group_id=None,
+        isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=50,
@@ -203,27 +206,56 @@ async def span(consumer: Any, topic: str, partitions: Collection[int]) -> tuple[
     return {tp.partition: begins[tp] for tp in tps}, {tp.partition: ends[tp] for tp in tps}
 
 
-async def offsets_from(connection: Mapping[str, Any], topic: str, partition: int, start: int) -> AsyncGenerator[int]:
-    """Read which offsets a log holds from `start` on, up to its end; raises `KafkaUnreachable`."""
+async def records_from(connection: Mapping[str, Any], topic: str, partition: int, start: int) -> AsyncGenerator[Any]:
+    """Read the records of a log from `start` on, up to its end; raises `KafkaUnreachable`.
+
+    The last offsets may hold no record (a transaction's marker), so the client's position tells when the end is reached.
+    """
+    tp = TopicPartition(topic, partition)
     try:
         async with reading(connection) as consumer:
             begins, ends = await span(consumer, topic, [partition])
             position = max(start, begins[partition])
-            consumer.seek(TopicPartition(topic, partition), position)
+            consumer.seek(tp, position)
+            moved_s = time.monotonic()
             while position < ends[partition]:
-                for message in await _more(consumer, topic):
-                    position = message.offset + 1
-                    yield message.offset
+                for messages in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+                    for message in messages:
+                        yield message
+                before, position = position, await consumer.position(tp)
+                moved_s = moved_s if position == before else time.monotonic()
+                if time.monotonic() > moved_s + STALL_S:
+                    raise _stalled(topic)
     except KafkaError as error:
         raise KafkaUnreachable(f"cannot read topic {topic}, partition {partition}: {error!r}") from error
+
+
+async def offsets_from(connection: Mapping[str, Any], topic: str, partition: int, start: int) -> AsyncGenerator[int]:
+    """Read which offsets a log holds from `start` on, up to its end; raises `KafkaUnreachable`."""
+    async with aclosing(records_from(connection, topic, partition, start)) as records:
+        async for record in records:
+            yield record.offset
+
+
+async def begin_of(connection: Mapping[str, Any], topic: str, partition: int) -> int:
+    """Ask for the first offset that a log still holds; raises `KafkaUnreachable`."""
+    try:
+        async with reading(connection) as consumer:
+            return (await span(consumer, topic, [partition]))[0][partition]
+    except KafkaError as error:
+        raise KafkaUnreachable(f"cannot ask for topic {topic}, partition {partition}: {error!r}") from error
 
 
 async def _more(consumer: Any, topic: str) -> list[Any]:
     """Wait for the next records; raises `KafkaUnreachable` when none come."""
     found = await consumer.getmany(timeout_ms=int(STALL_S * 1000))
     if not found:
-        raise KafkaUnreachable(f"no record of topic {topic} came within {STALL_S:.0f} s, though the log has more")
+        raise _stalled(topic)
     return [message for messages in found.values() for message in messages]
 
 
-__all__ = ["STALL_S", "Journal", "offsets_from", "reading", "span"]
+def _stalled(topic: str) -> KafkaUnreachable:
+    return KafkaUnreachable(f"no record of topic {topic} came within {STALL_S:.0f} s, though the log has more")
+
+
+__all__ = ["STALL_S", "Journal", "begin_of", "offsets_from", "reading", "records_from", "span"]

@@ -9,18 +9,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
 from streams.journal.letters import LETTER_TOPICS, SMALL_LETTER_BYTES, cut
+from streams.journal.ports import Landed
 from streams.journal.record import Outgoing
 
 BATCH_BYTES: Final = 512 << 10
 """The size of a batch before compression; brokers take 1 MiB unless told otherwise."""
 MAX_REQUEST_BYTES: Final = 8 << 20
 """The size of a batch that holds a single large letter."""
+
+
+class _Sent(NamedTuple):
+    """A batch on its way: how many records it holds, and the future of its place."""
+
+    records: int
+    future: asyncio.Future[Any]
 
 
 class Outlet:
@@ -53,45 +61,54 @@ class Outlet:
         if producer is not None:
             await producer.stop()
 
-    async def send(self, records: Iterable[Outgoing]) -> None:
-        """Send records and return once all replicas have all of them; per topic and partition the order stays.
+    async def send(self, records: Iterable[Outgoing]) -> dict[tuple[str, int], Landed]:
+        """Send records, return once all replicas have all of them, and tell where they lie (large letters excepted).
 
-        A partition beyond a topic's last one wraps around, for topics that are laid out otherwise.
+        Per topic and partition the order stays. A partition beyond a topic's last one wraps around, for topics that are
+        laid out otherwise.
         """
         by_target: dict[tuple[str, int], list[Outgoing]] = {}
         for record in records:
             target = record.topic, record.partition % self._counts[record.topic]
             by_target.setdefault(target, []).append(record)
-        sent = []
+        sending = []
         for (topic, number), group in by_target.items():
             large = [record for record in group if _is_large(record)]
-            sent.append(self._send_to(self._names[topic], number, [record for record in group if not _is_large(record)]))
-            sent += [self._send_large(self._names[topic], number, record) for record in large]
-        acknowledged = [future for futures in await asyncio.gather(*sent) for future in futures]
-        await asyncio.gather(*acknowledged)
+            small = [record for record in group if not _is_large(record)]
+            sending.append(self._send_to(self._names[topic], number, small))
+            sending += [self._send_large(self._names[topic], number, record) for record in large]
+        batches = [batch for sent in await asyncio.gather(*sending) for batch in sent]
+        places = await asyncio.gather(*(batch.future for batch in batches))
+        short = {name: short for short, name in self._names.items()}
+        landed: dict[tuple[str, int], Landed] = {}
+        for place, batch in zip(places, batches, strict=True):
+            end, count = landed.get((target := (short[place.topic], place.partition)), Landed(1, 0))
+            end = max(end, place.offset + batch.records) if end > 0 and place.offset >= 0 else 0
+            landed[target] = Landed(end, count + batch.records)
+        return landed
 
-    async def _send_large(self, topic: str, partition: int, record: Outgoing) -> list[asyncio.Future[Any]]:
+    async def _send_large(self, topic: str, partition: int, record: Outgoing) -> list[_Sent]:
         """Send a large letter whole, or cut where the topic's limit asks for it: it must never end the worker."""
-        (future,) = await self._send_to(topic, partition, [record])
+        (sent,) = await self._send_to(topic, partition, [record])
         try:
-            await future
+            await sent.future
         except MessageSizeTooLargeError:
             return await self._send_to(topic, partition, [cut(record, SMALL_LETTER_BYTES)])
         return []
 
-    async def _send_to(self, topic: str, partition: int, records: Sequence[Outgoing]) -> list[asyncio.Future[Any]]:
+    async def _send_to(self, topic: str, partition: int, records: Sequence[Outgoing]) -> list[_Sent]:
         if not records:
             return []
         batch = self._producer.create_batch()
-        futures = []
+        sent = []
         for record in records:
             content = {"key": record.key, "value": record.value, "timestamp": None, "headers": record.headers}
             if batch.append(**content) is None:  # full
-                futures.append(await self._producer.send_batch(batch, topic, partition=partition))
+                sent.append(_Sent(batch.record_count(), await self._producer.send_batch(batch, topic, partition=partition)))
                 batch = self._producer.create_batch()
                 batch.append(**content)
-        futures.append(await self._producer.send_batch(batch, topic, partition=partition))
-        return futures
+        sent.append(_Sent(batch.record_count(), await self._producer.send_batch(batch, topic, partition=partition)))
+        return sent
 
 
 def _is_large(record: Outgoing) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from schemas.readings import Reading
+from schemas.readings import Reading, ReadingKey
 from streams.journal.record import Outgoing
 
 
@@ -48,8 +48,19 @@ class Flush(Protocol):
         """Give records for the relay topic, with `partition`, `key` and `value`."""
 
 
+class Entries(Protocol):
+    """The part of `streams.core.output.Entries` that the shell uses."""
+
+    def reading(self, key: ReadingKey, now_ms: int) -> Reading:
+        """Return a reading as it is after the last flush."""
+
+
 class Floor(Protocol):
     """The part of `streams.core.floor.Floor` that the shell uses."""
+
+    @property
+    def entries(self) -> Entries:
+        """Give what knows each reading's present value."""
 
     def apply(self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None], now_ms: int) -> Sequence[Reject]:
         """Take a batch of an input in offset order."""
@@ -90,11 +101,20 @@ class Source(Protocol):
     def end(self, topic: str, partition: int) -> int | None:
         """Return the log's end as far as it is known, without waiting."""
 
+    def passed(self, topic: str, partition: int, offset: int) -> int:
+        """Return up to where the client has read on from `offset` without finding a record (markers), without waiting."""
+
+    async def begin(self, topic: str, partition: int) -> int:
+        """Ask the broker for the first offset that the log still holds."""
+
     async def go_back(self, topic: str, partition: int, offset: int) -> None:
         """Deliver again from `offset` on."""
 
     def offsets_from(self, topic: str, partition: int, start: int) -> AsyncGenerator[int]:
         """Ask the broker which offsets the log holds from `start` on, up to its end."""
+
+    def readings(self, partition: int, start: int) -> AsyncGenerator[Record]:
+        """Read the readings of a partition from `start` on, up to the log's end."""
 
 
 class Log(Protocol):
@@ -111,11 +131,18 @@ class Log(Protocol):
         """Tell whether one of the records from `start` up to, without, `stop` is a claim."""
 
 
+class Landed(NamedTuple):
+    """Where records of one partition came to lie: so many `records`, the last one before `end` (0: nobody knows where)."""
+
+    end: int
+    records: int
+
+
 class Sender(Protocol):
     """Where everything else is sent: `streams.journal.Outlet`."""
 
-    async def send(self, records: Iterable[Outgoing]) -> None:
-        """Send records and return once all replicas have all of them."""
+    async def send(self, records: Iterable[Outgoing]) -> Mapping[tuple[str, int], Landed]:
+        """Send records, return once all replicas have all of them, and tell per topic and partition where they lie."""
 
 
 class Ports(NamedTuple):
@@ -128,4 +155,4 @@ class Ports(NamedTuple):
     clock_ms: Callable[[], int]
 
 
-__all__ = ["Floor", "Flush", "Log", "Ports", "Record", "Reject", "Sender", "Source"]
+__all__ = ["Entries", "Floor", "Flush", "Landed", "Log", "Ports", "Record", "Reject", "Sender", "Source"]

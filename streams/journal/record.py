@@ -44,7 +44,8 @@ class Delta(msgspec.Struct, array_like=True, frozen=True, tag="delta"):
 
     `partitions` is the number that the topics had. `published` is the newest flush whose outbox and readings are
     acknowledged. `offsets` are the inputs' next offsets after all that `entries` holds. `piece` is the next part of the
-    rolling snapshot's cycle number `cycle`.
+    rolling snapshot's cycle number `cycle`. `followed`: below this offset of the readings every stale record has been
+    answered (None: unknown, older writers). `received`: records taken from each input since the first, markers left out.
     """
 
     epoch: int
@@ -60,6 +61,8 @@ class Delta(msgspec.Struct, array_like=True, frozen=True, tag="delta"):
     piece: dict[str, msgspec.Raw] = {}
     part: int = 0
     parts: int = 1
+    followed: int | None = None
+    received: dict[str, int] | None = None
 
 
 _encoder: Final = msgspec.msgpack.Encoder()

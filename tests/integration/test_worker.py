@@ -33,6 +33,7 @@ from streams.embedded import EMBEDDED_API_VERSION, EMBEDDED_PARTITIONS, Embedded
 from streams.journal import Delta, Journal, Rolling, encode, freeze_entries
 from streams.journal.log import reading, span
 from streams.journal.record import VERSION
+from streams.partition import RECEIVED
 from streams.topics import create, plan
 from tests.centres import centre
 from tests.kafka import RealKafka
@@ -110,13 +111,28 @@ worker: {{session_timeout: {SESSION_TIMEOUT_S}s, flush_interval: 100ms, flush_ev
             process.kill()
             process.wait()
 
+    async def feed_in_transactions(self, of: list[Record], size: int, abort: Callable[[int], bool]) -> None:
+        """Send records in transactions of so many, some of which are aborted when all their records are in the log."""
+        producer = AIOKafkaProducer(**self.connection, transactional_id=self.layout.prefix)
+        await producer.start()
+        try:
+            for number, begin in enumerate(range(0, len(of), size)):
+                await producer.begin_transaction()
+                for topic, key, value in of[begin : begin + size]:
+                    partition = PARTITIONERS["murmur2"](key, PARTITIONS) if key else 0
+                    await producer.send(self.layout.name(topic), value, key=key or None, partition=partition)
+                await producer.flush()
+                await (producer.abort_transaction() if abort(number) else producer.commit_transaction())
+        finally:
+            await producer.stop()
+
     async def feed(self, of: list[Record], pause_s: float = 0.0) -> None:
-        """Send records; `pause_s` after each hundred."""
+        """Send records; `pause_s` after each hundred. Those without a key go where the driver has them."""
         producer = AIOKafkaProducer(**self.connection, linger_ms=5, enable_idempotence=True)
         await producer.start()
         try:
             for number, (topic, key, value) in enumerate(of):
-                partition = PARTITIONERS["murmur2"](key, PARTITIONS) if key else number % PARTITIONS
+                partition = PARTITIONERS["murmur2"](key, PARTITIONS) if key else 0
                 await producer.send(self.layout.name(topic), value, key=key or None, partition=partition)
                 if pause_s and number % 100 == 0:
                     await asyncio.sleep(pause_s)
@@ -148,11 +164,21 @@ worker: {{session_timeout: {SESSION_TIMEOUT_S}s, flush_interval: 100ms, flush_ev
                 newest[key] = value
         return newest
 
+    async def last(self) -> dict[ReadingKey, Published]:
+        """The last value of each reading in the log: what compaction leaves."""
+        found: dict[ReadingKey, Published] = {}
+        async for message in self.read("readings"):
+            if (value := decode_value(message.value)) is not None:
+                found[decode_key(message.key)] = value
+        return found
+
     async def outcomes(self) -> dict[str, int]:
-        """The accounting over all partitions."""
+        """The accounting over all partitions, in which nothing may be missing."""
         total: dict[str, int] = {}
         for key, value in (await self.published()).items():
             if key.kind == "heartbeat":
+                received = {name.removeprefix(RECEIVED): n for name, n in value.counters.items() if name.startswith(RECEIVED)}
+                assert received == {topic: sum(outcomes.values()) for topic, outcomes in value.events.items()}, key
                 for outcomes in value.events.values():
                     for outcome, count in outcomes.items():
                         total[outcome] = total.get(outcome, 0) + count
@@ -291,6 +317,60 @@ async def test_a_worker_that_slept_too_long_changes_nothing(rig: Rig) -> None:
 
 
 @pytest.mark.timeout(180)
+async def test_only_committed_transactions_are_counted(rig: Rig) -> None:
+    """Aborted records change nothing; markers and aborted records are explained without a question, also at the log's end."""
+    of, port = records(7, 400), free_port()
+    kept = [record for number, record in enumerate(of) if number // 20 % 3 != 1]
+    with rig.worker(port) as worker:
+        await rig.feed_in_transactions(of, 20, lambda number: number % 3 == 1)
+        await rig.until_applied(len(kept))
+        await rig.until_equal(expected(kept))
+        assert await rig.outcomes() == {"applied": len(kept), "duplicate": 0, "late": 0, "invalid": 0}
+        text = get(f"http://127.0.0.1:{port}/metrics")[1]
+        skipped = {line.split('"')[1]: float(line.split()[1]) for line in text.splitlines() if "skipped_offsets_total{" in line}
+        assert skipped["aborted"] >= len(of) - len(kept)
+        assert skipped["marker"] >= 2 * (len(of) // 20)
+        assert skipped["compaction"] == skipped["retention"] == skipped["log"] == 0
+        assert all(line.endswith(" 0.0") for line in text.splitlines() if "worker_holes_total{" in line)
+        assert worker.poll() is None
+        await asyncio.sleep(6)  # a heartbeat: what was read across at the end is journalled, committed, and no lag
+        assert "floorpulse_consumer_lag" in text
+        committed, ends = await rig.committed()
+        assert committed == ends
+
+
+@pytest.mark.timeout(120)
+async def test_what_a_sleeper_publishes_is_answered(rig: Rig) -> None:
+    """Old values that come behind the present ones are followed by the present ones: what compaction leaves is right."""
+    of = records(8, 300)
+    want = expected(of)
+    with rig.worker():
+        await rig.feed(of[: len(of) // 2])
+        await rig.until_applied(len(of) // 4)
+    with rig.worker():
+        await rig.feed(of[len(of) // 2 :])
+        await rig.until_applied(len(of))
+        await rig.until_equal(want)
+        owners = {key.partition: value.epoch for key, value in (await rig.published()).items() if key.kind == "heartbeat"}
+        first: dict[bytes, Any] = {}
+        async for message in rig.read("readings"):
+            value = decode_value(message.value)
+            if value is not None and value.epoch < owners[message.partition]:
+                first.setdefault(message.key, message)
+        producer = AIOKafkaProducer(**rig.connection)
+        await producer.start()
+        for message in first.values():
+            await producer.send(message.topic, message.value, key=message.key, partition=message.partition)
+        await producer.stop()
+        assert cells_of({key: value.parts for key, value in (await rig.last()).items()}) != want
+        await asyncio.sleep(5)
+        end = time.monotonic() + DEADLINE_S / 2
+        while cells_of({key: value.parts for key, value in (await rig.last()).items()}) != want:
+            assert time.monotonic() < end, rig.log.read_text()[-3000:]
+            await asyncio.sleep(0.5)
+
+
+@pytest.mark.timeout(180)
 async def test_a_broker_that_restarts_is_waited_for(rig: Rig, kafka: RealKafka) -> None:
     """Killed and started again on its data: the same worker goes on, and each event is counted once."""
     of = records(6, 300)
@@ -325,13 +405,9 @@ async def test_a_newer_journal_is_refused_and_left_alone(rig: Rig) -> None:
     assert len([message async for message in rig.read("journal")]) == PARTITIONS
 
 
-async def test_inputs_that_were_made_anew_are_refused(rig: Rig) -> None:
-    """The journal's fence lies beyond their end."""
-    of = records(4, 100)
-    await rig.feed(of)
-    with rig.worker():
-        await rig.until_applied(len(of))
-    names = [rig.layout.name(short) for short in INPUTS]
+async def make_anew(rig: Rig, *shorts: str) -> None:
+    """Delete topics and create them again, empty."""
+    names = [rig.layout.name(short) for short in shorts]
     with open_admin(admin_options(rig.section)) as admin:
         admin.delete_topics(names)
         end = time.monotonic() + DEADLINE_S
@@ -339,9 +415,43 @@ async def test_inputs_that_were_made_anew_are_refused(rig: Rig) -> None:
             assert time.monotonic() < end
             await asyncio.sleep(0.2)
     create(admin_options(rig.section), rig.layout)
+
+
+async def test_inputs_that_were_made_anew_are_refused(rig: Rig) -> None:
+    """The journal's fence lies beyond their end."""
+    of = records(4, 100)
+    await rig.feed(of)
+    with rig.worker():
+        await rig.until_applied(len(of))
+    await make_anew(rig, *INPUTS)
     with rig.worker() as worker:
         assert await asyncio.to_thread(worker.wait, 40) == 1
     assert "it was made anew or lost records" in rig.log.read_text()
+
+
+async def test_inputs_that_are_made_anew_under_a_worker_stop_it(rig: Rig) -> None:
+    """What comes then lies at offsets that were read before: it would be left out in silence."""
+    of = records(4, 100)
+    await rig.feed(of)
+    with rig.worker() as worker:
+        await rig.until_applied(len(of))
+        await make_anew(rig, *INPUTS)
+        assert await asyncio.to_thread(worker.wait, 60) == 1
+    assert "it was made anew or lost records" in rig.log.read_text()
+
+
+@pytest.mark.timeout(180)
+async def test_readings_that_were_made_anew_are_published_anew(rig: Rig) -> None:
+    """All that the journal holds."""
+    of = records(4, 200)
+    want = expected(of)
+    await rig.feed(of)
+    with rig.worker():
+        await rig.until_applied(len(of))
+        await rig.until_equal(want)
+    await make_anew(rig, "readings")
+    with rig.worker():
+        await rig.until_equal(want)
 
 
 async def test_old_journal_records_are_deleted_and_the_rest_still_loads(rig: Rig) -> None:

@@ -88,7 +88,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
              "                self.unanswered = at"),
     Mutation("an agent counts on a day each time that he comes", ROSTER, "came = is_now - seen - ", "came = is_now - was - "),
     Mutation("who leaves at midnight counts on the new day", ROSTER, "gone = (was - is_now) - seen", "gone = frozenset[str]()"),
-    Mutation("the roster starts with the first status", ROSTER, "state.hired < announced:", "state.hired < 0:"),
+    Mutation("the roster starts with the first status", ROSTER, "self.hired >= announced:", "self.hired >= 0:"),
     Mutation("a status brings back who has left", ROSTER, "(rank == JOINED or not self.has_left)", "rank != LEFT"),
     Mutation("a reviewer counts with each review", "streams/core/reviewers.py", "if day not in seen:", "if True:"),
     Mutation("a complaint belongs to the queue of its close", "streams/core/complaints.py", "for filing in filings if",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import JournalError, JournalMismatch, JournalTruncated, JournalVersion
+from schemas.readings import decode_key, encode_value
 from streams.journal import (
     KEPT_CYCLES,
     Claim,
@@ -22,6 +24,7 @@ from streams.journal import (
     Folded,
     Outgoing,
     Rolling,
+    Span,
     cut,
     decode,
     encode,
@@ -29,6 +32,9 @@ from streams.journal import (
     freeze_entries,
     thaw_entries,
 )
+from streams.journal import follow as module
+from streams.journal.follow import Follow
+from streams.journal.ports import Landed
 from streams.journal.record import VERSION
 from streams.journal.rolling import LEAST
 
@@ -271,6 +277,63 @@ def rolling_cycle(log: list[Claim | Delta]) -> int:
     return fold(log, through_bytes=False).cycle
 
 
+# ------------------------------------------------------------------ following the readings
+
+
+def reading(offset: int, epoch: int, name: str = "a", *, kind: str = "total") -> Any:
+    """A record of the readings partition 2."""
+    key = [kind, 2] if kind == "heartbeat" else [kind, 2, "queue", name, "voice"]
+    value = encode_value({"parts": {}}, epoch, 1)
+    return SimpleNamespace(offset=offset, key=msgspec.json.encode(key), value=value, timestamp=0)
+
+
+def test_own_records_side_by_side_need_no_look() -> None:
+    """As the broker's acknowledgements tell."""
+    follow = Follow(2, 10)
+    assert not follow.must_look(Landed(13, 3))
+    assert not follow.must_look(Landed(14, 1))
+    assert (follow.looked, follow.followed) == (14, 14)
+
+
+def test_what_an_older_epoch_wrote_between_is_stale_until_answered() -> None:
+    """Own readings, heartbeats, tombstones, foreign keys and what lies behind our end are not."""
+    follow, landed = Follow(2, 10), Landed(18, 2)
+    assert follow.must_look(landed)
+    records = [reading(10, 5), reading(11, 3), reading(12, 3, "b"), reading(13, 3, kind="heartbeat"), reading(14, 5)]
+    tombstone, other, noise = reading(15, 3, "c"), reading(16, 3, "d"), reading(17, 3)
+    tombstone.value, other.key, noise.key = None, other.key.replace(b",2,", b",1,"), b"noise"
+    for record in (*records, tombstone, other, noise):
+        assert follow.see(record, 5, landed)
+    assert not follow.see(reading(18, 3, "e"), 5, landed)
+    follow.seen(landed)
+    assert (follow.looked, follow.followed) == (18, 10)
+    a, b = (decode_key(reading(0, 0, name).key) for name in "ab")
+    assert follow.take({b}) == [a]
+    follow.answered(18)
+    assert follow.followed == 18
+
+
+def test_a_place_that_the_broker_did_not_tell_is_looked_at() -> None:
+    """As after a retry of a batch that was there already."""
+    follow, landed = Follow(2, 10), Landed(0, 2)
+    assert follow.must_look(landed)
+    assert all(follow.see(reading(offset, 5), 5, landed) for offset in (10, 11))
+    follow.seen(landed)
+    assert follow.followed == 12
+
+
+def test_only_so_many_are_answered_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest is looked at behind the next flush."""
+    monkeypatch.setattr(module, "MOST_STALE", 2)
+    follow = Follow(2, 0)
+    landed = Landed(4, 1)
+    assert [follow.see(reading(offset, 3, f"q{offset}"), 5, landed) for offset in range(3)] == [True, True, False]
+    follow.seen(landed)
+    assert (len(follow.take(set())), follow.looked) == (2, 2)
+    follow.answered(follow.looked)
+    assert follow.must_look(Landed(5, 1))
+
+
 # ------------------------------------------------------------------ contiguity
 
 
@@ -283,6 +346,18 @@ def test_a_batch_is_cut_to_what_follows_on(expected: int, delivered: set[int]) -
     assert offsets[begin:end] == list(range(expected, expected + end - begin))
     assert hole == (end < len(offsets))
     assert not hole or offsets[end] > expected + end - begin
+
+
+@given(st.integers(0, 12), st.sets(st.integers(0, 12), min_size=1), st.integers(0, 12))
+def test_a_span_explains_the_holes_within(expected: int, delivered: set[int], begin: int) -> None:
+    """What the client has read across needs no question; a span that begins too late does."""
+    offsets = sorted(delivered)
+    found = cut(expected, offsets, Span(begin, 13))
+    if begin <= expected:
+        assert offsets[found.begin : found.end] == [offset for offset in offsets if offset >= expected]
+        assert not found.hole
+    else:
+        assert found == cut(expected, offsets)
 
 
 @given(st.sets(st.integers(0, 15)), st.sets(st.integers(0, 15)), st.sets(st.integers(0, 15)))

@@ -15,16 +15,28 @@ from typing import Any
 import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, UnknownError
 from aiokafka.producer.sender import SendProduceReqHandler
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 from faust.transport.consumer import Consumer
 from faust.types import TP, Message
 
 from streams import transport
-from streams.transport import Batch, BatchConsumer, BatchScheduler, BatchThread, batch_topic, install, take_group_error
+from streams.fetches import Fetches, batch_of
+from streams.journal import Span
+from streams.transport import (
+    BatchConsumer,
+    BatchScheduler,
+    BatchThread,
+    batch_topic,
+    install,
+    take_group_error,
+)
 
 
 class Known:
@@ -115,8 +127,11 @@ def test_the_scheduler_cuts_batches_in_turns(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(transport, "BATCH_RECORDS", 2)
     scheduler: Any = BatchScheduler
     a, b = TP("a", 0), TP("b", 0)
-    got = [(tp, list(batch)) for tp, batch in scheduler().iterate({a: [1, 2, 3], b: [9], TP("c", 0): []})]
-    assert got == [(a, [1, 2]), (b, [9]), (a, [3])]
+    one, two, three, nine = (record(offset) for offset in (1, 2, 3, 9))
+    whole = batch_of([one, two, three], Span(0, 6, {"marker": 3}))
+    batches = list(scheduler().iterate({a: whole, b: batch_of([nine]), TP("c", 0): batch_of([])}))
+    assert [(tp, list(batch)) for tp, batch in batches] == [(a, [one, two]), (b, [nine]), (a, [three])]
+    assert [batch.span for _, batch in batches] == [Span(0, 3), None, Span(3, 6, {"marker": 3})]
 
 
 async def test_faust_takes_the_scheduler_and_the_consumer(app: faust.App, consumer: BatchConsumer) -> None:
@@ -128,7 +143,7 @@ async def test_faust_takes_the_scheduler_and_the_consumer(app: faust.App, consum
 
 async def test_a_batch_is_one_message_that_the_topic_hands_over_undecoded(app: faust.App, consumer: BatchConsumer) -> None:
     """With the offset of its last record."""
-    tp, batch = TP("a", 3), Batch([record(4), record(5)])
+    tp, batch = TP("a", 3), batch_of([record(4), record(5)])
     message = consumer._to_message(tp, batch)
     assert (message.topic, message.partition, message.offset, message.timestamp) == ("a", 3, 5, 1.5)
     channel = batch_topic(app, "a", "b")
@@ -148,7 +163,7 @@ async def test_getmany_delivers_batches_through_these_hooks(consumer: BatchConsu
     """`_wait_next_records`, the scheduler, `highwater`, `_to_message`, in this order."""
     tp = TP("a", 0)
     consumer._active_partitions = {tp}
-    consumer._thread = SimpleNamespace(getmany=_fetched({tp: [record(7), record(8)]}), highwater=lambda _: 9)  # type: ignore[assignment]
+    consumer._thread = SimpleNamespace(getmany=_fetched({tp: batch_of([record(7), record(8)])}), highwater=lambda _: 9)  # type: ignore[assignment]
     got = [(found, message.value) async for found, message in consumer.getmany(timeout=1.0)]
     assert [(found, [each.offset for each in batch]) for found, batch in got] == [(tp, [7, 8])]  # type: ignore[union-attr]
 
@@ -167,6 +182,119 @@ async def test_a_full_buffer_does_not_stop_the_fetching(consumer: BatchConsumer)
     assert consumer._active_partitions == {TP("a", 0)}
 
 
+# ------------------------------------------------------------------ what the client read across
+
+PRODUCER = 77
+COMMIT, ABORT = b"\x00\x00\x00\x01", b"\x00\x00\x00\x00"
+
+
+def log_batch(base: int, deltas: list[int], *, marker: bytes | None = None, transactional: bool = False) -> bytes:
+    """A record batch as it lies in the log; `deltas` are the offsets that compaction has left of it."""
+    builder = DefaultRecordBatchBuilder(2, 0, int(transactional), PRODUCER if transactional else -1, 0, 0, 1 << 20)
+    for delta in deltas:
+        builder.append(delta, 1_000, marker or b"k", b"v", [])
+    data = bytearray(builder.build())
+    data[:8] = base.to_bytes(8, "big")
+    if marker is not None:
+        data[22] |= 0x20
+    return bytes(data)
+
+
+class Fetching:
+    """aiokafka's side: one partition, whose fetched data are put into the map and taken out of it."""
+
+    def __init__(self, position: int) -> None:
+        self.fetches = Fetches()
+        self.tp = TopicPartition("a", 0)
+        self.state = SimpleNamespace(paused=False, position=position, consumed_to=self.seek)
+        self.assignment = SimpleNamespace(active=True, state_value=lambda _: self.state)
+
+    def seek(self, position: int) -> None:
+        """Move."""
+        self.state.position = position
+
+    def fetch(self, *batches: bytes, aborted: list[tuple[int, int]] | None = None) -> None:
+        """Put the answer of a broker there."""
+        records = PartitionRecords(
+            self.tp, MemoryRecords(b"".join(batches)), aborted, self.state.position, None, None, False, READ_COMMITTED
+        )
+        self.fetches[self.tp] = FetchResult(self.tp, assignment=self.assignment, partition_records=records, backoff=0)
+
+    def take(self, most: int | None = None) -> tuple[list[int], Span | None]:
+        """Take records as `fetched_records` does; returns their offsets and what they cover."""
+        result = self.fetches[self.tp]
+        records = result.getall(most)
+        if not result.has_more():
+            del self.fetches[self.tp]
+        batches = self.fetches.spanned({self.tp: records} if records else {})
+        batch = batches.get(self.tp, batch_of([]))
+        return [each.offset for each in batch], batch.span if records else None
+
+
+def test_a_batch_covers_what_the_client_went_through() -> None:
+    """Two parts of one fetch meet."""
+    client = Fetching(5)
+    client.fetch(log_batch(5, [0, 1, 2, 3]))
+    assert client.take(3) == ([5, 6, 7], Span(5, 8))
+    assert client.take(3) == ([8], Span(8, 9))
+
+
+def test_markers_and_aborted_records_are_known_by_cause() -> None:
+    """The next batch covers them; at the log's end `idle` tells that nothing more is there."""
+    client = Fetching(0)
+    committed, aborted = log_batch(0, [0, 1], transactional=True), log_batch(3, [0, 1, 2], transactional=True)
+    client.fetch(committed, log_batch(2, [0], marker=COMMIT, transactional=True))
+    assert client.take() == ([0, 1], Span(0, 3, {"marker": 1}))
+    client.fetch(aborted, log_batch(6, [0], marker=ABORT, transactional=True), aborted=[(PRODUCER, 3)])
+    assert client.take() == ([], None)
+    assert client.fetches.idle == {client.tp: (3, 7)}
+    client.fetch(log_batch(7, [0]))
+    assert client.take() == ([7], Span(3, 8, {"marker": 1, "aborted": 3}))
+    assert client.fetches.idle == {client.tp: (8, 8)}
+
+
+def test_what_compaction_took_is_known() -> None:
+    """Inputs should not be compacted, but somebody may have."""
+    client = Fetching(0)
+    client.fetch(log_batch(0, [0, 2]), log_batch(6, [1]))
+    assert client.take() == ([0, 2, 7], Span(0, 8, {"compaction": 5}))
+
+
+def test_a_jump_begins_a_new_span() -> None:
+    """A seek, or a reset after retention: nobody has looked at what lies between."""
+    client = Fetching(0)
+    client.fetch(log_batch(0, [0, 1, 2]))
+    assert client.take(1) == ([0], Span(0, 1))
+    client.seek(40)
+    del client.fetches[client.tp]
+    client.fetch(log_batch(40, [0]))
+    assert client.take() == ([40], Span(40, 41))
+    client.fetches.clear()
+    client.seek(41)
+    client.fetch(log_batch(41, [0]))
+    assert client.take() == ([41], Span(41, 42))
+
+
+async def test_the_client_passes_over_markers_at_the_logs_end(consumer: BatchConsumer) -> None:
+    """Only from the very offset up to which everything was handed out."""
+    tp = TP("a", 0)
+    assert consumer.passed(tp, 3) == 3
+    consumer._thread.fetches = Fetches()  # type: ignore[attr-defined]
+    consumer._thread.fetches.idle = {TopicPartition("a", 0): (3, 7)}  # type: ignore[attr-defined]
+    assert [consumer.passed(tp, offset) for offset in (2, 3, 4, 7)] == [2, 7, 4, 7]
+
+
+def test_aiokafka_keeps_what_it_fetched_in_one_map() -> None:
+    """And hands records out without waiting in between, so that the spans are those of exactly these records."""
+    source = inspect.getsource(Fetcher)
+    assert "self._records = collections.OrderedDict()" in source
+    assert source.count("self._records[tp] = ") == 2
+    drain = inspect.getsource(Fetcher.fetched_records)
+    taking = drain[drain.index("for tp in list") : drain.index("if drained or not timeout")]
+    assert "await" not in taking
+    assert "records = self._records" in inspect.getsource(PartitionRecords._unpack_records)
+
+
 # ------------------------------------------------------------------ the fetching client
 
 
@@ -175,10 +303,12 @@ async def test_the_client_fetches_without_delay_and_keeps_partitions_together(co
     client = consumer._thread._create_worker_consumer(consumer.transport)  # type: ignore[arg-type]
     assert isinstance(client, AIOKafkaConsumer)
     assert client._fetch_max_wait_ms == transport.FETCH_WAIT_MS
+    assert client._isolation_level == "read_committed"
     assert client._partition_assignment_strategy == [RangePartitionAssignor]
     start = inspect.getsource(AIOKafkaConsumer.start)
     assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in start
     assert "assignors=self._partition_assignment_strategy" in start
+    assert "isolation_level=self._isolation_level" in start
     client._closed = True  # it never ran
 
 
@@ -225,7 +355,7 @@ async def test_fausts_read_guard_is_off(consumer: BatchConsumer) -> None:
 
 async def test_an_ack_ends_a_message_and_nothing_else(consumer: BatchConsumer) -> None:
     """No list of acknowledged offsets that nobody would ever empty."""
-    message = Message.from_message(consumer._to_message(TP("a", 0), Batch([record(5)])), TP("a", 0))
+    message = Message.from_message(consumer._to_message(TP("a", 0), batch_of([record(5)])), TP("a", 0))
     consumer._unacked_messages.add(message)
     assert (consumer.ack(message), consumer.ack(message)) == (True, False)
     assert message.acked
