@@ -17,6 +17,7 @@ from schemas.errors import FloorpulseError, UsageError
 
 if TYPE_CHECKING:
     from schemas.config import Config
+    from streams.deadletters import Wanted
 
 app = typer.Typer(
     name="floorpulse",
@@ -218,8 +219,15 @@ def kpis(as_json: Annotated[bool, typer.Option("--json", help="print JSON instea
     import json
 
     from schemas.kpis import CATALOGUE
+    from schemas.metric_names import families_of
 
-    rows = [{"id": k.id, "definition": k.definition, "unit": k.unit, "target": k.target, "formula": k.formula} for k in CATALOGUE]
+    rows = [
+        {
+            "id": kpi.id, "title": kpi.title, "definition": kpi.definition, "unit": kpi.unit, "better": kpi.better or "",
+            "target": kpi.target, "formula": kpi.formula, "dimension": kpi.dimension, "metric": families_of(kpi)[0].name,
+        }
+        for kpi in CATALOGUE
+    ]  # fmt: skip
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
         return
@@ -230,6 +238,87 @@ def kpis(as_json: Annotated[bool, typer.Option("--json", help="print JSON instea
     for row in rows:
         table.add_row(row["id"], row["definition"], row["unit"], row["target"])
     Console().print(table)
+
+
+letters = typer.Typer(
+    name="dead-letters",
+    help="Look at the records that were not counted, and send them again after a fix.",
+    epilog="Example: floorpulse dead-letters list --reason status",
+    rich_markup_mode=None,
+)
+app.add_typer(letters)
+
+ReasonOption = Annotated[list[str] | None, typer.Option("--reason", help="only this reason; may be given several times")]
+FromOption = Annotated[str | None, typer.Option("--from", help="set aside from this instant on, RFC 3339", metavar="INSTANT")]
+ToOption = Annotated[str | None, typer.Option("--to", help="set aside before this instant, RFC 3339", metavar="INSTANT")]
+LateOption = Annotated[bool, typer.Option("--late", help="look at the late records instead")]
+YesOption = Annotated[bool, typer.Option("--yes", help="really do it; without, only say what would be done")]
+
+
+def _wanted(reasons: list[str] | None, since: str | None, until: str | None, *, again: bool = False) -> Wanted:
+    from schemas.errors import InvalidEvent
+    from schemas.instants import parse_instant
+    from streams.deadletters import Wanted
+
+    found: dict[str, int | None] = {}
+    for option, text in (("--from", since), ("--to", until)):
+        try:
+            found[option] = None if text is None else parse_instant(text)
+        except InvalidEvent as error:
+            raise UsageError(f"{option} {text!r}: {error.detail.removeprefix('at ')}") from None
+    return Wanted(frozenset(reasons or ()), found["--from"], found["--to"], again)
+
+
+@letters.command("list", epilog="Example: floorpulse dead-letters list --reason status --limit 5")
+def list_letters(
+    limit: Annotated[int, typer.Option(min=0, max=100_000, help="how many of the newest are shown")] = 20,
+    reason: ReasonOption = None,
+    since: FromOption = None,
+    until: ToOption = None,
+    late: LateOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Count dead letters by reason and topic, and show the newest. Details may quote personal data."""
+    from streams.letterview import run_list_letters
+
+    for line in run_list_letters(_config(config), _wanted(reason, since, until), limit, late=late, as_json=as_json):
+        typer.echo(line)
+
+
+@letters.command(epilog="Example: floorpulse dead-letters show 3@17")
+def show(
+    letter: Annotated[str, typer.Argument(help="as the list names it", metavar="PARTITION@OFFSET")],
+    late: LateOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="write the value's bytes as they are, and nothing else")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show one dead letter: headers, key, value; control characters are escaped."""
+    from streams.letterview import run_show_letter
+
+    if raw and as_json:
+        raise UsageError("--raw and --json exclude each other")
+    run_show_letter(_config(config), letter, late=late, form="raw" if raw else "json" if as_json else "text")
+
+
+@letters.command("replay", epilog="Example: floorpulse dead-letters replay --reason status --yes")
+def replay_letters(
+    reason: ReasonOption = None,
+    since: FromOption = None,
+    until: ToOption = None,
+    yes: YesOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be sent (the default)")] = False,
+    again: Annotated[bool, typer.Option("--again", help="also those that were rejected again after a replay")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Send dead letters again: the original bytes under the original key to the original topic. May be repeated."""
+    from streams.letterview import run_replay_letters
+
+    if yes and dry_run:
+        raise UsageError("--yes and --dry-run exclude each other")
+    for line in run_replay_letters(_config(config), _wanted(reason, since, until, again=again), really=yes):
+        typer.echo(line)
 
 
 def main() -> None:
@@ -250,7 +339,8 @@ def main() -> None:
     except FloorpulseError as error:
         status = _say(program, str(error), error.exit_status, debug)
     except _USAGE_ERROR as error:
-        known = command in {c.name or (c.callback.__name__ if c.callback else "") for c in app.registered_commands}
+        commands = {c.name or (c.callback.__name__ if c.callback else "") for c in app.registered_commands}
+        known = command in commands | {group.typer_instance.info.name for group in app.registered_groups if group.typer_instance}
         status = _say(program, f"{error.format_message()} See: {program if known else 'floorpulse'} --help", 2, debug)
     except BrokenPipeError:
         sys.stderr.close()
