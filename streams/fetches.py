@@ -63,7 +63,9 @@ class _Read:
         begin, self.origin = self.origin, self.reached
         gone = self.origin - begin - count - self.markers
         skipped = {"marker": self.markers, "aborted" if self.aborted else "compaction": gone}
-        self.markers, self.aborted = 0, False
+        self.markers = 0
+        if self.records is None:  # else the rest of the same fetch may hold more of them
+            self.aborted = False
         return Span(begin, self.origin, {cause: offsets for cause, offsets in skipped.items() if offsets})
 
 
