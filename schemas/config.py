@@ -104,7 +104,7 @@ class Retention(_Section):
     """How long slices of time are kept."""
 
     slices: Duration = Field(2 * HOUR_MS, ge=HOUR_MS, description="10 s slices, for trailing windows")
-    quarters: Duration = Field(15 * DAY_MS, ge=DAY_MS, description="quarter-hour slices, for tables and comparisons")
+    quarters: Duration = Field(15 * DAY_MS, ge=15 * DAY_MS, description="quarter-hour slices, for tables and comparisons")
     sketches: Duration = Field(2 * DAY_MS, ge=DAY_MS, description="percentiles of quarter-hours")
 
 
@@ -247,6 +247,25 @@ class Board(_Section):
     refresh: Duration = Field(500, ge=100, le=60_000, description="time between two snapshots")
     max_series: int = Field(10_000, ge=100, description="series per metric family; surplus names share one overflow series")
     title: str = Field("", max_length=100, description="title of the wall-screen")
+    username: str | None = Field(
+        None, min_length=1, max_length=200, pattern=r"^[^:\x00-\x1f\x7f]*$", description="who may ask the board; default: anybody"
+    )
+    password: SecretStr | None = Field(None, description="better set by FLOORPULSE_BOARD__PASSWORD or password_file")
+    password_file: str | None = Field(None, description="file whose first line is the password")
+    tls_certfile: str | None = Field(None, description="PEM file of the board's certificate and its chain: https")
+    tls_keyfile: str | None = Field(None, description="PEM file of its key, without a passphrase")
+
+    @model_validator(mode="after")
+    def _access_is_whole(self) -> Board:
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("password and password_file are both set: leave out one")
+        if (self.username is None) != (self.password is None and self.password_file is None):
+            raise ValueError("username and password (or password_file) belong together: set both or neither")
+        if self.password is not None and not self.password.get_secret_value():
+            raise ValueError("password is empty")
+        if (self.tls_certfile is None) != (self.tls_keyfile is None):
+            raise ValueError("tls_certfile and tls_keyfile belong together: set both or neither")
+        return self
 
 
 class Change(_Section):
@@ -264,6 +283,18 @@ class Change(_Section):
     @classmethod
     def _known_zone(cls, value: str | None) -> str | None:
         return None if value is None else _zone(value)
+
+    @field_validator("queues")
+    @classmethod
+    def _no_reserved_names(cls, value: dict[str, Queue]) -> dict[str, Queue]:
+        return _without_reserved(value)
+
+
+def _without_reserved(queues: dict[str, Queue]) -> dict[str, Queue]:
+    for name in queues:
+        if name in RESERVED:
+            raise ValueError(f"{name!r} is a reserved name")
+    return queues
 
 
 def _overlaid(base: Any, top: Any) -> Any:
@@ -332,25 +363,24 @@ class Config(BaseSettings):
     @field_validator("queues")
     @classmethod
     def _no_reserved_names(cls, value: dict[str, Queue]) -> dict[str, Queue]:
-        for name in value:
-            if name in RESERVED:
-                raise ValueError(f"{name!r} is a reserved name")
-        return value
+        return _without_reserved(value)
 
     @field_validator("changes")
     @classmethod
     def _in_order(cls, value: list[Change]) -> list[Change]:
         for before, after in pairwise(value):
             if before.effective_from >= after.effective_from:
-                raise ValueError("changes must stand in order of effective_from, each at an instant of its own")
+                when = format_instant(after.effective_from)
+                raise ValueError(f"the change of {when} stands behind one of that instant or later: write them in order of time")
         return value
 
     @model_validator(mode="after")
     def _short_within_answer(self) -> Config:
         for at, config in self._versions():
+            rules = config.first_rules(None)
             for queue in ("", *config.queues):
                 for channel in ("", *(config.queues[queue].channels if queue else ())):
-                    rule = config.first_rules(None).queue(queue, channel)
+                    rule = rules.queue(queue, channel)
                     if rule.short_ms > rule.answer_ms:
                         where = (f"queues.{queue}" if queue else "defaults") + (f" from {format_instant(at)}" if at else "")
                         limits = f"short_abandon {rule.short_ms} ms is above answer_threshold {rule.answer_ms} ms"

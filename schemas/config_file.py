@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_origin
 
 import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 from pydantic_settings import SettingsError
 
 from schemas.config import Config
@@ -97,7 +98,7 @@ def _worded(error: ValidationError, file: str, lines: Mapping[_Path, int]) -> st
         hint = f"; did you mean {near[0]}?" if near else "."
         return f"{source}: unknown key {_dotted(path)}{hint} All keys: floorpulse check-config --keys"
     message = first["msg"].removeprefix("Value error, ")
-    plain = path and not isinstance(first["input"], dict | BaseModel) and "password" not in str(path[-1])
+    plain = path and not isinstance(first["input"], dict | list | BaseModel) and "password" not in str(path[-1])
     shown = f" ({first['input']!r:.80})" if plain else ""
     return f"{source}: {_dotted(path) + ': ' if path else ''}{message}{shown}"
 
@@ -163,7 +164,8 @@ def _keys_of(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, st
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from _keys_of(inner, f"{prefix}{name}.")
         elif arguments and isinstance(arguments[-1], type) and issubclass(arguments[-1], BaseModel):
-            yield from _keys_of(arguments[-1], f"{prefix}{name}.<name>.")
+            entry = "<number>" if get_origin(inner) is list else "<name>"
+            yield from _keys_of(arguments[-1], f"{prefix}{name}.{entry}.")
         else:
             yield f"{prefix}{name}", _shown(field), description
 
@@ -172,7 +174,7 @@ def _shown(field: FieldInfo) -> str:
     """Return a field's default as text."""
     default = field.get_default(call_default_factory=True)
     items = default if isinstance(default, list) else [default]
-    if default is None or isinstance(default, SecretStr | dict):
+    if default is None or default is PydanticUndefined or isinstance(default, SecretStr | dict):
         return "-"
     is_duration = "parse_duration" in repr(field.annotation) + repr(field.metadata)
     return ", ".join(format_duration(item) if is_duration else str(item).lower() for item in items) if items else "none"

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Final
 
-from schemas.rules import QueueRules, Rules
+from schemas.rules import DAY_MS, QueueRules, Rules
+
+HISTORY_MS: Final = 31 * DAY_MS
+"""So far back anything may still be counted anew."""
 
 Version = tuple[int, Rules]
 """(from, rules)."""
@@ -29,6 +32,11 @@ def freeze_history(rules: Rules) -> list[Any]:
     return [[start, _shape(version)] for start, version in versions_of(rules)]
 
 
+def kept(rules: Rules, history: Sequence[Any]) -> Rules:
+    """Return rules with the settings of a history that was kept."""
+    return _joined([(start, _shaped(rules, shape)) for start, shape in history])
+
+
 def continued(rules: Rules, kept: Sequence[Any], cutoff: int) -> Rules:
     """Return rules whose settings before `cutoff` are those that were kept, from it on the present ones."""
     if list(kept) == freeze_history(rules):
@@ -38,9 +46,15 @@ def continued(rules: Rules, kept: Sequence[Any], cutoff: int) -> Rules:
     since = [(start, version) for start, version in declared if start > cutoff]
     at_cutoff = [version for start, version in declared if start <= cutoff][-1]
     merged = _without_repetitions([*before, (cutoff, at_cutoff), *since])
-    untils = [start for start, _ in merged[1:]]
-    earlier = tuple(zip(untils, (replace(version, earlier=()) for _, version in merged[:-1]), strict=True))
-    return replace(merged[-1][1], earlier=earlier)
+    while len(merged) > 1 and merged[1][0] < cutoff - HISTORY_MS:
+        del merged[0]
+    return _joined([(0, merged[0][1]), *merged[1:]])
+
+
+def _joined(versions: list[Version]) -> Rules:
+    untils = [start for start, _ in versions[1:]]
+    earlier = tuple(zip(untils, (replace(version, earlier=()) for _, version in versions[:-1]), strict=True))
+    return replace(versions[-1][1], earlier=earlier)
 
 
 def _without_repetitions(versions: list[Version]) -> list[Version]:
@@ -82,4 +96,4 @@ def _shaped(rules: Rules, shape: list[Any]) -> Rules:
     )
 
 
-__all__ = ["continued", "freeze_history", "versions_of"]
+__all__ = ["HISTORY_MS", "continued", "freeze_history", "kept", "versions_of"]

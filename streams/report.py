@@ -18,6 +18,8 @@ from streams.progress import no_progress
 
 FLUSH_LINES: Final = 50_000
 """Lines between two flushes: few enough to bound memory, many enough that a session is mostly booked once."""
+MAX_COMPLAINTS: Final = 10
+"""Lines that were set aside of which the report says where and why; what they held may be personal and is not shown."""
 _FOR_EVER_MS: Final = 1 << 60
 
 
@@ -47,9 +49,12 @@ def report(files: Iterable[Path], rules: Rules, choice: Choice, progress: Callab
     for file in files:
         for lines in read_lines(file, progress):
             driver.apply([line[:3] for line in lines])
-            for record, reject in driver.rejects:
-                if len(complaints) < 10:
-                    complaints.append(f"{file.name}: {reject.reason}: {reject.detail} in {record[2][:120]!r}")
+            if driver.rejects and len(complaints) < MAX_COMPLAINTS:
+                numbers = {line.value: line.number for line in lines}
+                complaints += [
+                    f"{file.name} line {numbers[record[2]]}: {reject.reason}: {reject.detail}" for record, reject in driver.rejects
+                ]
+                del complaints[MAX_COMPLAINTS:]
             driver.rejects.clear()
             read += len(lines)
             unflushed += len(lines)

@@ -217,10 +217,21 @@ class Agent:
         """Tell whether nothing was heard of the agent since an instant, and he holds nothing."""
         return not self.changes and not self._recent and not self._settled and self.heard < before
 
-    def goodbye(self, at: int, rules: Rules, alone: Address | None) -> list[Fact]:
+    def standing(self, since: int, rules: Rules, alone: Address) -> list[Fact]:
+        """Return the facts that put an agent who gets readings of his own onto the levels on which he was before an instant."""
+        self.sort()
+        state = self.base
+        for change in self.changes:
+            if change[0] < since:
+                state = state.after(change)
+        was = _placed(state, self._turns(since)[0], rules.at(since - 1))
+        steps = _level_steps(None, was[2:])[0]
+        return [(alone, since, steps, 1)] if steps.all else []
+
+    def goodbye(self, at: int, rules: Rules) -> list[Fact]:
         """Return the facts that take an agent off all levels at an instant."""
         state = self.base
-        facts = _difference(_placed(state, 0, rules.at(at)), _placed(State(groups=state.groups), 0, rules.at(at)), at, alone)
+        facts = _difference(_placed(state, 0, rules.at(at)), _placed(State(groups=state.groups), 0, rules.at(at)), at, None)
         if state.hired is not None:
             facts += [(("group", group, ""), at, ROSTER_LEVEL, -1) for group in state.counted_in]
         return facts

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from schemas.events import INPUT_TOPICS
 from schemas.rules import FLOOR, Rules
 from schemas.zones import date_number
-from streams.core.cells import Address, Cells, Fact
+from streams.core.cells import Address, CellId, Cells, Fact
 from streams.core.gauges import QueueGauges
 from streams.core.sessions import Derived
 from streams.core.totals import Totals
@@ -23,11 +23,14 @@ class Books:
         """Start empty."""
         self._rules = rules
         self.cells = Cells(live=rules.slices_kept_ms > 0, date_of=self._date_of)
+        self.cells.place = self._known
         self.totals = Totals()
         self.gauges = QueueGauges(rules)
         self.counters: dict[str, int] = {"sessions_expired": 0} | {f"clock_errors.{topic}": 0 for topic in INPUT_TOPICS}
         self.addresses: set[Address] = {OVERFLOW}
         self.fresh_addresses: set[Address] = set()
+        self.dropped: dict[Address, list[CellId]] = {}
+        """Addresses that were given up, with their cells, until that is published."""
         self._max_addresses = rules.max_cells
 
     def count(self, counter: str, more: int = 1) -> None:
@@ -83,9 +86,17 @@ class Books:
             self.cells.book(lost, -1)
             self.totals.keep({(self._known(fact[0]), *fact[1:]): times for fact, times in changes.items() if times})
 
+    def drop(self, address: Address) -> None:
+        """Give an address up, with everything under it."""
+        self.dropped[address] = self.cells.drop(address)
+        self.addresses.discard(address)
+        self.fresh_addresses.discard(address)
+        self.totals.cells.pop(address, None)
+        self.totals.changed.discard(address)
+
     def settle(self) -> None:
         """Bring everything that was booked to its cells and totals."""
-        self.cells.settle(self._known, self.totals.of)
+        self.cells.settle(self.totals.of)
 
     def clock_errors(self, old: list[str], new: list[str]) -> None:
         """Count clock errors that were not there before, by topic."""
@@ -95,10 +106,13 @@ class Books:
                 self.count(f"clock_errors.{topic}", more)
 
     def _known(self, address: Address) -> Address:
-        """Return an address, or the overflow if there are too many already."""
-        if address in self.addresses:
+        """Return an address, or the overflow if there are too many already.
+
+        Once there were too many none is added any more, also when the limit is raised: what is in the overflow stays there.
+        """
+        if address in self.addresses or address == OVERFLOW:
             return address
-        if len(self.addresses) > self._max_addresses:
+        if len(self.addresses) > self._max_addresses or "addresses_overflowed" in self.counters:
             self.count("addresses_overflowed")
             return (address[0], OVERFLOW[1], OVERFLOW[2] if address[0] == "queue" else "")
         self.addresses.add(address)

@@ -90,6 +90,8 @@ class Cells:
         self.changed_levels: set[Address] = set()
         self.now = 0
         self._booked: dict[tuple[int, Address], dict[Part, int]] = {}
+        self.place: Callable[[Address], Address] = lambda address: address
+        """Gives the address under which an address is kept."""
 
     def book(self, facts: Iterable[Fact], times: int = 1) -> None:
         """Add facts `times` times each (negative: take them back).
@@ -122,6 +124,7 @@ class Cells:
             booked[_BUCKET_PARTS[part][bucket_of(amount)]] += times
             booked[histogram_part(part, amount)] += times
             return
+        address = self.place(address)
         hour = self._cell(ROSTER_MS, at // ROSTER_MS, address)
         if part != ROSTER_LEVEL:
             _add(hour, part, amount * times)
@@ -134,15 +137,12 @@ class Cells:
         if at > self.now:
             self._note_ahead(address, at, ((part, amount),), times)
 
-    def settle(self, place: Callable[[Address], Address], totals: Callable[[Address], Cell]) -> None:
-        """Bring everything booked to where it belongs.
-
-        `place`: the address under which an address is kept; `totals`: the running totals of an address, about to change.
-        """
+    def settle(self, totals: Callable[[Address], Cell]) -> None:
+        """Bring everything booked to where it belongs; `totals`: the running totals of an address, about to change."""
         booked, self._booked = self._booked, {}
         for (number, address), parts in booked.items():
             if any(parts.values()):
-                self._settle(number, place(address), parts, totals)
+                self._settle(number, self.place(address), parts, totals)
 
     def _settle(self, number: int, address: Address, parts: Mapping[Part, int], totals: Callable[[Address], Cell]) -> None:
         short = self._cell(SLICE_MS, number, address)
@@ -208,6 +208,7 @@ class Cells:
 
     def _note_ahead(self, address: Address, at: int, steps: Iterable[tuple[str, int]], times: int) -> None:
         """Remember steps whose instant is still to come."""
+        address = self.place(address)
         ahead = self.ahead.setdefault(address, {})
         for level, step in steps:
             left = ahead.get((at, level), 0) + step * times
@@ -255,6 +256,19 @@ class Cells:
                 if buckets:
                     self.changed.add((QUARTER_MS, number, address))
         self.first_sketch = max(self.first_sketch, first)
+
+    def drop(self, address: Address) -> list[CellId]:
+        """Forget everything of an address; return the ids of its cells."""
+        gone: list[CellId] = []
+        for length, slices in self.slices.items():
+            for number, by_address in slices.items():
+                if by_address.pop(address, None) is not None:
+                    gone.append((length, number, address))
+        self.levels.pop(address, None)
+        self.ahead.pop(address, None)
+        self.changed.difference_update(gone)
+        self.changed_levels.discard(address)
+        return gone
 
     def get(self, cell_id: CellId) -> Cell | None:
         """Return a cell, None where there is none (any more) or all of it was taken back."""

@@ -46,8 +46,9 @@ class PartitionClock:
         idle_ms = self._rules.idle_ms
         marks = []
         for topic in INPUT_TOPICS:
-            heard = self.heard.setdefault(topic, now_ms)
-            if topic in at_end and now_ms - heard >= idle_ms:
+            self.heard.setdefault(topic, now_ms)
+        for topic in INPUT_TOPICS:
+            if topic in at_end and now_ms - self.heard[topic] >= idle_ms:
                 marks.append(now_ms - idle_ms)
             elif topic in self.newest:
                 marks.append(min(self.newest[topic], now_ms))

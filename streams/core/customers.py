@@ -7,8 +7,9 @@ up, which is when the watermarks of all senders have passed it. So booking is ne
 the order in which sessions are heard of nor the moment of settling shows in the cells.
 
 A contact is forgotten when nothing that may still come can concern it: a horizon after its time is up. One that never ends could be
-followed for ever; it is kept for as long as business facts are. Contacts go in the order of their starts, so that what remains is
-counted as before. More than `max_contacts` of one customer (an id that many share) push the oldest out, which is counted.
+followed for ever; it is kept for the time of silence, since its session may still go on. Contacts go in the order of their
+starts, so that what remains is counted as before. More than `max_contacts` of one customer (an id that many share) push the oldest
+out, which is counted; `_pushed_out` remembers up to which start, so that they are not counted again when they are told again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from streams.core.cells import Fact
 from streams.core.relay import Contact, RelayFact
 
 _OPEN_END = 1 << 62
+_LIMIT = ""
+"""In the place of a session: up to which start a customer's contacts were pushed out."""
 
 
 class Known:
@@ -83,6 +86,7 @@ class Customers:
         self._rules = rules
         self._of: dict[str, dict[str, Known]] = {}
         self._before: dict[str, list[Fact]] = {}
+        self._pushed_out: dict[str, int] = {}
         self._due: list[tuple[int, str]] = []
         self._over: list[tuple[int, str]] = []
         self.settled = 0
@@ -96,7 +100,12 @@ class Customers:
             return False
         stands = tuple(contact for contact in known.contacts if contact[0] < fact.since) if known is not None else ()
         before = known.contacts if known is not None else ()
-        now = (contact for contact in fact.contacts if contact in before or self._kept_until(contact) >= self.settled)
+        since = self._pushed_out.get(fact.target, -1)
+        now = [
+            contact
+            for contact in fact.contacts
+            if contact in before or (contact[0] > since and self._kept_until(contact) >= self.settled)
+        ]
         contacts = (*stands, *now)
         if contacts == before:
             return False
@@ -106,8 +115,14 @@ class Customers:
             self._of.setdefault(fact.target, {})[fact.session] = Known(fact.version, contacts)
             self._watch(fact.target, contacts)
         else:
-            del sessions[fact.session]
+            self._remove(fact.target, fact.session)
         return True
+
+    def _remove(self, customer: str, session: str) -> None:
+        sessions = self._of[customer]
+        del sessions[session]
+        if not sessions:
+            del self._of[customer]
 
     def _watch(self, customer: str, contacts: tuple[Contact, ...]) -> None:
         for contact in contacts:
@@ -119,7 +134,7 @@ class Customers:
 
     def _kept_until(self, contact: Contact) -> int:
         if contact[3] is None:
-            return contact[0] + self._rules.business_horizon_ms
+            return contact[0] + self._rules.silence_ms
         return _due(contact[3], self._rules) + self._rules.session_horizon_ms
 
     def _facts(self, customer: str) -> list[Fact]:
@@ -172,29 +187,37 @@ class Customers:
             return []
         in_order = _in_order(sessions)
         books.count("contacts_evicted", surplus)
-        return [key for contact, session in in_order[:surplus] for key in self._drop(customer, session, contact)]
+        self._pushed_out[customer] = in_order[surplus - 1][0][0]
+        gone = [key for contact, session in in_order[:surplus] for key in self._drop(customer, session, contact)]
+        return [(customer, _LIMIT), *gone]
 
     def _drop(self, customer: str, session: str, contact: Contact) -> list[tuple[str, str]]:
-        sessions = self._of[customer]
-        known = sessions[session]
+        known = self._of[customer][session]
         known.contacts = tuple(other for other in known.contacts if other != contact)
-        if not known.contacts:
-            del sessions[session]
-            if not sessions:
-                del self._of[customer]
-        return [(customer, session)]
+        if known.contacts:
+            return [(customer, session)]
+        self._remove(customer, session)
+        if customer in self._of or self._pushed_out.pop(customer, None) is None:
+            return [(customer, session)]
+        return [(customer, session), (customer, _LIMIT)]
 
     def known(self) -> list[tuple[str, str]]:
         """Return (customer, session) of everything that is known."""
-        return [(customer, session) for customer, sessions in self._of.items() for session in sessions]
+        known = [(customer, session) for customer, sessions in self._of.items() for session in sessions]
+        return known + [(customer, _LIMIT) for customer in self._pushed_out]
 
     def freeze(self, customer: str, session: str) -> list[Any] | None:
         """Return what is known of one session, msgpack-able; None if nothing."""
+        if session == _LIMIT:
+            return [self._pushed_out[customer]] if customer in self._pushed_out else None
         known = self._of.get(customer, {}).get(session)
         return None if known is None else [known.version, known.contacts]
 
     def thaw(self, customer: str, session: str, frozen: list[Any]) -> None:
         """Restore what `freeze` returned; `settled` must have been restored before."""
+        if session == _LIMIT:
+            self._pushed_out[customer] = frozen[0]
+            return
         contacts = tuple(tuple(contact) for contact in frozen[1])
         self._of.setdefault(customer, {})[session] = Known(frozen[0], contacts)
         self._watch(customer, contacts)

@@ -20,6 +20,7 @@ from typing import Any
 
 from schemas.codec import STRUCT_OF, Decoded, decode_batch
 from schemas.errors import InvalidEvent
+from schemas.history import kept
 from schemas.markers import read_end_of_input
 from schemas.partitioner import PARTITIONERS
 from schemas.readings import Reading
@@ -94,6 +95,8 @@ class Floor:
         self.counts: dict[str, dict[str, int]] = {}
         self.entries = Entries(self)
         self._intake = Intake(partition, partitions, rules)
+        self._longest_life_ms = max(rules.session_horizon_ms, rules.session_age_ms, *rules.session_age_by_channel.values(), 0)
+        """So long before the oldest event of a session another one would belong to an earlier session of the same id."""
         self._partition_of = PARTITIONERS[rules.partitioner]
         self._sessions_before: dict[str, Derived] = {}
         self._talked: dict[str, None] = {}
@@ -150,7 +153,8 @@ class Floor:
         session = self.sessions.get(session_id)
         self._intake.check(event, key, latest, session is not None)
         at: int = event.at
-        if session is None and self.expiry.session_is_late(at, self.clock.watermark):
+        alone = session is None or at < session.oldest - self._longest_life_ms
+        if alone and self.expiry.session_is_late(at, self.clock.watermark):
             return "late"
         covered = self.ids.covers(at)
         digest = digest_of(topic, session_id, event.id)
@@ -405,7 +409,7 @@ class Floor:
         rules = self.rules
         for agent_id, (before, since) in self._agents_before.items():
             agent = self.agents[agent_id]
-            alone = self._address_of(agent_id) if rules.agent_series else None
+            alone = self._address_of(agent_id, before, since) if rules.agent_series else None
             self.books.difference(before.steps(since, rules, alone), agent.steps(since, rules, alone))
             if len(before.changes) != len(agent.changes):
                 self.books.difference(before.history(rules), agent.history(rules))
@@ -417,11 +421,12 @@ class Floor:
             self._forget_agents(self.expiry.agents_before)
         self.books.roster_since(min(self._hired.values(), default=None))
 
-    def _address_of(self, agent_id: str) -> Address | None:
-        """Return the address of an agent's own readings, None where there are too many."""
+    def _address_of(self, agent_id: str, agent: Agent, since: int) -> Address | None:
+        """Return the address of an agent's own readings, None where there are too many; new ones begin with what he is by then."""
         address = self._alone.get(agent_id)
         if address is None and len(self._alone) < self.rules.max_agents:
             address = self._alone[agent_id] = ("agent", agent_id, "")
+            self.books.book(agent.standing(since, self.rules, address))
         return address
 
     def _note_hired(self, agent_id: str, agent: Agent) -> None:
@@ -431,10 +436,22 @@ class Floor:
         else:
             self._hired.pop(agent_id, None)
 
-    def note_roster(self) -> None:
-        """Find out of all agents when they came onto the roster: after they were restored."""
+    def restored(self, history: Any | None) -> None:
+        """Bring in line what was restored with the settings of now; `history`: the settings by which it had been booked."""
+        alone = [address for address in self.books.cells.levels if address[0] == "agent"]
+        if self.rules.agent_series:
+            self._alone = {address[1]: address for address in alone}
+        else:
+            for address in (*alone, *(known for known in self.books.addresses if known[0] == "agent" and known not in alone)):
+                self.books.drop(address)
+        before = None if history is None else kept(self.rules, history)
         for agent_id, agent in self.agents.items():
             self._note_hired(agent_id, agent)
+            if before is not None and before.earlier != self.rules.earlier:
+                own = self._alone.get(agent_id)
+                since = min((until for until, _ in (*before.earlier, *self.rules.earlier)), default=0)
+                since = max(since, self.expiry.agents_before)
+                self.books.difference(agent.steps(since, before, own), agent.steps(since, self.rules, own))
 
     def _forget_agents(self, before: int) -> None:
         """Fold agents' history that is closed, and forget those of whom nothing was heard for very long."""
@@ -445,7 +462,9 @@ class Floor:
             if over:
                 if not agent.is_nothing:
                     self.books.count("agents_expired")
-                    self.books.book(agent.goodbye(before, self.rules, self._alone.get(agent_id)))
+                    self.books.book(agent.goodbye(before, self.rules))
+                if agent_id in self._alone:
+                    self.books.drop(self._alone.pop(agent_id))
                 del self.agents[agent_id]
                 self._hired.pop(agent_id, None)
             if folded or gone or over:

@@ -65,6 +65,9 @@ def readings_of(partition: int, books: Books, now: int, gone: Iterable[CellId]) 
         body = None if over else {"parts": dict(cell or {})}
         readings.append(Reading(_reading_key("slice", partition, address, length, number * length), body))
     readings += [Reading(_reading_key("slice", partition, a, length, number * length), None) for length, number, a in gone]
+    for address, ids in books.dropped.items():
+        readings += [Reading(_reading_key("slice", partition, a, length, number * length), None) for length, number, a in ids]
+        readings += [Reading(_reading_key(kind, partition, address), None) for kind in ("now", "total")]
     for address in books.totals.changed:
         readings.append(Reading(_reading_key("total", partition, address), {"parts": dict(books.totals.cells[address])}))
     for address, body in books.gauges.changes(now):
@@ -98,7 +101,9 @@ class Entries:
         """Return the rules to go on with after restoring entries."""
         if _SETTINGS not in entries or _META not in entries:
             return rules
-        return continued(rules, entries[_SETTINGS], max(entries[_META][0][0].values(), default=0) + 1)
+        clock, _, _, bounds, expiry, _, others = entries[_META]
+        seen = (*clock[0].values(), bounds[-1], others[0], *(mark for _, mark in expiry[2]))
+        return continued(rules, entries[_SETTINGS], max(seen) + 1)
 
     def touch(self, letter: str, *names: str) -> None:
         """Note that a session, agent, hold or complaint changed."""
@@ -116,7 +121,11 @@ class Entries:
         entries |= {_join("n", *address): 1 for address in books.fresh_addresses}
         entries |= {_join(letter, key): data for letter, ids in self._ids() for key, data in ids.chunks().items()}
         entries |= dict.fromkeys(dropped)
+        for address, ids in books.dropped.items():
+            entries |= {_cell_key(cell_id): None for cell_id in ids}
+            entries |= {_join(letter, *address): None for letter in "tln"}
         entries[_META] = self._meta()
+        books.dropped = {}
         self._touched = set()
         cells.changed, cells.changed_levels = set(), set()
         books.totals.changed, books.fresh_addresses = set(), set()
@@ -234,11 +243,12 @@ class Entries:
             for _, name, value in every(letter, ()):
                 person, _, session_id = name.partition(_SEP)
                 people.thaw(person, session_id, value)
-        floor.note_roster()
+        floor.restored(entries.get(_SETTINGS))
         self._restore_sessions()
         books.totals.changed = set(books.totals.cells)
         books.cells.changed_levels = set(books.cells.levels)
-        books.cells.changed |= {_cell_id(key) for key in unpublished if key.startswith("c" + _SEP)}
+        known = (_cell_id(key) for key in unpublished if key.startswith("c" + _SEP))
+        books.cells.changed |= {cell_id for cell_id in known if cell_id[2] not in books.dropped}
 
     def _restore_levels(self, address: Address, value: Any) -> None:
         cells = self._floor.books.cells

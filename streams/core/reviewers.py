@@ -63,7 +63,10 @@ class Reviewers:
         if reviews:
             self._of.setdefault(fact.target, {})[fact.session] = fact.version, reviews
         else:
-            del self._of[fact.target][fact.session]
+            sessions = self._of[fact.target]
+            del sessions[fact.session]
+            if not sessions:
+                del self._of[fact.target]
         return True
 
     def _facts(self, reviewer: str) -> list[Fact]:

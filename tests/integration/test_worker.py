@@ -331,8 +331,9 @@ async def test_only_committed_transactions_are_counted(rig: Rig) -> None:
             lines = get(f"http://127.0.0.1:{port}/metrics")[1].splitlines()
             return {line.split('"')[1]: float(line.split()[1]) for line in lines if "skipped_offsets_total{" in line}
 
-        # those at the very end of the log come with a fetch of their own, after the last event was counted
-        await until(lambda: skipped_now().get("aborted", 0) >= len(of) - len(kept), "the last aborted records")
+        # those at the very end of each log are passed over, and counted when something comes behind them
+        at_the_ends = 20
+        await until(lambda: skipped_now().get("aborted", 0) >= len(of) - len(kept) - at_the_ends, "the aborted records")
         skipped, text = skipped_now(), get(f"http://127.0.0.1:{port}/metrics")[1]
         assert skipped["marker"] >= 2 * (len(of) // 20)
         assert skipped["compaction"] == skipped["retention"] == skipped["log"] == 0
