@@ -55,9 +55,16 @@ AGED: Final = (
     replace(PLAIN[0], session_age_by_channel={"voice": 2 * HOUR_MS, "chat": 300_000, "ticket": 3 * DAY_MS}, repeat_ms=6 * HOUR_MS),
     replace(PLAIN[1], session_ages={"voice": 2 * HOUR_MS, "chat": 300_000, "ticket": 3 * DAY_MS}, repeat_within_ms=6 * HOUR_MS),
 )
-_LATER: Final = replace(TUNED[0], zone="UTC"), replace(TUNED[1], zone="UTC")
+_LATER: Final = (
+    replace(
+        TUNED[0],
+        zone="UTC",
+        queues={name: {key: value for key, value in of.items() if key != "zone"} for name, of in TUNED[0].queues.items()},
+    ),
+    replace(TUNED[1], zone="UTC", queues={name: replace(of, zone=None) for name, of in TUNED[1].queues.items()}),
+)
 CHANGED: Final = (replace(_LATER[0], earlier=((_TURN, PLAIN[0]),)), replace(PLAIN[1], changes=((_TURN, _LATER[1]),)))
-"""All settings change on the way but the zone of the floor: its days would be no days of either zone."""
+"""All settings change on the way but the zones: days over the change would be days of neither zone."""
 COUNTED_BY: Final = {"plain": PLAIN, "tuned": TUNED, "aged": AGED, "changed": CHANGED}
 
 
@@ -86,7 +93,7 @@ def announced_in_time(events: list[centres.Event]) -> list[centres.Event]:
     first: dict[str, int] = {}
     left: set[str] = set()
     kept = []
-    for event in sorted(events, key=centres.at_ms):
+    for event in sorted(events, key=lambda event: (centres.at_ms(event), event["type"] == "agent.left")):
         agent = event.get("agent_id", "")
         if event["type"] == "agent.status":
             first.setdefault(agent, centres.at_ms(event))
