@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import sys
 import urllib.error
 import urllib.parse
@@ -21,6 +23,7 @@ from streams.progress import progress_bar, text_size
 LIVE_TIMEOUT_S: Final = 30.0
 MAX_TABLE_BYTES: Final = 1 << 30
 FORMATS: Final = ("csv", "parquet")
+_ACCESS: Final = ("FLOORPULSE_BOARD__USERNAME", "FLOORPULSE_BOARD__PASSWORD", "FLOORPULSE_BOARD__PASSWORD_FILE")
 _REFUSED: Final = {400: UsageError, 404: UnknownName}
 
 
@@ -116,24 +119,73 @@ def _read_json(text: str, url: str) -> dict[str, Any]:
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        raise BoardError(f"{url} did not answer with JSON: is it a floorpulse board?")
+        raise BoardError(f"{url.rpartition('@')[2]} did not answer with JSON: is it a floorpulse board?")
     return body
+
+
+class _Board(NamedTuple):
+    """Where a board is and who asks it; `url` has no password, so that messages have none."""
+
+    url: str
+    credentials: str | None
+
+
+def _board(url: str, option: str) -> _Board:
+    """Return the board at an address, which may hold `user:password@`; else both are the environment's, as for the board itself."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host = parts.netloc.rpartition("@")[2] if parts.hostname and parts.scheme in ("http", "https") else ""
+        username, password = (urllib.parse.unquote(part or "") for part in (parts.username, parts.password))
+    except ValueError:
+        host = ""
+    if not host:
+        shown = url.rpartition("@")[2][:200]
+        raise UsageError(f"{option} {shown!r} is no http or https address, e.g. http://127.0.0.1:9464")
+    bare = urllib.parse.urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+    if not username:
+        username, password = _from_environment()
+    return _Board(bare, f"{username}:{password}" if username else None)
+
+
+def _from_environment() -> tuple[str, str]:
+    """Return user and password, empty where one of them is missing."""
+    username, password, file = (os.environ.get(name, "") for name in _ACCESS)
+    if username and file and not password:
+        try:
+            password = next(iter(Path(file).read_text(encoding="utf-8").splitlines()), "")
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{_ACCESS[2]} {file}: {error}: give a file that can be read") from None
+    return (username, password) if username and password else ("", "")
+
+
+class _NoDetours(urllib.request.HTTPRedirectHandler):
+    """A board never sends elsewhere: whoever does gets no password."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Follow no redirection."""
 
 
 def fetch(url: str, path: str, query: Mapping[str, str | None], *, option: str) -> str:
     """Return a board's answer; raises `BoardError`, and `UsageError` where it refuses what was asked."""
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise UsageError(f"{option} {url[:200]!r} is no http or https address, e.g. http://127.0.0.1:9464")
+    board = _board(url, option)
     wanted = urllib.parse.urlencode({name: value for name, value in query.items() if value is not None})
-    whole = f"{url.rstrip('/')}{path}?{wanted}"
+    whole = f"{board.url}{path}?{wanted}"
+    headers = {}
+    if board.credentials is not None:
+        headers["Authorization"] = f"Basic {base64.b64encode(board.credentials.encode()).decode()}"
+    opener = urllib.request.build_opener(_NoDetours)
     try:
-        with urllib.request.urlopen(whole, timeout=LIVE_TIMEOUT_S) as answer:
+        with opener.open(urllib.request.Request(whole, headers=headers), timeout=LIVE_TIMEOUT_S) as answer:
             text: str = answer.read(MAX_TABLE_BYTES).decode()
             return text
     except urllib.error.HTTPError as error:
         said = error.read(500).decode(errors="replace").strip()
         if error.code in _REFUSED and "\n" not in said and error.headers.get("Server") == "floorpulse":
             raise _REFUSED[error.code](said) from None
+        if error.code == 401:
+            what = "does not know this user and password" if headers else "asks for a user and a password"
+            remedy = f"give them as {option} https://user:password@host:port or by {_ACCESS[0]} and {_ACCESS[1]}"
+            raise BoardError(f"the board at {board.url} {what}: {remedy}") from None
         raise BoardError(f"the board answered {error.code}: {said} ({whole})") from None
     except (OSError, ValueError) as error:
         raise BoardError(f"cannot ask the board at {whole}: {error}. Is it running? floorpulse board") from None

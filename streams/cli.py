@@ -321,6 +321,33 @@ def replay_letters(
         typer.echo(line)
 
 
+@app.command(epilog="Example: floorpulse purge --customer 4711")
+def purge(
+    customer: Annotated[str, typer.Option(help="the customer's id as events name it")],
+    yes: YesOption = False,
+    inputs: Annotated[bool, typer.Option("--inputs/--no-inputs", help="search the input topics, too: all that they hold")] = True,
+    config: ConfigOption = None,
+) -> None:
+    """Say where a customer's id still is and until when; with --yes, delete what nobody counts any more."""
+    from streams.purge import run_purge
+
+    for line in run_purge(_config(config), customer, really=yes, inputs=inputs):
+        typer.echo(line)
+
+
+@app.command(epilog="Example: floorpulse rebuild --from floorpulse. --prefix floorpulse2.")
+def rebuild(
+    source: Annotated[str, typer.Option("--from", help="topic prefix whose inputs are copied", metavar="PREFIX")],
+    prefix: Annotated[str | None, typer.Option(help="topic prefix to copy to (default: kafka.topic_prefix)")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Copy the inputs to a new prefix, from which new workers recompute everything. May be repeated: it goes on."""
+    from streams.rebuild import run_rebuild
+
+    for line in run_rebuild(_config(config, kafka={"topic_prefix": prefix}), source):
+        typer.echo(line)
+
+
 def main() -> None:
     """Run the command line and exit."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]

@@ -83,10 +83,12 @@ def _check_topics(config: Config) -> None:
 
 def run_board(config: Config) -> None:
     """Run one board until it is told to stop."""
+    from sinks.loop import new_loop
     from streams.logs import configure_logs
 
     configure_logs()
-    asyncio.run(_serve_board(config))
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(_serve_board(config))
 
 
 async def _serve_board(config: Config) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from streams.journal.ports import Record, Reject
@@ -13,6 +14,9 @@ LETTER_BYTES: Final = 2 << 20
 SMALL_LETTER_BYTES: Final = 900_000
 """What is kept where the topic takes no more: with its headers it fits a broker's default limit of 1 MiB."""
 LETTER_TOPICS: Final = ("dead-letters", "late")
+REPLAYED: Final = "replayed"
+"""Header of a record that `floorpulse dead-letters replay` has sent: how often. A letter that comes of it says so, too."""
+_MOST_DIGITS: Final = 4
 
 
 def cut(record: Outgoing, size: int) -> Outgoing:
@@ -23,11 +27,18 @@ def cut(record: Outgoing, size: int) -> Outgoing:
     return Outgoing(record.topic, record.partition, record.key, record.value[:size], headers)
 
 
+def replays_of(headers: Iterable[tuple[str, bytes | None]]) -> int:
+    """Return how often a record was sent again, as its headers say; whatever else stands there counts as never."""
+    said = next((value for name, value in headers if name == REPLAYED and value), b"")
+    return int(said) if said.isdigit() and len(said) <= _MOST_DIGITS else 0
+
+
 def letter(record: Record, reject: Reject, topic: str, partition: int) -> Outgoing:
     """Return what goes to `late` or `dead-letters` for a record of that topic (full name) and partition.
 
-    Key and value are the bytes as they came. Headers: reason, detail, topic, partition, offset, timestamp (ms), and
-    `truncated` with the full length where a value is longer than `LETTER_BYTES`.
+    Key and value are the bytes as they came. Headers: reason, detail, topic, partition, offset, timestamp (ms),
+    `replayed` where the record was sent again before, and `truncated` with the full length where a value is longer than
+    `LETTER_BYTES`.
     """
     headers = {
         "reason": reject.reason,
@@ -39,7 +50,9 @@ def letter(record: Record, reject: Reject, topic: str, partition: int) -> Outgoi
     }
     target = LETTER_TOPICS[1] if reject.outcome == "late" else LETTER_TOPICS[0]
     encoded = [(name, text.encode(errors="backslashreplace")) for name, text in headers.items()]
+    if (times := replays_of(getattr(record, "headers", ()))) > 0:
+        encoded.append((REPLAYED, str(times).encode()))
     return cut(Outgoing(target, partition, record.key, record.value, encoded), LETTER_BYTES)
 
 
-__all__ = ["LETTER_BYTES", "LETTER_TOPICS", "SMALL_LETTER_BYTES", "cut", "letter"]
+__all__ = ["LETTER_BYTES", "LETTER_TOPICS", "REPLAYED", "SMALL_LETTER_BYTES", "cut", "letter", "replays_of"]

@@ -3,7 +3,9 @@
 A value is two msgpack objects one after the other: the version as an integer, then the record as an array that starts
 with its kind. So a reader knows the version before it has to understand anything else; it reads older versions and
 refuses newer ones (`JournalVersion`). Fields may only be added at an array's end, with a default; anything else is a
-new version. Values of entries stay encoded until a fold is complete: most are replaced by later ones before that.
+new version, and so is another shape of an entry's value: the version stands for these, too. `tests/golden` holds journals
+of earlier programs, and its test notices when this one writes anything else than before. Values of entries stay encoded
+until a fold is complete: most are replaced by later ones before that.
 """
 
 from __future__ import annotations
@@ -16,6 +18,10 @@ import msgspec
 from schemas.errors import JournalError, JournalVersion
 
 VERSION: Final = 1
+OLDEST: Final = 1
+"""The oldest version that this program reads."""
+_MOST: Final = 0x7F
+"""The highest version that msgpack writes as a single byte."""
 GONE: Final = msgspec.Raw(b"\xc0")
 """The encoded value of an entry that was deleted: msgpack's nil."""
 _OVERHEAD: Final = 4096
@@ -78,7 +84,7 @@ def encode(record: Claim | Delta) -> bytes:
 
 def decode(data: bytes | None) -> Claim | Delta:
     """Read a record; raises `JournalVersion` for a newer format, `JournalError` for anything else."""
-    if not data or data[0] > 0x7F:
+    if not data or not OLDEST <= data[0] <= _MOST:
         raise JournalError(f"not a journal record: {data!r:.80}; is kafka.topic_prefix the one of this floorpulse?")
     if data[0] > VERSION:
         raise JournalVersion(

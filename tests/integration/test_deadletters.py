@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -20,16 +23,18 @@ from streams.connection import admin_options, aiokafka_options
 from streams.deadletters import Wanted, listing, one
 from streams.journal.log import reading, span
 from streams.letterview import shown
+from streams.purge import COPIES, DELETABLE, STATE, Needle, delete, find, kept_for, told
 from streams.replay import replay
 from streams.topics import create, plan
 from tests.builders import T0
-from tests.integration.test_worker import DEADLINE_S, PARTITIONS, Rig, rig
+from tests.integration.test_worker import DEADLINE_S, PARTITIONS, Rig, cells_of, rig
 from tests.kafka import RealKafka
 from tests.settings import KafkaSection
 
 __all__ = ["rig"]  # a fixture
 
 STATUSES = 7
+SHORTS = ("sessions", "status", "dead-letters", "late", "relay", "journal")
 NASTY = b'{"type":"\x1b]0;owned\x07agent.status","at":\xff'
 
 
@@ -106,7 +111,8 @@ class Letters:
     def __init__(self, kafka: RealKafka, prefix: str) -> None:
         section = KafkaSection(bootstrap=kafka.bootstrap)
         self.layout, self.connection = plan(prefix, PARTITIONS), aiokafka_options(section)
-        create(admin_options(section), self.layout)
+        self.admin = admin_options(section)
+        create(self.admin, self.layout)
         self.config = Config(kafka={"bootstrap": [kafka.bootstrap], "topic_prefix": prefix})
 
     async def put(self, where: int, key: bytes | None, value: bytes, /, **headers: str) -> None:
@@ -199,6 +205,44 @@ async def test_what_is_not_there_is_told(letters: Letters) -> None:
         await listing(elsewhere, Wanted(), 9)
 
 
+@pytest.mark.timeout(180)
+async def test_a_customer_is_found_and_purged_where_nobody_counts(rig: Rig) -> None:
+    """In the input, the relay, the journal and a dead letter; deleting changes no number, and leaves input and journal alone."""
+    config = config_of(rig)
+    about = {"type": "session.started", "channel": "voice", "queue": "orders"}
+    events = [{"id": f"e{n}", "at": T0 + n, "session_id": f"s{n}", "customer_id": f"c-{n}", **about} for n in range(6)]
+    of = [("sessions", str(event["session_id"]).encode(), json.dumps(event).encode()) for event in events]
+    bad = ("sessions", b"s", json.dumps({"id": "x", "at": "noon", "customer_id": "c-3"}).encode())
+    needle = Needle("c-3", None)
+    with rig.worker():
+        await rig.feed([*of, bad])
+        await until_counted(rig, "applied", 6)
+        until = time.monotonic() + DEADLINE_S
+        found = await find(config, needle, SHORTS)
+        while {place.short for place in found} != {"sessions", *COPIES[:1], *STATE}:
+            assert time.monotonic() < until, found
+            await asyncio.sleep(0.3)
+            found = await find(config, needle, SHORTS)
+        assert [place.records for place in found if place.short == "sessions"] in ([2], [1, 1])
+        before = cells_of({key: value.parts for key, value in (await rig.published()).items()})
+        while {place.short for place in await find(config, needle, DELETABLE)}:
+            assert time.monotonic() < until
+            await asyncio.sleep(0.3)
+            await delete(config, await find(config, needle, SHORTS))
+        left = await find(config, needle, SHORTS)
+        assert {place.short for place in left} == {"sessions", "journal"}
+        lines = [told(place, kept_for(config, [place.topic])) for place in left]
+        assert any("for ever" in line for line in lines)  # the test broker's inputs have no retention
+        assert any("snapshot cycles" in line for line in lines)
+        assert cells_of({key: value.parts for key, value in (await rig.published()).items()}) == before
+        more = [("sessions", b"s9", json.dumps({**events[0], "id": "e9", "session_id": "s9"}).encode())]
+        await rig.feed(more)
+        await until_counted(rig, "applied", 7)
+    with rig.worker():
+        await rig.feed([("sessions", b"s8", json.dumps({**events[0], "id": "e8", "session_id": "s8"}).encode())])
+        await until_counted(rig, "applied", 8)
+
+
 async def test_letters_are_chosen_by_time(letters: Letters) -> None:
     """From an instant on, and before one: when they were set aside."""
     await letters.put(0, b"k", b"first", offset="1")
@@ -208,3 +252,43 @@ async def test_letters_are_chosen_by_time(letters: Letters) -> None:
     assert first < second
     assert [each.value for each in (await listing(letters.config, Wanted(since_ms=second), 9)).newest] == [b"second"]
     assert [each.value for each in (await listing(letters.config, Wanted(until_ms=second), 9)).newest] == [b"first"]
+
+
+def command(letters: Letters, *arguments: str) -> str:
+    """Run the command line as a person does, and return what it prints; it must end well and say nothing on stderr."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FLOORPULSE_")}
+    environment["FLOORPULSE_KAFKA__BOOTSTRAP"] = ",".join(letters.config.kafka.bootstrap)
+    environment["FLOORPULSE_KAFKA__TOPIC_PREFIX"] = letters.layout.prefix
+    asked = [sys.executable, "-m", "streams.cli", *arguments]
+    done = subprocess.run(asked, env=environment, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout.decode()
+
+
+async def test_the_commands_say_what_they_did(letters: Letters) -> None:
+    """List, show, replay, purge and rebuild, from the outside."""
+    await letters.put(1, b"k\x1b", b'{"customer_id":"c-1","x":"\x07"}', offset="4")
+    listed = command(letters, "dead-letters", "list")
+    assert next(line.split() for line in listed.splitlines() if "  status" in line) == ["1", "status"]
+    assert json.loads(command(letters, "dead-letters", "list", "--json"))["newest"][0]["letter"] == "1@0"
+    shown_text = command(letters, "dead-letters", "show", "1@0")
+    assert "\\x07" in shown_text
+    assert all(line.isprintable() for line in shown_text.splitlines())
+    assert command(letters, "dead-letters", "show", "1@0", "--raw") == '{"customer_id":"c-1","x":"\x07"}'
+    assert json.loads(command(letters, "dead-letters", "show", "1@0", "--json"))["key"] == "k\x1b"
+    assert command(letters, "dead-letters", "replay").splitlines()[0] == "1 letters would be sent"
+    assert "--yes" in command(letters, "dead-letters", "replay", "--dry-run")
+    assert command(letters, "dead-letters", "replay", "--yes").splitlines()[0] == "1 letters sent"
+    assert "1  left out: sent again before" in command(letters, "dead-letters", "replay", "--yes")
+    found = command(letters, "purge", "--customer", "c-1")
+    assert f"{letters.layout.name('dead-letters')}[1]  1 records, offsets 0 to 0; gone between" in found
+    assert f"{letters.layout.name('status')}[" in found
+    assert "Nothing was deleted" in found
+    deleted = command(letters, "purge", "--customer", "c-1", "--yes")
+    assert f"deleted {letters.layout.name('dead-letters')}[1] below offset 1" in deleted
+    assert "dead-letters" not in command(letters, "purge", "--customer", "c-1")
+    assert "occurs in none of" in command(letters, "purge", "--customer", "c-1", "--no-inputs")
+    other = plan(f"other{letters.layout.prefix}", PARTITIONS)
+    create(letters.admin, other)
+    copied = command(letters, "rebuild", "--from", letters.layout.prefix, "--prefix", other.prefix)
+    assert f"1  {letters.layout.name('status')} -> {other.name('status')}" in copied

@@ -23,7 +23,9 @@ from streams import cli
 from streams import produce as produce_module
 from tests.builders import T0
 
-COMMANDS = ["demo", "worker", "board", "topics", "simulate", "produce", "report", "explain", "check-config", "kpis"]
+COMMANDS = [
+    "demo", "worker", "board", "topics", "simulate", "produce", "report", "explain", "check-config", "kpis", "purge", "rebuild",
+]  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]
 HELD = {"type": "session.held", "session_id": "s", "agent_id": "a"}
 Event = dict[str, Any]
@@ -273,7 +275,7 @@ def test_report_counts_bad_lines_and_says_what_is_wrong_with_the_first(run: Run)
     summary, *complaints = done.err.splitlines()
     assert summary == "5 lines read: 2 applied, 0 duplicate, 0 late, 3 invalid; 1 rows"
     assert sorted(complaint.split(": ")[1] for complaint in complaints) == ["naive_timestamp", "unparsable", "unparsable"]
-    assert sorted(complaint.split(":")[0] for complaint in complaints) == ["  e.jsonl line 3", "  e.jsonl line 4", "  e.jsonl line 5"]
+    assert sorted(complaint.split(":")[0] for complaint in complaints) == [f"  e.jsonl line {number}" for number in (3, 4, 5)]
 
 
 @pytest.mark.parametrize("extra", [{"agent_id": 12}, {"complaint_id": {"x": 1}}, {"queue": ["a"]}, {"type ": "x"}])
