@@ -2,6 +2,7 @@
 # make test      everything but the long ones
 # make test-deep the long ones: many more examples, long runs
 # make chaos     workers killed, stopped and woken on a real Kafka, 10^6 events: is every number exact? (half an hour)
+# make soak      two hours of 2,000 events a second on a real Kafka: does anything grow? (ARGS="--hours 8")
 # make bench     measurements (ARGS=...)
 # make lint      ruff and mypy
 # make mutation  does some test notice when a rule is broken? (minutes)
@@ -21,7 +22,7 @@ ifneq ($(wildcard $(BANK_FOLDER)/$(BANK_FILE)),)
 export FLOORPULSE_BANK_DATA ?= $(abspath $(BANK_FOLDER))
 endif
 
-.PHONY: environment demo test test-deep chaos bench lint mutation reference
+.PHONY: environment demo test test-deep chaos soak bench lint mutation reference
 
 environment: $(STAMP)
 
@@ -36,6 +37,9 @@ test-deep: $(STAMP)
 
 chaos: $(STAMP)
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+soak: $(STAMP)
+	$(BIN)/python -m tests.soak $(ARGS)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -11,8 +11,9 @@ import contextlib
 import errno
 import os
 import re
+import socket
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
@@ -20,10 +21,11 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, web
 from schemas.config import Config
 from schemas.errors import BoardError, ConfigError
 from sinks.collector import Exposition, FloorCollector
+from sinks.loop import forget_what_is_old, tune_process
 from sinks.merge import Merge
 from sinks.reader import Reader, wall_ms
 from sinks.routes import PROGRAM, Routes
-from sinks.security import add_headers, load_assets
+from sinks.security import add_headers, credentials, guard, load_assets, server_tls
 from sinks.snapshot import Snapshot, Snapshots
 from sinks.windows import DAY_WINDOWS, Windows, window_label
 
@@ -33,8 +35,23 @@ SHUTDOWN_S: Final = 2.0
 """So long answers that are under way may take at the end."""
 LATE_FACTOR: Final = 20
 """A snapshot that is so many refreshes late (and 10 s at least) means that the board hangs."""
+FIRST_MS: Final = 600_000
+"""So long the first snapshot may take, which reads all slices: about 5 us each."""
+IDLE_S: Final = 75.0
+"""A connection that asks nothing for so long, or never ends its question, is closed."""
+ACCEPTS: Final = 4
+"""Connections taken per round of the event loop."""
+BACKLOG: Final = 1024
+"""Connections that may wait for that, in the kernel."""
+SEND_BYTES: Final = 131_072
+"""What the kernel takes in advance for each connection, twice; by default up to 4 MB."""
 MAX_REQUEST_BYTES: Final = 16_384
 _ASK_TIMEOUT_S: Final = 1.0
+_Found = TypeVar("_Found")
+
+
+class _Stopping(Exception):
+    """The board is about to stop: what is under way for it need not be finished."""
 
 
 class Board:
@@ -48,6 +65,7 @@ class Board:
         self.title, self.zone = config.board.title, config.zone
         self.host, self.port = split_address(config.board.listen)
         self._refresh_s = config.board.refresh / 1000
+        self._tls, self._credentials = server_tls(config.board), credentials(config.board)
         self._windows_ms = tuple(config.windows)
         self._configured = [(name, queue.channel or "") for name, queue in config.queues.items()]
         self._exported = _checked_windows(config)
@@ -56,8 +74,10 @@ class Board:
         self._reader.on_new_merge = self._use
         self._changed = asyncio.Condition()
         self._runner: web.AppRunner | None = None
+        self._routes: Routes | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._reading_since: int | None = None
         self._snapshot = Snapshot(0, None, clock_ms())
         self._use(self._reader.merge)
 
@@ -89,29 +109,41 @@ class Board:
     @property
     def alive(self) -> bool:
         """Whether snapshots are being made."""
-        return self._clock_ms() - self._snapshot.made_at < max(10_000, LATE_FACTOR * self._refresh_s * 1000)
+        now = self._clock_ms()
+        if self._reading_since is not None:
+            return now - self._reading_since < FIRST_MS
+        return now - self._snapshot.made_at < max(10_000, LATE_FACTOR * self._refresh_s * 1000)
 
     @property
     def url(self) -> str:
         """Address of the page."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}/"
+        return f"{'http' if self._tls is None else 'https'}://{host}:{self.port}/"
 
     def _use(self, merge: Merge) -> None:
         self._snapshots = Snapshots(merge, self._windows_ms, self._configured, after=self._snapshot.number)
+        self._snapshots.windows.between = self._go_on
+
+    def _go_on(self) -> None:
+        """End the first reading of all slices, which may take long, when the board is told to stop."""
+        if self._closing:
+            raise _Stopping
 
     async def start(self) -> None:
         """Listen, then begin to read; raises `BoardError` when the address is taken."""
-        app = web.Application(client_max_size=MAX_REQUEST_BYTES)
+        guards = [] if self._credentials is None else [guard(self._credentials)]
+        app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=guards)
         app.on_response_prepare.append(add_headers)
         exposition = Exposition(FloorCollector(self._exported, self._max_series))
-        Routes(self, exposition, load_assets()).add_to(app)
+        self._routes = Routes(self, exposition, load_assets())
+        self._routes.add_to(app)
         app.on_shutdown.append(self._say_goodbye)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
+        self._runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_S, keepalive_timeout=IDLE_S
+        )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.host, self.port)
         try:
-            await site.start()
+            await self._listen(self._runner)
         except OSError as error:
             await self._runner.cleanup()
             raise await self._cannot_listen(error) from None
@@ -119,6 +151,23 @@ class Board:
         self._reader.start()
         self._task = asyncio.create_task(self._refresh(), name="floorpulse-board-refresh")
         log.info("board listens", url=self.url)
+
+    async def _listen(self, runner: web.AppRunner) -> None:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            listener = socket.socket(family, kind, protocol)
+            try:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)  # its connections inherit it
+                if family == socket.AF_INET6:
+                    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                listener.bind(address)
+                await web.SockSite(runner, listener, ssl_context=self._tls, backlog=ACCEPTS).start()
+                listener.listen(BACKLOG)
+            except BaseException:
+                listener.close()
+                raise
 
     async def stop(self) -> None:
         """Stop listening and reading."""
@@ -129,6 +178,8 @@ class Board:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        if self._routes is not None:
+            await self._routes.stop()
         await self._reader.stop()
 
     async def next_snapshot(self, after: int) -> Snapshot:
@@ -146,16 +197,26 @@ class Board:
     async def _refresh(self) -> None:
         while True:
             try:
-                self._snapshot = self._take()
+                self._snapshot = await self.alone(self._take)
                 async with self._changed:
                     self._changed.notify_all()
+            except _Stopping:
+                return
             except Exception:  # the boundary: one bad snapshot must not end the board; /livez tells when none succeeds
                 log.exception("no snapshot this time")
             await asyncio.sleep(self._refresh_s)
 
+    async def alone(self, work: Callable[[], _Found]) -> _Found:
+        """Run something in a thread while nobody else changes or reads merge and windows."""
+        return await self._reader.alone(work)
+
     def _take(self) -> Snapshot:
-        reader = self._reader
-        return self._snapshots.take(self._clock_ms(), ready=reader.ready, readings_age_ms=reader.ages_ms(), delays=reader.delays)
+        reader, now = self._reader, self._clock_ms()
+        self._reading_since = now if reader.ready and self._snapshots.windows.now is None else None
+        try:
+            return self._snapshots.take(now, ready=reader.ready, readings_age_ms=reader.ages_ms(), delays=reader.delays)
+        finally:
+            self._reading_since = None
 
     async def _cannot_listen(self, error: OSError) -> BoardError:
         where = f"{self.host}:{self.port}"
@@ -192,7 +253,7 @@ async def _who_listens(url: str) -> str | None:
     try:
         async with (
             ClientSession(timeout=ClientTimeout(total=_ASK_TIMEOUT_S)) as session,
-            session.get(url + "livez") as answer,
+            session.get(url + "livez", ssl=False) as answer,  # whoever it is: only its name and pid are shown
         ):
             body = await answer.json(content_type=None)
         found = body.get("program") == PROGRAM and re.fullmatch(r"[\w.+-]{1,40}", str(body.get("version")))
@@ -203,13 +264,23 @@ async def _who_listens(url: str) -> str | None:
         return "another program"
 
 
+async def _settle(board: Board) -> None:
+    """Take what has been read out of the collector's sight: walking through it all again would take some 100 ms."""
+    while not board.snapshot.ready and not board.closing:
+        await board.next_snapshot(board.snapshot.number)
+    forget_what_is_old()
+
+
 async def serve(config: Config, kafka: Mapping[str, Any], stop: asyncio.Event, *, topic: str | None = None) -> None:
     """Run a board until `stop` is set."""
+    tune_process()
     board = Board(config, kafka, topic=topic)
     await board.start()
+    settling = asyncio.create_task(_settle(board), name="floorpulse-board-settle")
     try:
         await stop.wait()
     finally:
+        settling.cancel()
         await board.stop()
 
 

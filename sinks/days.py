@@ -40,6 +40,10 @@ class Side(NamedTuple):
     end_ms: int
 
 
+def _go_on() -> None:
+    pass
+
+
 def sides_at(zone: str, now: int) -> dict[str, Side]:
     """Return the sides that are compared at an instant: both end at Q's time of the local clock."""
     until = now // QUARTER_MS * QUARTER_MS
@@ -69,13 +73,16 @@ _AFTER: Final = {TODAY: TODAY, "yesterday": "yesterday", "week_ago": "week_ago",
 class Dates:
     """Sums of whole local dates, without sketches, so that a span that moves by a date need not read its slices again."""
 
-    def __init__(self, merge: Merge, zone: str, wants: Callable[[Place], bool], now: int) -> None:
+    def __init__(
+        self, merge: Merge, zone: str, wants: Callable[[Place], bool], now: int, between: Callable[[], None] = _go_on
+    ) -> None:
         self._zone = zone
         self._sums: dict[int, dict[Place, Parts]] = {}
         self._today = date_number(zone, now)
         first = date_start(zone, self._today - KEPT_DAYS)
         by_date = groupby(merge.quarters.starts(first), lambda start: date_number(zone, start))
         for date, starts in by_date:
+            between()
             some = list(starts)
             for place, parts in merge.quarters.summed(some[0], some[-1], wants).items():
                 self._add(place, date, parts)
@@ -144,12 +151,14 @@ def _merge(found: dict[Place, Parts], more: Mapping[Place, Parts]) -> None:
 
 
 class Days:
-    """All spans of one zone; `wants` tells its places."""
+    """All spans of one zone; `wants` tells its places, `between` is called before each date that is read and may raise."""
 
-    def __init__(self, merge: Merge, zone: str, wants: Callable[[Place], bool], now: int) -> None:
+    def __init__(
+        self, merge: Merge, zone: str, wants: Callable[[Place], bool], now: int, between: Callable[[], None] = _go_on
+    ) -> None:
         self.zone = zone
         quarters = merge.quarters
-        self._totals = Dates(merge, zone, wants, now)
+        self._totals = Dates(merge, zone, wants, now, between)
         self.today = Span(quarters, wants=wants)
         self.week = _Dated(merge, self._totals, wants)
         self.dates = Span(merge.dates, wants=wants)

@@ -5,6 +5,8 @@ compacted. What stood there when the reader started has been read once each part
 offset of that moment; then the merge is settled and the board is ready. After a failure the reader starts again
 from where it was: readings are absolute, so reading one twice is harmless. If the topic turns out to have been made
 anew, the merge is, too.
+
+Whatever takes long runs in a thread, so that the event loop always answers; `alone` lets one at a time have the merge.
 """
 
 from __future__ import annotations
@@ -13,8 +15,8 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -31,11 +33,12 @@ RETRY_S: Final = (1.0, 10.0)
 """First and longest pause between two attempts to reach Kafka."""
 POLL_MS: Final = 200
 MAX_RECORDS: Final = 2000
-"""Records per turn: some 40 ms of work, so that scrapes are answered while a long topic is read."""
+"""Records per turn: some 40 ms of work in a thread, for which whoever else wants the merge waits."""
 QUIET_S: Final = 10.0
 """Without a record for so long everything counts as read: the last offsets may have been compacted away."""
 ASK_TIMEOUT_S: Final = 10.0
 METADATA_AGE_MS: Final = 60_000
+_Found = TypeVar("_Found")
 
 
 def wall_ms() -> int:
@@ -60,6 +63,17 @@ class Reader:
         self._reached = 0.0
         self._last_record = time.monotonic()
         self._task: asyncio.Task[None] | None = None
+        self._using = asyncio.Lock()
+
+    async def alone(self, work: Callable[[], _Found]) -> _Found:
+        """Run something in a thread while nobody else changes or reads the merge; once begun it is waited for, come what may."""
+        async with self._using:
+            thread = asyncio.ensure_future(asyncio.to_thread(work))
+            try:
+                return await asyncio.shield(thread)
+            except asyncio.CancelledError:
+                await asyncio.wait([thread])
+                raise
 
     def ages_ms(self) -> dict[int, int]:
         """Return per partition the ms since its last reading or heartbeat."""
@@ -126,14 +140,16 @@ class Reader:
 
     async def _turn(self, consumer: Any) -> None:
         batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
+        if batches:
+            await self.alone(lambda: self._take_all(batches))
+            self._last_record = time.monotonic()
+        if not self.ready:
+            await self._look_whether_ready(consumer)
+
+    def _take_all(self, batches: Mapping[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]]) -> None:
         for partition, records in batches.items():
             for record in records:
                 self._take(partition.partition, record)
-        if batches:
-            self._last_record = time.monotonic()
-            await asyncio.sleep(0)
-        if not self.ready:
-            await self._look_whether_ready(consumer)
 
     def _take(self, partition: int, record: ConsumerRecord[bytes, bytes]) -> None:
         if record.offset < self._positions.get(partition, 0):
@@ -170,7 +186,7 @@ class Reader:
         self._reached = self._reached or time.monotonic()
         if self.merge.holds_back and time.monotonic() < self._reached + QUIET_S:
             return  # in the middle of a flush: its heartbeat is on the way, unless its owner has died
-        self.merge.settle()
+        await self.alone(self.merge.settle)
         self.ready = True
         log.info("board is ready", topic=self.topic, readings=sum(self._positions.values()))
 

@@ -21,6 +21,8 @@ from sinks.answers import Answers
 from sinks.collector import OPENMETRICS, TEXT, Exposition, product_version
 from sinks.describe import as_bytes, everything, for_wall
 from sinks.names import known_parameters
+from sinks.paced import TURNS, Turns, answer, begin
+from sinks.scrapes import Scrapes
 from sinks.security import Asset, asset_response
 from sinks.snapshot import Snapshot
 from sinks.source import Source
@@ -30,11 +32,11 @@ MAX_STREAMS: Final = 500
 """Wall-screens at once; each costs one small write a second."""
 STREAM_S: Final = 1.0
 """Least time between two messages of a stream."""
-WRITE_TIMEOUT_S: Final = 15.0
-"""A client that takes nothing for so long is let go; it comes back by itself."""
 RETRY_MS: Final = 2000
 _INTERVAL_PARAMETERS: Final = frozenset({"interval", "by", "zone", "format", "since", "until", "compare"})
 PROGRAM: Final = "floorpulse board"
+JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
+CSV: Final = {"Content-Type": "text/csv; charset=utf-8"}
 
 
 _GZIP: Final = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
@@ -46,7 +48,7 @@ class Routes:
 
     def __init__(self, source: Source, exposition: Exposition, assets: dict[str, Asset]) -> None:
         self._source = source
-        self._exposition = exposition
+        self._scrapes = Scrapes(source, exposition)
         self._assets = assets
         self._answers = Answers(source)
         self._rendering = asyncio.Lock()
@@ -56,6 +58,7 @@ class Routes:
 
     def add_to(self, app: web.Application) -> None:
         """Register all routes."""
+        app[TURNS] = Turns()
         app.add_routes(
             [
                 web.get("/", self.page),
@@ -81,21 +84,23 @@ class Routes:
             raise web.HTTPNotFound(text="no such file\n")
         return asset_response(request, asset)
 
-    async def metrics(self, request: web.Request) -> web.Response:
+    async def metrics(self, request: web.Request) -> web.StreamResponse:
         """Answer a scrape, in the form that its headers ask for."""
         openmetrics = "application/openmetrics-text" in request.headers.get("Accept", "")
         zipped = _GZIP.search(request.headers.get("Accept-Encoding", "")) is not None
-        async with self._rendering:
-            snapshot = self._source.snapshot
-            body = await asyncio.to_thread(self._exposition.render, snapshot, openmetrics=openmetrics, zipped=zipped)
+        body = await self._scrapes.body(openmetrics=openmetrics, zipped=zipped)
         headers = {"Content-Type": OPENMETRICS if openmetrics else TEXT, "Vary": "Accept, Accept-Encoding"}
         if zipped:
             headers["Content-Encoding"] = "gzip"
-        return web.Response(body=body, headers=headers)
+        return await answer(request, body, headers)
 
-    async def snapshot(self, _: web.Request) -> web.Response:
+    async def stop(self) -> None:
+        """Begin nothing any more."""
+        await self._scrapes.stop()
+
+    async def snapshot(self, request: web.Request) -> web.StreamResponse:
         """Answer with everything now, as JSON."""
-        return web.Response(body=await self._made_once("all", everything), content_type="application/json")
+        return await answer(request, await self._made_once("all", everything), JSON)
 
     async def _made_once(self, what: str, make: Callable[[Snapshot], dict[str, Any]]) -> bytes:
         """Return a body that is made once per snapshot, in a thread."""
@@ -107,7 +112,7 @@ class Routes:
                 self._made[what] = (snapshot.number, body)
         return body
 
-    async def intervals(self, request: web.Request) -> web.Response:
+    async def intervals(self, request: web.Request) -> web.StreamResponse:
         """Answer with the interval table, as JSON or CSV."""
         try:
             choice = _choice(request)
@@ -118,34 +123,33 @@ class Routes:
         if not snapshot.ready or snapshot.now is None:
             raise web.HTTPServiceUnavailable(text="not ready: still reading what was published before\n")
         async with self._tabling:
-            body = await asyncio.to_thread(_written, Frozen(self._source.merge), snapshot.now, choice, as_csv)
-        return web.Response(body=body, content_type="text/csv" if as_csv else "application/json", charset="utf-8")
+            frozen = await self._source.alone(lambda: Frozen(self._source.merge))
+            body = await asyncio.to_thread(_written, frozen, snapshot.now, choice, as_csv)
+        return await answer(request, body, CSV if as_csv else JSON)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Answer with server-sent events: the present snapshot each second; who is slow misses some."""
         if self._streams >= MAX_STREAMS:
             raise web.HTTPServiceUnavailable(text="too many streams\n")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
+        turns = request.app[TURNS]
         self._streams += 1
         try:
-            await response.prepare(request)
-            await self._send(response, f"retry: {RETRY_MS}\n\n".encode())
+            await begin(request, response)
+            await turns.send(response, f"retry: {RETRY_MS}\n\n".encode())
             number = -1
             while True:
                 number = (await self._source.next_snapshot(number)).number
                 if self._source.closing:
                     break
                 body = await self._made_once("wall", lambda s: for_wall(s, self._source.title, self._source.zone))
-                await self._send(response, b"id: %d\nevent: snapshot\ndata: %s\n\n" % (number, body))
+                await turns.send(response, b"id: %d\nevent: snapshot\ndata: %s\n\n" % (number, body))
                 await asyncio.sleep(STREAM_S)
         except (ConnectionError, TimeoutError):
             pass  # the client has gone, or takes nothing
         finally:
             self._streams -= 1
         return response
-
-    async def _send(self, response: web.StreamResponse, data: bytes) -> None:
-        await asyncio.wait_for(response.write(data), WRITE_TIMEOUT_S)
 
     async def livez(self, _: web.Request) -> web.Response:
         """Tell whether the process works; 500 when snapshots have stopped."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
 
 from sinks.merge import Merge
 from sinks.snapshot import Snapshot
 from sinks.windows import Windows
+
+_Found = TypeVar("_Found")
 
 
 class Source(Protocol):
@@ -42,6 +44,9 @@ class Source(Protocol):
 
     async def next_snapshot(self, after: int) -> Snapshot:
         """Wait for a snapshot with a higher number."""
+
+    async def alone(self, work: Callable[[], _Found]) -> _Found:
+        """Run something in a thread while nobody else changes or reads merge and windows."""
 
 
 __all__ = ["Source"]

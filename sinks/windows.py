@@ -42,6 +42,8 @@ class Windows:
         if any(window % SLICE_MS or not SLICE_MS <= window <= longest for window in windows_ms):
             raise ValueError(f"windows {windows_ms} are not multiples of {SLICE_MS} ms up to {longest}")
         self.now: int | None = None
+        self.between: Callable[[], None] = lambda: None
+        """Called before each date of slices that is read for the first time; what it raises ends the reading."""
         self._merge, self._rules = merge, merge.rules
         self._trailing = {window_label(window): (window // SLICE_MS, Span(merge.short)) for window in windows_ms}
         self._days: dict[str, Days] = {}
@@ -100,7 +102,7 @@ class Windows:
         days = self._days.get(zone)
         if days is None:
             assert self.now is not None
-            days = self._days[zone] = Days(self._merge, zone, lambda place: self.zone_of(place) == zone, self.now)
+            days = self._days[zone] = Days(self._merge, zone, lambda place: self.zone_of(place) == zone, self.now, self.between)
         return days
 
     def all_days(self) -> list[Days]:

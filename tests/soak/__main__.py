@@ -1,0 +1,151 @@
+"""`python -m tests.soak --hours 2 --rate 2000`: one worker and one board under steady load on a real Kafka; prints a JSON result.
+
+Sessions, agents' days and ids come and go; duplicates, late and invalid events are among them. Every minute: memory, open files and
+tasks of worker and board, journal and readings on disk, events counted. The exit status is 1 when a bound of `tests.soak.judge` is
+broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from tests.kafka import RealKafka
+from tests.soak.judge import judge
+
+PARTITIONS: Final = 4
+_WORKER: Final = "127.0.0.1:29475"
+_BOARD: Final = "127.0.0.1:29474"
+_CONFIG: Final = """
+kafka: {{bootstrap: ["{bootstrap}"]}}
+duplicates: {{horizon: 10m}}
+limits: {{session_age: 10m, session_horizon: 10m, agent_horizon: 20m, business_horizon: 1h}}
+retention: {{slices: 1h}}
+customers: {{repeat_within: 10m}}
+"""
+"""Short horizons, so that state has its size after an hour instead of days."""
+_EVENTS: Final = r"floorpulse_worker_events_total\{[^}]*\} (\S+)"
+
+
+@contextmanager
+def _running(log: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("ab") as out:
+        process = subprocess.Popen([sys.executable, "-m", *command], stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _metrics(address: str) -> str:
+    try:
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+            text: str = answer.read().decode()
+            return text
+    except OSError:
+        return ""
+
+
+def _rss_mib(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _on_disk_mib(data: Path, topic: str) -> float:
+    found = 0
+    for file in data.glob(f"{topic}-[0-9]*/*.log"):
+        try:
+            found += file.stat().st_size
+        except FileNotFoundError:
+            continue  # the broker has just removed it
+    return found / 2**20
+
+
+class Soak:
+    """What is looked at."""
+
+    def __init__(self, processes: dict[str, int], folder: Path, data: Path) -> None:
+        self._processes, self._folder, self._data = processes, folder, data
+        self._began = time.monotonic()
+
+    def sample(self) -> dict[str, float]:
+        """Return what there is now."""
+        found: dict[str, float] = {"at_h": (time.monotonic() - self._began) / 3600}
+        for name, pid in self._processes.items():
+            found[f"{name}_rss_mib"] = _rss_mib(pid)
+            found[f"{name}_files"] = len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208  names are enough
+            found[f"{name}_tasks"] = float((self._folder / f"{name}.tasks").read_text() or 0)
+        for topic in ("journal", "readings"):
+            found[f"{topic}_disk_mib"] = _on_disk_mib(self._data, f"floorpulse.{topic}")
+        _metrics(_BOARD)  # somebody scrapes, as in life
+        found["events"] = sum(map(float, re.findall(_EVENTS, _metrics(_WORKER))))
+        return found
+
+
+def soak(hours: float, rate: float, every_s: float) -> dict[str, Any]:
+    """Run it; returns samples and judgement."""
+    with RealKafka() as kafka, tempfile.TemporaryDirectory(prefix="floorpulse-soak-") as name, ExitStack() as stack:
+        folder = Path(name)
+        config, log = folder / "floorpulse.yaml", folder / "log"
+        config.write_text(_CONFIG.format(bootstrap=kafka.bootstrap))
+        create = ("streams.cli", "topics", "--create", "--partitions", str(PARTITIONS), "--config", str(config))
+        subprocess.run([sys.executable, "-m", *create], check=True, stdout=subprocess.DEVNULL)
+        parts = {}
+        for part, listen in (("worker", _WORKER), ("board", _BOARD)):
+            command = ("tests.soak.counted", str(folder / f"{part}.tasks"), part, "--listen", listen, "--config", str(config))
+            parts[part] = stack.enter_context(_running(log, *command))
+        while "floorpulse_worker_ready 1" not in _metrics(_WORKER):
+            if parts["worker"].poll() is not None:
+                raise RuntimeError(log.read_text())
+            time.sleep(0.5)
+        flow = ("streams.cli", "simulate", "--rate", f"{rate:g}", "--duration", f"{hours * 3600 + 600:.0f}s", "--mess",
+                "--queues", "20", "--config", str(config))  # fmt: skip
+        load = stack.enter_context(_running(log, *flow))
+        watched = Soak({part: process.pid for part, process in parts.items()}, folder, kafka._home / "data")
+        samples: list[dict[str, float]] = []
+        ended = ""
+        end = time.monotonic() + hours * 3600
+        while time.monotonic() < end and not ended:
+            time.sleep(min(every_s, max(0.0, end - time.monotonic())))
+            ended = ", ".join(part for part, process in (*parts.items(), ("simulator", load)) if process.poll() is not None)
+            if not ended:
+                samples.append(watched.sample())
+                sys.stderr.write("  ".join(f"{key} {value:.2f}" for key, value in samples[-1].items()) + "\n")
+        result = {"hours": hours, "rate": rate, **judge(samples, hours), "samples": samples}
+        if ended:
+            result["broken"] = [*result["broken"], f"{ended} ended by itself", *log.read_text().splitlines()[-5:]]
+        return result
+
+
+def main() -> int:
+    """Run it; the exit status is 1 when a bound is broken."""
+    parser = argparse.ArgumentParser(prog="tests.soak", description=__doc__)
+    parser.add_argument("--hours", type=float, default=2.0)
+    parser.add_argument("--rate", type=float, default=2000.0)
+    parser.add_argument("--every", type=float, default=60.0, help="seconds between two samples")
+    options = parser.parse_args()
+    result = soak(options.hours, options.rate, options.every)
+    for name, value in result["slopes_per_h"].items():
+        sys.stderr.write(f"{name:20} {value:+14.3f} per hour\n")
+    sys.stdout.write(json.dumps(result, indent=1) + "\n")
+    return int(bool(result["broken"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""What the samples of a soak say: slopes after the warm-up, and which bounds they break."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+WARM_UP: Final = 0.5
+"""The part of a soak after which everything should have its size: slices of an hour, horizons of ten minutes."""
+JUDGED_H: Final = 1.0
+"""Memory of a shorter soak still grows towards its size: its slope is shown, not judged."""
+RSS_MIB_PER_H: Final = 1.0
+SPREAD: Final = 10
+"""So much may open files and tasks go up and down."""
+DISK_RATIO: Final = 1.5
+"""Journal and readings at the end against the middle: compaction lets them go up and down, but no further."""
+DISK_MIB: Final = 32.0
+
+Sample = Mapping[str, float]
+
+
+def slope(times_h: Sequence[float], values: Sequence[float]) -> float:
+    """Return the least-squares slope per hour; 0 of fewer than two samples."""
+    count = len(times_h)
+    if count < 2:
+        return 0.0
+    mean_t, mean_v = sum(times_h) / count, sum(values) / count
+    spread = sum((t - mean_t) ** 2 for t in times_h)
+    return sum((t - mean_t) * (v - mean_v) for t, v in zip(times_h, values, strict=True)) / spread if spread else 0.0
+
+
+def judge(samples: Sequence[Sample], hours: float) -> dict[str, Any]:
+    """Return the slopes per hour after the warm-up, and the bounds that are broken."""
+    settled = [sample for sample in samples if sample["at_h"] >= WARM_UP * hours]
+    times = [sample["at_h"] for sample in settled]
+    names = [name for name in (samples[0] if samples else {}) if name != "at_h"]
+    slopes = {name: slope(times, [sample[name] for sample in settled]) for name in names}
+    broken = [] if len(settled) > 1 else ["fewer than two samples after the warm-up"]
+    for name in names:
+        values = [sample[name] for sample in settled]
+        if not values:
+            continue
+        if name.endswith("rss_mib") and hours >= JUDGED_H and slopes[name] > RSS_MIB_PER_H:
+            broken.append(f"{name} grows by {slopes[name]:.2f} MiB/h, more than {RSS_MIB_PER_H:g}")
+        elif name.endswith(("_files", "_tasks")) and max(values) - min(values) > SPREAD:
+            broken.append(f"{name} goes from {min(values):g} to {max(values):g}, more than {SPREAD} apart")
+        elif name.endswith("_disk_mib") and values[-1] > DISK_RATIO * values[0] + DISK_MIB:
+            broken.append(f"{name} grew from {values[0]:.1f} to {values[-1]:.1f} MiB after the warm-up")
+    return {"slopes_per_h": slopes, "rss_judged": hours >= JUDGED_H, "broken": broken}
+
+
+__all__ = ["judge", "slope"]

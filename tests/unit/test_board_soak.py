@@ -1,0 +1,47 @@
+"""The soak's judgement: what grows is found, what goes up and down is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.soak.judge import judge, slope
+
+
+def samples(**changes: object) -> list[dict[str, float]]:
+    """Return two hours of steady samples, one a minute, with some values by minute."""
+    steady = {"worker_rss_mib": 200.0, "worker_files": 40, "worker_tasks": 60, "journal_disk_mib": 50.0}
+    made = []
+    for minute in range(1, 121):
+        sample = {"at_h": minute / 60, **steady}
+        sample.update({name: change(minute) for name, change in changes.items() if callable(change)})
+        made.append(sample)
+    return made
+
+
+def test_a_slope_is_per_hour() -> None:
+    """Least squares; of nothing it is 0."""
+    assert slope([0, 0.5, 1], [10, 11, 12]) == pytest.approx(2)
+    assert slope([1], [5]) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "broken"),
+    [
+        ({}, 0),
+        ({"worker_rss_mib": lambda minute: 200 + min(minute, 55)}, 0),
+        ({"worker_rss_mib": lambda minute: 200 + minute % 7}, 0),
+        ({"worker_rss_mib": lambda minute: 200 + minute / 50}, 1),
+        ({"worker_files": lambda minute: 40 + minute // 5}, 1),
+        ({"worker_tasks": lambda minute: 60 + minute % 3}, 0),
+        ({"journal_disk_mib": lambda minute: 50 + 20 * (minute % 3)}, 0),
+        ({"journal_disk_mib": lambda minute: 2 * minute}, 1),
+    ],
+)
+def test_what_grows_is_found(changes: dict[str, object], broken: int) -> None:
+    """After the warm-up, which may grow."""
+    assert len(judge(samples(**changes), 2.0)["broken"]) == broken
+
+
+def test_a_soak_without_samples_proves_nothing() -> None:
+    """It is broken, not clean."""
+    assert judge([], 2.0)["broken"]

@@ -1,0 +1,141 @@
+"""Many idle and slow sockets: the board answers others, holds little for each, and lets go of who takes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import selectors
+import socket
+import time
+
+import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestClient, TestServer
+
+from sinks import paced, scrapes
+from sinks.board import Board
+from sinks.loop import MOST_READY, FewAtOnce
+from sinks.paced import PIECE_BYTES, TURNS, Turns, answer
+from tests.bench.sockets import run
+from tests.unit.test_board import NOBODY, config
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
+def test_scrapes_go_on_beside_two_hundred_idle_and_slow_sockets(*, secure: bool) -> None:
+    """As `python -m tests.bench --only sockets`, smaller; the bounds are generous, since other tests run besides."""
+    figures = run(secure=secure, sockets=200, queues=10, scrapes=10)
+    assert figures["series"] > 5000
+    assert figures["scrape p99, s"] < 2
+    assert figures["event loop stall max, s"] < 0.5
+
+
+async def test_who_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The body goes out in pieces, and the connection ends when none is taken any more."""
+    monkeypatch.setattr(paced, "WRITE_TIMEOUT_S", 0.3)
+    app, body = web.Application(), b"x" * 50_000_000
+    app[TURNS] = Turns()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return await answer(request, body, {"Content-Type": "text/plain"})
+
+    app.router.add_get("/", handler)
+    async with TestClient(TestServer(app)) as client:
+        async with client.get("/") as whole:
+            assert await whole.read() == body
+        async with client.head("/") as head:
+            assert head.headers["Content-Length"] == str(len(body))
+        reader, writer = await asyncio.open_connection(client.host, client.port, limit=1024)
+        writer.write(b"GET / HTTP/1.1\r\nHost: board\r\n\r\n")
+        await asyncio.sleep(1.5)
+        taken = 0
+        with contextlib.suppress(ConnectionResetError):
+            async with asyncio.timeout(10):
+                while piece := await reader.read(PIECE_BYTES):
+                    taken += len(piece)
+        assert taken < len(body)
+        writer.close()
+
+
+async def test_all_take_turns() -> None:
+    """First come, first served, so many per round; who has gone holds nobody up."""
+    turns, order = Turns(2), []
+
+    async def take(number: int) -> None:
+        await turns.turn()
+        order.append(number)
+
+    takers = [asyncio.create_task(take(number)) for number in range(10)]
+    await asyncio.sleep(0)
+    takers[3].cancel()
+    await asyncio.gather(*takers, return_exceptions=True)
+    assert order == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+
+
+def test_a_selector_tells_of_all_in_turn() -> None:
+    """Few at a time, though all stay ready; none is left out."""
+    pairs = [socket.socketpair() for _ in range(3 * MOST_READY + 1)]
+    told: set[int] = set()
+    with FewAtOnce() as selector:
+        for one, other in pairs:
+            other.send(b"x")
+            selector.register(one, selectors.EVENT_READ)
+        for _ in range(2 * 4):
+            ready = selector.select(0)
+            assert len(ready) == MOST_READY
+            told |= {key.fd for key, _ in ready}
+    assert told == {one.fileno() for one, _ in pairs}
+    for one, other in pairs:
+        one.close()
+        other.close()
+
+
+class _Slow:
+    """An exposition that takes its time."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def render(self, snapshot: object, *, openmetrics: bool, zipped: bool) -> bytes:
+        del snapshot, openmetrics, zipped
+        time.sleep(0.2)
+        self.made += 1
+        return b"%d" % self.made
+
+
+async def test_what_takes_long_is_made_ahead_while_somebody_scrapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first scrape waits, later ones get what is there at once and ever newer, until nobody has asked for a while."""
+    board, exposition = Board(config(), NOBODY), _Slow()
+    payloads = scrapes.Scrapes(board, exposition)  # type: ignore[arg-type]
+    together = await asyncio.gather(*(payloads.body(openmetrics=False, zipped=True) for _ in range(50)))
+    assert set(together) == {b"1"}
+    began = time.monotonic()
+    assert await payloads.body(openmetrics=False, zipped=True) == b"1"
+    assert time.monotonic() - began < 0.1
+    async with asyncio.timeout(10):
+        while await payloads.body(openmetrics=False, zipped=True) == b"1":  # noqa: ASYNC110  a newer one comes by itself
+            await asyncio.sleep(0.05)
+    monkeypatch.setattr(scrapes, "REMEMBERED_S", 0.0)
+    assert payloads._ahead is not None
+    async with asyncio.timeout(10):
+        await payloads._ahead
+    made = exposition.made
+    assert int(await payloads.body(openmetrics=False, zipped=True)) > made
+    await payloads.stop()
+
+
+async def test_who_asks_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that says nothing, or half a question, ends by itself; one that asks now and then does not."""
+    monkeypatch.setattr("sinks.board.IDLE_S", 0.5)
+    board = Board(config(), NOBODY)
+    await board.start()
+    try:
+        async with ClientSession(board.url) as client, asyncio.timeout(10):
+            for said in (b"", b"GET /metrics HTTP/1.1\r\nHost: bo"):
+                reader, writer = await asyncio.open_connection("127.0.0.1", board.port)
+                writer.write(said)
+                assert await reader.read() == b""
+                writer.close()
+            async with client.get("/livez") as alive:
+                assert alive.status == 200
+    finally:
+        await board.stop()
