@@ -33,7 +33,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -m "not deep" $(ARGS)
 
 test-deep: $(STAMP)
-	$(BIN)/python -m pytest -m deep --timeout 3600 --hypothesis-profile deep $(ARGS)
+	$(BIN)/python -m pytest -m deep --timeout 7200 --hypothesis-profile deep $(ARGS)
 
 chaos: $(STAMP)
 	$(BIN)/python -m tests.chaos $(ARGS)

@@ -15,7 +15,7 @@ BANK_DATA: Final = "FLOORPULSE_BANK_DATA"
 BANK_FILE: Final = "bank-calls-1999-02-first-half.tsv.gz"
 
 settings.register_profile("default", deadline=None)  # a loaded machine is no failure
-settings.register_profile("deep", deadline=None, max_examples=2000)
+settings.register_profile("deep", deadline=None, max_examples=5000)
 settings.load_profile("default")
 
 
