@@ -55,8 +55,8 @@ from tests.oracle import (
     window_values,
 )
 
-CENTRES: Final = 160
-REPORTS: Final = 300
+CENTRES: Final = 120
+REPORTS: Final = 200
 KEPT_MS: Final = 400 * DAY_MS
 WINDOWS_MS: Final = (300_000, 900_000, 3_600_000)
 SHIFTS: Final = (
