@@ -101,12 +101,6 @@ def buckets_in(parts: Mapping[str, int], series: str) -> dict[int, int]:
     return {int(part[len(prefix) :]): count for part, count in parts.items() if part.startswith(prefix)}
 
 
-def levels_in(*cells: Mapping[str, int]) -> list[str]:
-    """Return the levels that there may be in some cells: the fixed ones, and the peak levels that occur."""
-    peaks = {part.removesuffix("_step").removesuffix("_ms") for parts in cells for part in parts if part.startswith("in_hand_")}
-    return [*LEVELS, *sorted(peaks - {"in_hand"})]
-
-
 def is_bucket(part: str) -> bool:
     """Tell whether a part is a sketch bucket."""
     return "~" in part
@@ -132,5 +126,4 @@ __all__ = [
     "bucket_part",
     "buckets_in",
     "is_bucket",
-    "levels_in",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import Any, Final
 
 STATUSES: Final[tuple[str, ...]] = ("available", "busy", "away", "break", "meal", "training", "meeting", "offline")
@@ -108,6 +109,12 @@ class Rules:
             if len(self._cache) < self.max_cells:
                 self._cache[key] = found
         return found
+
+    def customer(self, customer_id: str) -> str:
+        """Return what is kept of a customer's id: itself, or its keyed hash where ids are hashed."""
+        if self.customer_key is None:
+            return customer_id
+        return blake2b(customer_id.encode(), key=self.customer_key, digest_size=16).hexdigest()
 
     def status(self, name: str) -> str | None:
         """Return the standard status that a name stands for, None where nothing maps it."""

@@ -11,6 +11,7 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 from schemas.kpis import CATALOGUE
+from schemas.metric_names import QUEUE_LABELS
 from schemas.parts import HISTOGRAM_LIMITS_MS, SERIES, TOTALS
 from schemas.rules import FLOOR, STATUSES
 from sinks.delays import limit_text
@@ -20,7 +21,6 @@ from sinks.series import Bounds
 from sinks.snapshot import Snapshot
 from sinks.views import COMPLAINTS, View
 
-_QUEUE: Final = ("queue", "channel")
 _SLOT_STATES: Final = {"capacity": "capacity", "slots_used": "used", "slots_free": "free"}
 
 
@@ -38,13 +38,13 @@ def indicator_families(snapshot: Snapshot, bounds: Bounds, labels: Sequence[str]
 def _queue_states(snapshot: Snapshot, bounds: Bounds) -> Iterator[Metric]:
     views = bounds.shown("queue", snapshot.session_queues, 1)
     for part in ("waiting", "waiting_late", "active_sessions"):
-        family = gauge(part, title(part), _QUEUE)
+        family = gauge(part, title(part), QUEUE_LABELS)
         for view in views:
             family.add_metric([view.name, view.channel], view.now.get(part, 0))
         yield family
     now = snapshot.now or 0
-    oldest = gauge("oldest_wait_seconds", title("oldest_wait") + "; 0 when nobody waits", _QUEUE)
-    expected = gauge("expected_wait_seconds", title("expected_wait"), _QUEUE)
+    oldest = gauge("oldest_wait_seconds", title("oldest_wait") + "; 0 when nobody waits", QUEUE_LABELS)
+    expected = gauge("expected_wait_seconds", title("expected_wait"), QUEUE_LABELS)
     for view in views:
         oldest.add_metric([view.name, view.channel], max(0, now - view.now.get(OLDEST, now)) / 1000)
         if view.expected_wait_s is not None:
@@ -53,7 +53,7 @@ def _queue_states(snapshot: Snapshot, bounds: Bounds) -> Iterator[Metric]:
 
 
 def _complaints(views: Sequence[View]) -> Metric:
-    family = gauge(COMPLAINTS, title(COMPLAINTS), _QUEUE)
+    family = gauge(COMPLAINTS, title(COMPLAINTS), QUEUE_LABELS)
     for view in views:
         family.add_metric([view.name, view.channel], view.now.get(COMPLAINTS, 0))
     return family
@@ -95,7 +95,7 @@ def _slot_states(snapshot: Snapshot, bounds: Bounds) -> Iterator[Metric]:
 def _totals(views: Sequence[View]) -> Iterator[Metric]:
     for part in TOTALS:
         text = f"{part.replace('_', ' ').capitalize()} since ever, first bookings"
-        family = CounterMetricFamily(PREFIX + part, text, labels=_QUEUE)
+        family = CounterMetricFamily(PREFIX + part, text, labels=QUEUE_LABELS)
         for view in views:
             family.add_metric([view.name, view.channel], max(0, view.totals.get(part, 0)))
         yield family
@@ -105,7 +105,7 @@ def _histograms(views: Sequence[View]) -> Iterator[Metric]:
     for series in SERIES:
         title = next(kpi.title for kpi in CATALOGUE if kpi.series == series)
         name = f"{PREFIX}{series}_seconds_hist"
-        family = HistogramMetricFamily(name, f"{title}, exact counts since ever, first bookings", labels=_QUEUE)
+        family = HistogramMetricFamily(name, f"{title}, exact counts since ever, first bookings", labels=QUEUE_LABELS)
         for view in views:
             prefix, seen = f"{series}_hist~", 0
             buckets: list[tuple[str, float]] = []

@@ -17,7 +17,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -31,6 +30,7 @@ from kafka.errors import KafkaError
 from schemas.config import Config
 from schemas.errors import KafkaUnreachable, TopicError, UsageError
 from schemas.instants import LATEST_MS, format_instant
+from schemas.rules import Rules
 from streams.connection import admin_options, aiokafka_options, open_admin
 from streams.letterview import safe
 from streams.progress import no_progress, progress_bar
@@ -46,11 +46,10 @@ _WORD: Final = rb"[0-9A-Za-z_\x80-\xff]"
 class Needle:
     """What to look for: an id, and its hash where ids are hashed."""
 
-    def __init__(self, customer: str, key: bytes | None) -> None:
+    def __init__(self, customer: str, rules: Rules) -> None:
         if not customer:
             raise UsageError("--customer is empty")
-        hashed = None if key is None else blake2b(customer.encode(), key=key, digest_size=16).hexdigest()
-        self.texts = [customer] if hashed is None else [customer, hashed]
+        self.texts = list(dict.fromkeys((customer, rules.customer(customer))))
         raw = [text.encode() for text in self.texts]
         self._words = [re.compile(rb"(?<!" + _WORD + rb")" + re.escape(each) + rb"(?!" + _WORD + rb")") for each in raw]
         self._packed = [part for each in raw for part in (msgspec.msgpack.encode(each.decode()), b"\x1f" + each + b"\x1f")]
@@ -184,7 +183,7 @@ def told(place: Place, kept: Mapping[str, tuple[int, int]]) -> str:
 
 def run_purge(config: Config, customer: str, *, really: bool, inputs: bool) -> list[str]:
     """Say where a customer's id is, and delete what may be deleted; return lines for a person."""
-    needle = Needle(customer, config.rules().customer_key)
+    needle = Needle(customer, config.rules())
     shorts = [*(INPUTS if inputs else ()), *COPIES, *STATE]
     with progress_bar("searching", None) as advance:
         places = asyncio.run(find(config, needle, shorts, advance))

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from hashlib import blake2b
 from typing import Any
 
 from schemas.codec import STRUCT_OF, Decoded, decode_batch
@@ -202,9 +201,7 @@ class Floor:
         """Put a keyed hash in the place of a customer's id: all that is ever kept of it."""
         if started[6] is None:
             return started
-        assert self.rules.customer_key is not None
-        digest = blake2b(started[6].encode(), key=self.rules.customer_key, digest_size=16).hexdigest()
-        return (*started[:6], digest)
+        return (*started[:6], self.rules.customer(started[6]))
 
     def _agent_event(self, event: Decoded, topic: str, key: bytes | None, latest: int) -> str:
         agent_id: str = event.agent_id

@@ -200,19 +200,18 @@ class Entries:
         return next((ids.chunk(name) for kind, ids in self._ids() if kind == letter), None) if letter != _META else self._meta()
 
     def reading(self, key: ReadingKey, now_ms: int) -> Reading:
-        """Return a reading as it is after the last flush; a tombstone where its slice is over."""
+        """Return a reading as it is after the last flush; a tombstone where nothing is kept under its key (any more)."""
         floor, books = self._floor, self._floor.books
         address: Address = (key.dimension, key.name, key.channel)
-        if key.kind == "slice":
-            number = key.start_ms // key.length_ms
-            cell = books.cells.get((key.length_ms, number, address))
-            over = cell is None and number < books.cells.first[key.length_ms]
-            return Reading(key, None if over else {"parts": dict(cell or {})})
-        if key.kind == "total":
-            return Reading(key, {"parts": dict(books.totals.cells.get(address, {}))})
-        if key.dimension == "queue":
+        if key.kind == "now" and key.dimension == "queue":
             return Reading(key, {"parts": books.gauges.body(address, floor.clock.present(now_ms))})
-        return Reading(key, books.cells.levels_body(address))
+        if key.kind == "now":
+            return Reading(key, books.cells.levels_body(address) if address in books.cells.levels else None)
+        if key.kind == "total":
+            parts = books.totals.cells.get(address)
+        else:
+            parts = books.cells.get((key.length_ms, key.start_ms // key.length_ms, address))
+        return Reading(key, None if parts is None else {"parts": dict(parts)})
 
     def restore(self, entries: Mapping[str, Any], unpublished: Collection[str]) -> None:
         """Take all entries in; what was not published counts as changed, and so do totals and levels."""

@@ -18,6 +18,7 @@ from schemas.config import Config
 from schemas.config_file import load
 from schemas.errors import FloorpulseError, TopicError, UnknownName
 from schemas.partitioner import PARTITIONERS
+from schemas.rules import Rules
 from streams import replay as replaying
 from streams.connection import admin_options, aiokafka_options
 from streams.deadletters import Wanted, listing, one
@@ -218,7 +219,7 @@ async def test_a_customer_is_found_and_purged_where_nobody_counts(rig: Rig) -> N
     events = [{"id": f"e{n}", "at": T0 + n, "session_id": f"s{n}", "customer_id": f"c-{n}", **about} for n in range(6)]
     of = [("sessions", str(event["session_id"]).encode(), json.dumps(event).encode()) for event in events]
     bad = ("sessions", b"s", json.dumps({"id": "x", "at": "noon", "customer_id": "c-3"}).encode())
-    needle = Needle("c-3", None)
+    needle = Needle("c-3", Rules())
     with rig.worker():
         await rig.feed([*of, bad])
         await until_counted(rig, "applied", 6)

@@ -11,6 +11,7 @@ import pytest
 
 from schemas.config import Config
 from schemas.errors import UsageError
+from schemas.rules import Rules
 from streams import cli
 from streams.core.floor import Floor
 from streams.core.relay import TO_CUSTOMER, RelayFact, encode_relay
@@ -50,21 +51,21 @@ class Rec(NamedTuple):
 )
 def test_an_id_is_found_in_what_may_be_json(value: bytes | None, there: bool) -> None:
     """As a whole string, however it is written; in what is no JSON as a word."""
-    assert Needle("c-1", None).in_json(value) is there
+    assert Needle("c-1", Rules()).in_json(value) is there
 
 
 def test_an_id_is_found_as_a_key() -> None:
     """Of a record that never was an event."""
-    assert Needle("c-1", None).in_record("late", Rec(None, b"c-1"))
-    assert not Needle("c-1", None).in_record("late", Rec(None, b"c-12"))
+    assert Needle("c-1", Rules()).in_record("late", Rec(None, b"c-1"))
+    assert not Needle("c-1", Rules()).in_record("late", Rec(None, b"c-12"))
 
 
 def test_an_id_is_found_in_the_relay() -> None:
     """As its target, not in another's."""
     fact = RelayFact(2, 0, 1, None, TO_CUSTOMER, "c-1", "s")
-    assert Needle("c-1", None).in_record("relay", Rec(encode_relay(fact), b"c-1"))
-    assert Needle("c-1", None).in_record("relay", Rec(encode_relay(fact)))
-    assert not Needle("c", None).in_record("relay", Rec(encode_relay(fact)))
+    assert Needle("c-1", Rules()).in_record("relay", Rec(encode_relay(fact), b"c-1"))
+    assert Needle("c-1", Rules()).in_record("relay", Rec(encode_relay(fact)))
+    assert not Needle("c", Rules()).in_record("relay", Rec(encode_relay(fact)))
 
 
 def floor_of(config: Config) -> Floor:
@@ -89,24 +90,24 @@ def journal_of(floor: Floor) -> bytes:
 def test_an_id_is_found_in_the_journal() -> None:
     """In the session's entry and in the customer's own."""
     data = journal_of(floor_of(Config()))
-    assert Needle("c-1", None).in_record("journal", Rec(data))
-    assert not Needle("c-", None).in_record("journal", Rec(data))
+    assert Needle("c-1", Rules()).in_record("journal", Rec(data))
+    assert not Needle("c-", Rules()).in_record("journal", Rec(data))
     entry = encode(Delta(1, 1, 2, 1, {}, {"k\x1fc-1\x1fs": msgspec.Raw(b"\xc0")}))
-    assert Needle("c-1", None).in_record("journal", Rec(entry))
+    assert Needle("c-1", Rules()).in_record("journal", Rec(entry))
 
 
 def test_a_hashed_id_is_found_by_its_hash() -> None:
     """And the id itself is nowhere in the state then."""
     config = Config(customers={"hash_ids": True, "hash_key": "a key that is long enough for it"})
     data = journal_of(floor_of(config))
-    assert not Needle("c-1", None).in_record("journal", Rec(data))
-    assert Needle("c-1", config.rules().customer_key).in_record("journal", Rec(data))
+    assert not Needle("c-1", Rules()).in_record("journal", Rec(data))
+    assert Needle("c-1", config.rules()).in_record("journal", Rec(data))
 
 
 def test_an_empty_id_is_wrong_use(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """It would be everywhere."""
     with pytest.raises(UsageError):
-        Needle("", None)
+        Needle("", Rules())
     monkeypatch.setattr(sys, "argv", ["floorpulse", "purge", "--customer", ""])
     with pytest.raises(SystemExit) as stop:
         cli.main()
