@@ -21,6 +21,7 @@ from sinks.cells import Parts, Place
 from sinks.delays import Delays
 from sinks.merge import Merge
 from sinks.spans import Stretch
+from sinks.standing import Standing, Subject
 from sinks.views import EXPECTED_WAIT_MS, NO_PARTS, Lazy, View, added, leveled, own_terms, summed, wide_of
 from sinks.windows import DAY_WINDOWS, FLOOR_PLACE, Windows, window_label
 
@@ -66,6 +67,8 @@ class Snapshot:
     """The configured channel of each queue that has one."""
     once: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Per window what the floor has once, whatever the queue."""
+    standings: Mapping[Subject, Standing] = field(default_factory=dict)
+    """How each subject with a threshold stands."""
 
     @property
     def ready(self) -> bool:
