@@ -6,16 +6,18 @@ file. Unknown keys are errors. `schemas.config_file` reads the file and words th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from schemas.durations import Duration
+from schemas.durations import Duration, format_duration
 from schemas.events import RESERVED
 from schemas.instants import Instant, format_instant
 from schemas.kpis import SERVICE_LEVELS
@@ -39,7 +41,20 @@ def _split(value: Any) -> Any:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
+def _address(listen: str) -> str:
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ValueError("is not HOST:PORT, such as 127.0.0.1:9464")
+    return listen
+
+
+Address = Annotated[str, AfterValidator(_address)]
 TextList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+
+
+def _refusal(why: str, *keys: tuple[str | int, ...]) -> PydanticCustomError:
+    """Return the error for settings that do not go together; `keys`: which to look at, the likeliest first."""
+    return PydanticCustomError("together", "{why}", {"why": why, "keys": keys})
 
 
 class _Section(BaseModel):
@@ -67,7 +82,8 @@ class Kafka(_Section):
     @model_validator(mode="after")
     def _sasl_is_whole(self) -> Kafka:
         if self.security_protocol.startswith("SASL") and (self.sasl_username is None or self.sasl_password is None):
-            raise ValueError(f"security_protocol {self.security_protocol} needs sasl_username and sasl_password")
+            why = f"security_protocol {self.security_protocol} needs sasl_username and sasl_password"
+            raise _refusal(why, ("kafka", "security_protocol"))
         return self
 
 
@@ -219,7 +235,8 @@ class Customers(CustomerSettings):
     @model_validator(mode="after")
     def _key_is_there(self) -> Customers:
         if self.hash_ids and (self.hash_key is None or len(self.hash_key.get_secret_value()) < MIN_KEY_CHARS):
-            raise ValueError(f"hash_ids needs a hash_key of {MIN_KEY_CHARS} characters or more")
+            why = f"hash_ids needs a hash_key of {MIN_KEY_CHARS} characters or more"
+            raise _refusal(why, ("customers", "hash_key"), ("customers", "hash_ids"))
         return self
 
     @property
@@ -233,7 +250,7 @@ class Customers(CustomerSettings):
 class Worker(_Section):
     """One stream worker."""
 
-    listen: str = Field("127.0.0.1:9465", description="its own /metrics, /livez, /readyz")
+    listen: Address = Field("127.0.0.1:9465", description="its own /metrics, /livez, /readyz")
     flush_interval: Duration = Field(500, ge=50, le=60_000, description="longest time between two flushes with something to say")
     flush_events: int = Field(10_000, ge=100, le=1_000_000, description="events that make a flush due at once")
     session_timeout: Duration = Field(10_000, ge=1000, description="Kafka's session timeout of the consumer group")
@@ -243,7 +260,7 @@ class Worker(_Section):
 class Board(_Section):
     """One board."""
 
-    listen: str = Field("127.0.0.1:9464", description="host:port of wall-screen, API and /metrics")
+    listen: Address = Field("127.0.0.1:9464", description="host:port of wall-screen, API and /metrics")
     refresh: Duration = Field(500, ge=100, le=60_000, description="time between two snapshots")
     max_series: int = Field(10_000, ge=100, description="series per metric family; surplus names share one overflow series")
     title: str = Field("", max_length=100, description="title of the wall-screen")
@@ -258,13 +275,15 @@ class Board(_Section):
     @model_validator(mode="after")
     def _access_is_whole(self) -> Board:
         if self.password is not None and self.password_file is not None:
-            raise ValueError("password and password_file are both set: leave out one")
+            raise _refusal("password and password_file are both set: leave out one", ("board", "password_file"))
         if (self.username is None) != (self.password is None and self.password_file is None):
-            raise ValueError("username and password (or password_file) belong together: set both or neither")
+            why = "username and password (or password_file) belong together: set both or neither"
+            raise _refusal(why, *(("board", key) for key in ("username", "password", "password_file")))
         if self.password is not None and not self.password.get_secret_value():
-            raise ValueError("password is empty")
+            raise _refusal("password is empty", ("board", "password"))
         if (self.tls_certfile is None) != (self.tls_keyfile is None):
-            raise ValueError("tls_certfile and tls_keyfile belong together: set both or neither")
+            why = "tls_certfile and tls_keyfile belong together: set both or neither"
+            raise _refusal(why, ("board", "tls_certfile"), ("board", "tls_keyfile"))
         return self
 
 
@@ -295,6 +314,19 @@ def _without_reserved(queues: dict[str, Queue]) -> dict[str, Queue]:
         if name in RESERVED:
             raise ValueError(f"{name!r} is a reserved name")
     return queues
+
+
+def _places_of_limits(version: int, queue: str, channel: str) -> Iterator[tuple[str | int, ...]]:
+    """Yield where the limits of a queue may have been set, from the latest change and the channel to the defaults."""
+    levels: list[tuple[str | int, ...]] = [("defaults",)]
+    if queue:
+        levels.append(("queues", queue))
+    if channel:
+        levels.append(("queues", queue, "channels", channel))
+    for change in range(version, -1, -1):
+        within: tuple[str | int, ...] = ("changes", change - 1) if change else ()
+        for level in reversed(levels):
+            yield from ((*within, *level, key) for key in ("short_abandon", "answer_threshold"))
 
 
 def _overlaid(base: Any, top: Any) -> Any:
@@ -365,26 +397,43 @@ class Config(BaseSettings):
     def _no_reserved_names(cls, value: dict[str, Queue]) -> dict[str, Queue]:
         return _without_reserved(value)
 
+    @model_validator(mode="after")
+    def _exported_are_windows(self) -> Config:
+        if "exported_windows" in self.model_fields_set:
+            for label in self.exported_windows:
+                if label not in self.known_windows:
+                    why = f"exported_windows: {label!r} is not one of {', '.join(self.known_windows)} (windows)"
+                    raise _refusal(why, ("exported_windows",), ("windows",))
+        return self
+
+    @property
+    def known_windows(self) -> tuple[str, ...]:
+        """The names of all windows."""
+        trailing = (f"{ms // MINUTE_MS}m" if ms % MINUTE_MS == 0 else f"{ms // 1000}s" for ms in self.windows)
+        return (*trailing, "today", "7d")
+
     @field_validator("changes")
     @classmethod
     def _in_order(cls, value: list[Change]) -> list[Change]:
-        for before, after in pairwise(value):
+        for number, (before, after) in enumerate(pairwise(value), 1):
             if before.effective_from >= after.effective_from:
                 when = format_instant(after.effective_from)
-                raise ValueError(f"the change of {when} stands behind one of that instant or later: write them in order of time")
+                why = f"the change of {when} stands behind one of that instant or later: write them in order of time"
+                raise _refusal(why, ("changes", number, "effective_from"))
         return value
 
     @model_validator(mode="after")
     def _short_within_answer(self) -> Config:
-        for at, config in self._versions():
+        for number, (at, config) in enumerate(self._versions()):
             rules = config.first_rules(None)
             for queue in ("", *config.queues):
                 for channel in ("", *(config.queues[queue].channels if queue else ())):
                     rule = rules.queue(queue, channel)
                     if rule.short_ms > rule.answer_ms:
                         where = (f"queues.{queue}" if queue else "defaults") + (f" from {format_instant(at)}" if at else "")
-                        limits = f"short_abandon {rule.short_ms} ms is above answer_threshold {rule.answer_ms} ms"
-                        raise ValueError(f"{where}: {limits}")
+                        short, answer = format_duration(rule.short_ms), format_duration(rule.answer_ms)
+                        limits = f"short_abandon {short} is above answer_threshold {answer}"
+                        raise _refusal(f"{where}: {limits}", *_places_of_limits(number, queue, channel))
         return self
 
     def _versions(self) -> list[tuple[int, Config]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, get_origin
@@ -88,10 +88,7 @@ def _dotted(path: _Path) -> str:
 def _worded(error: ValidationError, file: str, lines: Mapping[_Path, int]) -> str:
     first = error.errors(include_url=False)[0]
     path: _Path = tuple(part for part in first["loc"] if part != "[key]")
-    line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
-    source = f"{file} line {line}" if line is not None else f"environment {PREFIX}{'__'.join(map(str, path)).upper()}"
-    if not path:
-        source = file
+    source = _source(file, path, (first.get("ctx") or {}).get("keys", ()), lines)
     if first["type"] == "extra_forbidden":
         siblings = _keys_beside(path)
         near = get_close_matches(str(path[-1]), siblings, n=1, cutoff=0.5)
@@ -101,6 +98,23 @@ def _worded(error: ValidationError, file: str, lines: Mapping[_Path, int]) -> st
     plain = path and not isinstance(first["input"], dict | list | BaseModel) and "password" not in str(path[-1])
     shown = f" ({first['input']!r:.80})" if plain else ""
     return f"{source}: {_dotted(path) + ': ' if path else ''}{message}{shown}"
+
+
+def _source(file: str, path: _Path, keys: Sequence[_Path], lines: Mapping[_Path, int]) -> str:
+    """Return where a wrong value stands: file and line, or variable; `keys` are those that a refusal of several is about."""
+    for key in keys:
+        if key in lines:
+            return f"{file} line {lines[key]}"
+        if (variable := _variable(key)) in {name.upper() for name in os.environ}:
+            return f"environment {variable}"
+    line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
+    if line is not None:
+        return f"{file} line {line}"
+    return f"environment {_variable(path)}" if path else file
+
+
+def _variable(path: _Path) -> str:
+    return PREFIX + "__".join(map(str, path)).upper()
 
 
 def _keys_beside(path: _Path) -> list[str]:

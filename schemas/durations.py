@@ -43,7 +43,18 @@ def format_duration(ms: int) -> str:
     return text
 
 
+def spoken(ms: int) -> str:
+    """Return a duration for people, in its two largest units: `7 min 12 s`, `5 min`, `2 h 5 min`, `45 s`."""
+    found = []
+    seconds = max(0, round(ms / 1000))
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, seconds = divmod(seconds, length)
+        if count:
+            found.append(f"{count} {unit}")
+    return " ".join(found[:2]) or "0 s"
+
+
 Duration = Annotated[int, BeforeValidator(parse_duration), PlainSerializer(format_duration)]
 """A duration in ms; written as text."""
 
-__all__ = ["MAX_DURATION_MS", "Duration", "format_duration", "parse_duration"]
+__all__ = ["MAX_DURATION_MS", "Duration", "format_duration", "parse_duration", "spoken"]

@@ -62,7 +62,8 @@ def _parse_text(at: str) -> int:
         raise InvalidEvent("bad_timestamp", f"at {at[:64]!r} is not RFC 3339")
     year, month, day, hour, minute, second, fraction, zulu, sign, off_h, off_m = match.groups()
     if zulu is None and sign is None:
-        raise InvalidEvent("naive_timestamp", f"at {at!r} has no offset: write {at}Z, {at}+01:00 or integer milliseconds")
+        end = at[17:]
+        raise InvalidEvent("naive_timestamp", f'at "{at}" has no offset. Write …{end}+08:00, …{end}Z or integer milliseconds')
     try:
         start = datetime(int(year), int(month), int(day), int(hour), int(minute), tzinfo=UTC)
     except ValueError as error:
@@ -83,6 +84,11 @@ def format_instant(ms: int) -> str:
     return (_EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03}Z"
 
 
+def format_second(ms: int) -> str:
+    """Return `2026-11-21T14:05:47Z`: an instant for people, cut to the second."""
+    return format_instant(ms)[:19] + "Z"
+
+
 def _setting(value: Any) -> int:
     """Return ms for an instant in a configuration; YAML may have read it already."""
     if isinstance(value, datetime) and value.tzinfo is not None:
@@ -96,4 +102,4 @@ def _setting(value: Any) -> int:
 Instant = Annotated[int, BeforeValidator(_setting), PlainSerializer(format_instant)]
 """An instant in ms, written as RFC 3339."""
 
-__all__ = ["EARLIEST_MS", "LATEST_MS", "Instant", "format_instant", "parse_instant"]
+__all__ = ["EARLIEST_MS", "LATEST_MS", "Instant", "format_instant", "format_second", "parse_instant"]

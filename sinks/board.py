@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import os
-import re
 import socket
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import structlog
-from aiohttp import ClientError, ClientSession, ClientTimeout, web
+from aiohttp import web
 
 from schemas.config import Config
-from schemas.errors import BoardError, ConfigError
+from schemas.errors import BoardError
+from sinks.address import cannot_listen, split_address
 from sinks.collector import Exposition, FloorCollector
 from sinks.loop import forget_what_is_old, tune_process
 from sinks.merge import Merge
 from sinks.reader import Reader, wall_ms
-from sinks.routes import PROGRAM, Routes
+from sinks.routes import Routes
 from sinks.security import add_headers, credentials, guard, load_assets, server_tls
 from sinks.snapshot import Snapshot, Snapshots
-from sinks.windows import DAY_WINDOWS, Windows, window_label
+from sinks.windows import Windows
 
 log = structlog.get_logger()
 
@@ -46,7 +44,6 @@ BACKLOG: Final = 1024
 SEND_BYTES: Final = 131_072
 """What the kernel takes in advance for each connection, twice; by default up to 4 MB."""
 MAX_REQUEST_BYTES: Final = 16_384
-_ASK_TIMEOUT_S: Final = 1.0
 _Found = TypeVar("_Found")
 
 
@@ -68,7 +65,7 @@ class Board:
         self._tls, self._credentials = server_tls(config.board), credentials(config.board)
         self._windows_ms = tuple(config.windows)
         self._configured = [(name, queue.channel or "") for name, queue in config.queues.items()]
-        self._exported = _checked_windows(config)
+        self._exported = tuple(label for label in config.exported_windows if label in config.known_windows)
         self._max_series = config.board.max_series
         self._reader = Reader(config.rules(), kafka, topic or config.kafka.topic_prefix + "readings")
         self._reader.on_new_merge = self._use
@@ -146,11 +143,12 @@ class Board:
             await self._listen(self._runner)
         except OSError as error:
             await self._runner.cleanup()
-            raise await self._cannot_listen(error) from None
+            scheme = "http" if self._tls is None else "https"
+            raise BoardError(await cannot_listen(error, self.host, self.port, "board.listen", scheme)) from None
         self.port = self._runner.addresses[0][1]
         self._reader.start()
         self._task = asyncio.create_task(self._refresh(), name="floorpulse-board-refresh")
-        log.info("board listens", url=self.url)
+        log.info("board.listening", url=self.url)
 
     async def _listen(self, runner: web.AppRunner) -> None:
         loop = asyncio.get_running_loop()
@@ -203,7 +201,7 @@ class Board:
             except _Stopping:
                 return
             except Exception:  # the boundary: one bad snapshot must not end the board; /livez tells when none succeeds
-                log.exception("no snapshot this time")
+                log.exception("snapshot.failed")
             await asyncio.sleep(self._refresh_s)
 
     async def alone(self, work: Callable[[], _Found]) -> _Found:
@@ -217,51 +215,6 @@ class Board:
             return self._snapshots.take(now, ready=reader.ready, readings_age_ms=reader.ages_ms(), delays=reader.delays)
         finally:
             self._reading_since = None
-
-    async def _cannot_listen(self, error: OSError) -> BoardError:
-        where = f"{self.host}:{self.port}"
-        in_use = error.errno == errno.EADDRINUSE
-        who = await _who_listens(self.url) if in_use else None
-        reason = f"in use by {who or 'another program'}. Stop it or choose" if in_use else f"{_plain(error)}. Choose"
-        other = f"{self.host}:{self.port + 2 if 0 < self.port < 65_533 else 9466}"
-        return BoardError(f"cannot listen on {where}: {reason} another: --listen {other} (board.listen)")
-
-
-def split_address(listen: str) -> tuple[str, int]:
-    """Return host and port of `host:port`; raises `ConfigError`."""
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise ConfigError(f"board.listen: {listen!r} is not HOST:PORT, such as 127.0.0.1:9464")
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def _checked_windows(config: Config) -> tuple[str, ...]:
-    known = (*(window_label(window) for window in config.windows), *DAY_WINDOWS)
-    for label in config.exported_windows:
-        if label not in known:
-            raise ConfigError(f"exported_windows: {label!r} is not one of {', '.join(known)} (windows)")
-    return tuple(config.exported_windows)
-
-
-def _plain(error: OSError) -> str:
-    """Return what went wrong, without what asyncio writes around it."""
-    return (os.strerror(error.errno) if error.errno and error.errno > 0 else str(error).splitlines()[0]).lower()
-
-
-async def _who_listens(url: str) -> str | None:
-    """Ask who holds the address; None when nobody answers."""
-    try:
-        async with (
-            ClientSession(timeout=ClientTimeout(total=_ASK_TIMEOUT_S)) as session,
-            session.get(url + "livez", ssl=False) as answer,  # whoever it is: only its name and pid are shown
-        ):
-            body = await answer.json(content_type=None)
-        found = body.get("program") == PROGRAM and re.fullmatch(r"[\w.+-]{1,40}", str(body.get("version")))
-        return f"{PROGRAM} {body['version']} (pid {int(body['pid'])})" if found else "another program"
-    except (ClientError, OSError, TimeoutError):
-        return None
-    except (ValueError, AttributeError, KeyError, TypeError):
-        return "another program"
 
 
 async def _settle(board: Board) -> None:
@@ -284,4 +237,4 @@ async def serve(config: Config, kafka: Mapping[str, Any], stop: asyncio.Event, *
         await board.stop()
 
 
-__all__ = ["Board", "serve", "split_address"]
+__all__ = ["Board", "serve"]

@@ -38,12 +38,20 @@ QUIET_S: Final = 10.0
 """Without a record for so long everything counts as read: the last offsets may have been compacted away."""
 ASK_TIMEOUT_S: Final = 10.0
 METADATA_AGE_MS: Final = 60_000
+SAY_S: Final = 60.0
+"""Least time between two lines of the log about readings that cannot be read."""
 _Found = TypeVar("_Found")
 
 
 def wall_ms() -> int:
     """Return the wall clock in ms."""
     return time.time_ns() // 1_000_000
+
+
+def _why(error: Exception) -> str:
+    """Return why Kafka cannot be read, without what aiokafka writes around it."""
+    text = str(error).removeprefix("KafkaConnectionError: ")
+    return "no broker answers" if text.startswith("Unable to bootstrap") else text or type(error).__name__
 
 
 class Reader:
@@ -63,6 +71,7 @@ class Reader:
         self._reached = 0.0
         self._last_record = time.monotonic()
         self._task: asyncio.Task[None] | None = None
+        self._said: float | None = None
         self._using = asyncio.Lock()
 
     async def alone(self, work: Callable[[], _Found]) -> _Found:
@@ -98,14 +107,24 @@ class Reader:
             try:
                 await self._read()
             except (KafkaError, OSError, TimeoutError) as error:
-                log.warning("readings cannot be read, trying again", topic=self.topic, error=str(error), in_s=pause)
+                self._say_unreachable(error)
             except Exception:  # the boundary of this sink: a board outlives whatever a reading does
-                log.exception("reader failed, starting again", topic=self.topic)
+                log.exception("readings.failed", topic=self.topic)
             if self.connected:
                 pause = RETRY_S[0]
             self.connected = False
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))
             pause = min(2 * pause, RETRY_S[1])
+
+    def _say_unreachable(self, error: Exception) -> None:
+        """Say once in `SAY_S` that the readings cannot be read; it is tried again all the time."""
+        now = time.monotonic()
+        if self._said is None or now >= self._said + SAY_S:
+            self._said = now
+            servers = self._kafka.get("bootstrap_servers", "")
+            where = servers if isinstance(servers, str) else ",".join(servers)
+            text = f"cannot read {self.topic} from Kafka at {where} (kafka.bootstrap: {_why(error)}); trying again until it can"
+            log.warning("readings.unreachable", message=text, topic=self.topic)
 
     async def _read(self) -> None:
         consumer = AIOKafkaConsumer(
@@ -136,7 +155,7 @@ class Reader:
             ends = await asyncio.wait_for(consumer.end_offsets(partitions), ASK_TIMEOUT_S)
             self._ends = {partition.partition: offset for partition, offset in ends.items()}
         self.connected, self._last_record = True, time.monotonic()
-        log.info("reading readings", topic=self.topic, partitions=len(partitions))
+        log.info("readings.begun", topic=self.topic, partitions=len(partitions))
 
     async def _turn(self, consumer: Any) -> None:
         batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
@@ -188,10 +207,10 @@ class Reader:
             return  # in the middle of a flush: its heartbeat is on the way, unless its owner has died
         await self.alone(self.merge.settle)
         self.ready = True
-        log.info("board is ready", topic=self.topic, readings=sum(self._positions.values()))
+        log.info("board.ready", topic=self.topic, readings=sum(self._positions.values()))
 
     def _begin_anew(self, partition: int) -> None:
-        log.warning("the readings topic was made anew: starting from nothing", topic=self.topic, partition=partition)
+        log.warning("readings.made_anew", topic=self.topic, partition=partition)
         self._positions.clear()
         self._heard.clear()
         self.merge = Merge(self.rules)

@@ -88,7 +88,7 @@ class Scrapes:
                 for form in forms:
                     await self._make(form, time.monotonic(), snapshot)
         except Exception:  # the boundary: the next scrape makes its own payload, and fails by itself if it must
-            log.exception("payloads of /metrics cannot be made ahead")
+            log.exception("metrics.not_made_ahead")
 
     def _wanted(self) -> list[Form]:
         """Return the forms that somebody asked for lately; forget the others' payloads."""

@@ -33,6 +33,7 @@ from schemas.errors import JournalMismatch, Replaced, TopicError
 from streams.journal import Folded, Journal, Outlet, offsets_from
 from streams.journal.log import begin_of, records_from
 from streams.journal.ports import Floor, Ports, Record
+from streams.logs import told
 from streams.memory import settle_memory
 from streams.partition import Limits, Partition, Tally
 from streams.transport import batch_topic, install
@@ -219,7 +220,7 @@ class Ownership:
         if not ours:
             return
         last = [asyncio.wait_for(partition.finish(), RELEASE_S) for partition in ours]
-        errors = [repr(result) for result in await asyncio.gather(*last, return_exceptions=True) if result is not None]
+        errors = [told(result) for result in await asyncio.gather(*last, return_exceptions=True) if result is not None]
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()  # one that the last flush could not end

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from schemas.errors import FloorpulseError, UsageError
+from schemas.errors import ConfigError, FloorpulseError, UsageError
 
 if TYPE_CHECKING:
     from schemas.config import Config
@@ -363,6 +363,8 @@ def main() -> None:
         status = stop.exit_code
     except (KeyboardInterrupt, typer.Abort):
         status = 130
+    except ConfigError as error:
+        status = _say("floorpulse", str(error), error.exit_status, debug)
     except FloorpulseError as error:
         status = _say(program, str(error), error.exit_status, debug)
     except _USAGE_ERROR as error:
@@ -374,7 +376,17 @@ def main() -> None:
         status = 0
     except OSError as error:
         status = _say(program, f"{error.filename}: {error.strerror}" if error.filename else str(error), 1, debug)
+    except Exception as error:  # noqa: BLE001  # the outermost boundary: one line, and what it was working on stays untold
+        status = _say(program, _unexpected(error), 1, debug)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _unexpected(error: Exception) -> str:
+    """Word a fault of our own: its text may quote an event, so only its type and place are told."""
+    from streams.logs import places, told
+
+    place = next(iter(reversed(places(error))), "nowhere")
+    return f"unexpected {told(error)} in {place}: a fault of floorpulse. --debug shows more"
 
 
 def _say(program: str, message: str, status: int, debug: bool) -> int:

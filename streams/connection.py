@@ -182,9 +182,14 @@ def _unreachable(connection: Mapping[str, Any], timeout_s: float, failures: list
     where = servers if isinstance(servers, str) else ",".join(servers)
     reason = _reason(failures, sasl="sasl_mechanism" in connection)
     tries = "1 try" if len(failures) == 1 else f"{len(failures)} tries"
+    return unreachable(where, f"{tries} in {timeout_s:g} s", reason)
+
+
+def unreachable(servers: str, tries: str, reason: str) -> str:
+    """Say that Kafka cannot be reached, and what to look at."""
     return (
-        f"cannot reach Kafka at {where} (kafka.bootstrap; {tries} in {timeout_s:g} s: {reason}). Check "
-        "that the broker runs and that its advertised listener is reachable from here. Without Kafka: floorpulse demo"
+        f"cannot reach Kafka at {servers} (kafka.bootstrap; {tries}: {reason}). Check that the broker runs and that its "
+        "advertised listener is reachable from here. Without Kafka: floorpulse demo"
     )
 
 
@@ -274,4 +279,5 @@ __all__ = [
     "faust_options",
     "open_admin",
     "ssl_context",
+    "unreachable",
 ]

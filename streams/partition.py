@@ -45,6 +45,7 @@ from streams.journal.letters import letter
 from streams.journal.ports import Floor, Landed, Ports, Record
 from streams.journal.record import Delta, Outgoing, encode_within, freeze_entries
 from streams.journal.rolling import CYCLE_FLUSHES, Rolling
+from streams.notices import Seen
 
 HEALING_S: Final = 5.0
 """How long batches from before a way back are dropped before the broker is asked again."""
@@ -92,6 +93,7 @@ class Tally:
     readings: int = 0
     repeated: int = 0
     commit_errors: int = 0
+    seen: Seen = field(default_factory=Seen)
     holes: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
     flush_seconds: Histogram = field(
@@ -212,6 +214,7 @@ class Partition:
     def _apply(self, topic: str, records: Sequence[Record]) -> None:
         keys, values = [record.key for record in records], [record.value for record in records]
         rejects = self._floor.apply(topic, keys, values, self._ports.clock_ms())
+        self._tally.seen.took(topic, self.number, records, rejects)
         if rejects:
             name = self._ports.names[topic]
             letters = [letter(records[reject.index], reject, name, self.number) for reject in rejects]

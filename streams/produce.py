@@ -114,7 +114,7 @@ def _open_rejected(file: Path) -> IO[bytes]:
 
 def _bad_line(file: Path, line: Line, error: InvalidEvent) -> BadLine:
     return BadLine(
-        f"{file} line {line.number}: {error.detail} [{error.reason}]. --keep-going puts such lines into {file}.rejected"
+        f"{file} line {line.number}: {error.detail}. --keep-going puts such lines into {file}.rejected"
     )
 
 

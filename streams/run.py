@@ -30,7 +30,7 @@ def topic_names(config: Config) -> dict[str, str]:
 
 def worker_settings(config: Config, *, heartbeat_s: float = 5.0) -> WorkerSettings:
     """Return what a worker must be told."""
-    from sinks.board import split_address
+    from sinks.address import split_address
     from streams.connection import admin_options, aiokafka_options, faust_options
     from streams.partition import Limits
     from streams.worker import WorkerSettings
@@ -46,7 +46,10 @@ def worker_settings(config: Config, *, heartbeat_s: float = 5.0) -> WorkerSettin
                       backlog_events=3 * worker.flush_events),
         session_timeout_s=worker.session_timeout / 1000,
         deadline_s=worker.shutdown_timeout / 1000,
-        listen=split_address(worker.listen),
+        listen=split_address(worker.listen, "worker.listen"),
+        topic_prefix=config.kafka.topic_prefix,
+        max_ahead_ms=config.time.max_ahead,
+        live=config.time.mode == "live",
     )  # fmt: skip
 
 
@@ -67,7 +70,7 @@ def run_worker(config: Config) -> None:
     from streams.logs import configure_logs
     from streams.worker import run_worker as run
 
-    configure_logs()
+    configure_logs("floorpulse worker")
     _check_topics(config)
     run(worker_settings(config), thaw_of(config))
 
@@ -86,7 +89,7 @@ def run_board(config: Config) -> None:
     from sinks.loop import new_loop
     from streams.logs import configure_logs
 
-    configure_logs()
+    configure_logs("floorpulse board")
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(_serve_board(config))
 

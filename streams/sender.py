@@ -10,16 +10,24 @@ from typing import Any, Final, Self
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from schemas.config import Config
+from schemas.config import Config, Kafka
 from schemas.errors import FloorpulseError, KafkaUnreachable, TopicError
 from schemas.events import INPUT_TOPICS
 from schemas.markers import end_of_input
 from schemas.partitioner import PARTITIONERS
-from streams.connection import aiokafka_options, bootstrap_servers
+from streams.connection import admin_options, aiokafka_options, bootstrap_servers, open_admin, unreachable
+from streams.topics import DEFAULT_PARTITIONS, missing_topics
 
 MAX_IN_FLIGHT: Final = 20_000
 """Records sent and not yet acknowledged; then the sender waits."""
 METADATA_TIMEOUT_S: Final = 10.0
+PROBE_S: Final = 3.0
+
+
+def _say_why(kafka: Kafka, servers: str, error: Exception) -> None:
+    """Raise `KafkaUnreachable` with the reason, which aiokafka keeps to its log: ask once more, by another client."""
+    with open_admin(admin_options(kafka), timeout_s=PROBE_S):
+        raise KafkaUnreachable(unreachable(servers, "1 try", str(error))) from None
 
 
 class Sender:
@@ -49,10 +57,7 @@ class Sender:
             await self._producer.start()
         except (KafkaError, OSError) as error:
             await self._producer.stop()
-            raise KafkaUnreachable(
-                f"cannot reach Kafka at {servers} (kafka.bootstrap): {error}. Check that the broker runs and that its "
-                "advertised listener is reachable from here. Without Kafka: floorpulse demo"
-            ) from None
+            await asyncio.to_thread(_say_why, self._config.kafka, servers, error)
         try:
             for topic in INPUT_TOPICS:
                 self._partitions[topic] = await self._count(topic, servers)
@@ -68,10 +73,7 @@ class Sender:
         except (KafkaError, TimeoutError):
             found = None
         if not found:
-            raise TopicError(
-                f"topic {name} does not exist on {servers}. Create what is missing: floorpulse topics --create "
-                f'--partitions 12; or set kafka.topic_prefix (now "{self._config.kafka.topic_prefix}")'
-            )
+            raise TopicError(missing_topics([name], servers, DEFAULT_PARTITIONS, self._config.kafka.topic_prefix))
         return len(found)
 
     async def __aexit__(

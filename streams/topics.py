@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -143,12 +143,17 @@ def _create_conflict(plan: TopicPlan, differing: Mapping[str, int]) -> str:
 def _missing(plan: TopicPlan, counts: Mapping[str, int], where: str) -> list[str]:
     known = {counts[name] for short in CO_PARTITIONED if (name := plan.name(short)) in counts}
     partitions = known.pop() if len(known) == 1 else plan.partitions
-    return [
-        f"topic {topic.name} does not exist on {where}. Create what is missing: floorpulse topics --create "
-        f'--partitions {partitions}; or set kafka.topic_prefix (now "{plan.prefix}")'
-        for topic in plan.topics.values()
-        if topic.name not in counts
-    ]
+    missing = [topic.name for topic in plan.topics.values() if topic.name not in counts]
+    return [missing_topics(missing, where, partitions, plan.prefix)] if missing else []
+
+
+def missing_topics(names: Sequence[str], where: str, partitions: int, prefix: str) -> str:
+    """Say which topics do not exist, and what to do."""
+    which = f"topic {names[0]} does" if len(names) == 1 else f"topics {', '.join(names)} do"
+    return (
+        f"{which} not exist on {where}. Create what is missing: floorpulse topics --create --partitions {partitions}; or set "
+        f'kafka.topic_prefix (now "{prefix}")'
+    )
 
 
 def _unequal(plan: TopicPlan, counts: Mapping[str, int]) -> list[str]:
@@ -249,5 +254,6 @@ __all__ = [
     "TopicPlan",
     "check",
     "create",
+    "missing_topics",
     "plan",
 ]

@@ -18,24 +18,23 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import faust
 import structlog
-from aiohttp import web
 from aiokafka.errors import KafkaError
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
 
 from schemas.errors import FloorpulseError, KafkaUnreachable
-from streams.app import COMMIT_S, INPUTS, OUTPUTS, RELEASE_S, Ownership, Thaw, build_app, made_anew
+from streams.app import COMMIT_S, OUTPUTS, RELEASE_S, Ownership, Thaw, build_app, made_anew
+from streams.health import serve_health
 from streams.journal import Journal, Outlet
-from streams.partition import RECEIVED, Limits, Partition
+from streams.logs import told
+from streams.notices import Input, Notice, Watch, newest_of
+from streams.partition import Limits
 from streams.topics import JOURNAL_RECORD_BYTES
 from streams.transport import take_group_error
 
@@ -52,6 +51,8 @@ LAG_S: Final = 5.0
 """Time between two questions to the broker about how far the inputs reach."""
 AGAIN_S: Final = 9.0
 """An input that has more and does not move for so long is read again from where it stands."""
+SPEAK_S: Final = 1.0
+"""Time between two looks at what is to be told of the input."""
 JANITOR_S: Final = 60.0
 """Time between two clean-ups of the journal."""
 _RECORD_ROOM: Final = 64 << 10  # what a batch takes beside its record
@@ -64,7 +65,8 @@ class WorkerSettings:
     """All that a worker must be told; durations in seconds.
 
     `names` gives the full topic name for each short one; `faust`, `aiokafka` and `admin` are what `streams.connection`
-    makes of the configuration. `deadline_s` bounds a stop; `listen` is the health server's host and port.
+    makes of the configuration. `deadline_s` bounds a stop; `listen` is the health server's host and port. The last three
+    say how the log speaks of the input: see `streams.notices`.
     """
 
     names: Mapping[str, str]
@@ -77,6 +79,9 @@ class WorkerSettings:
     deadline_s: float = 20.0
     journal_record_bytes: int = JOURNAL_RECORD_BYTES - _RECORD_ROOM
     listen: tuple[str, int] | None = ("127.0.0.1", 9465)
+    topic_prefix: str = "floorpulse."
+    max_ahead_ms: int = 300_000
+    live: bool = True
 
 
 class Worker:
@@ -113,6 +118,11 @@ class Worker:
         )
         self.lag: dict[TP, int] = {}
         """How many records each input has beyond what was read, as last asked."""
+        self.names = settings.names
+        self._clock_ms = clock_ms
+        self._watch_input = Watch(
+            self.ownership.tally.seen, settings.names, settings.topic_prefix, settings.max_ahead_ms, live=settings.live
+        )
         self._behind: dict[TP, tuple[int, float]] = {}
         self._beyond: set[TP] = set()
         self._unready_s: float | None = None
@@ -127,12 +137,13 @@ class Worker:
         """Work until `stop`; raises what ended the worker otherwise."""
         self._app = app = self._build()
         health = await serve_health(self, self._settings.listen)
+        _log.info("worker.started", topics=self._settings.topic_prefix + "*", group=self._settings.group)
         parts = [asyncio.ensure_future(part) for part in self._parts(app)]
         why = "told to"
         try:
             await self._until_over(parts)
         except BaseException as error:
-            why = str(error) or repr(error)
+            why = told(error)
             raise
         finally:
             self._on_stopping()
@@ -145,10 +156,11 @@ class Worker:
             await _quietly(self.journal.stop(), PART_STOP_S)
             if health is not None:
                 await _quietly(health.cleanup(), PART_STOP_S)
+            _tell(self._watch_input.last())
             _log.info("worker.stopped")
 
     def _parts(self, app: faust.App) -> Iterable[Coroutine[Any, Any, None]]:
-        return self._start(app), self._watch(app), self._measure(app), self._clean()
+        return self._start(app), self._watch(app), self._measure(app), self._clean(), self._speak()
 
     async def _start(self, app: faust.App) -> None:
         await self._connect()
@@ -198,11 +210,25 @@ class Worker:
             owned = self.ownership.owned.values()
             await self.journal.forget({p.number: p.forget_before for p in owned if p.forget_before is not None})
 
+    async def _speak(self) -> None:
+        """Tell what is to be told of the input; and once each time that the worker becomes ready, or is so no longer."""
+        was_ready = False
+        while True:
+            await asyncio.sleep(SPEAK_S)
+            ready, owned = self.ready(), self.ownership.owned.values()
+            if ready != was_ready:
+                _log.info("worker.ready" if ready else "worker.not_ready", partitions=sorted(p.number for p in owned))
+                was_ready = ready
+            state = Input(len(owned), sum(self.lag.values()), newest_of([p.heartbeat for p in owned])) if ready else None
+            _tell(self._watch_input.due(time.monotonic(), self._clock_ms(), state))
+
     def _check_progress(self) -> None:
         """Give up when nothing has moved for long; looks are counted, since a process may be stopped and woken."""
         now = time.monotonic()
         self._unready_s = None if self.ready() else self._unready_s or now
         stalls = self.stalls()
+        if self._stalled_looks and not stalls:
+            _log.info("worker.moves_again")
         self._stalled_looks = self._stalled_looks + 1 if stalls else 0
         if self._stalled_looks == 1:
             _log.warning("worker.stalled", stalls=stalls)
@@ -269,112 +295,10 @@ class Worker:
             return False
         return self.ownership.rebalances > 0 and assigned == self.ownership.owned.keys()
 
-    def collect(self) -> Iterator[Metric]:
-        """Yield the worker's metrics; partitions have labels, so that each counter only grows."""
-        own, tally = self.ownership, self.ownership.tally
-        yield GaugeMetricFamily("floorpulse_worker_ready", "1: joined and loaded", value=float(self.ready()))
-        yield GaugeMetricFamily("floorpulse_worker_partitions", "Partitions owned", value=len(own.owned))
-        yield from self._lags()
-        yield from _heartbeats(own.owned.values())
-        yield from tally.flush_seconds.collect()
-        holes = CounterMetricFamily(
-            "floorpulse_worker_holes", "Offsets that did not follow on, healed (delivery) or explained", labels=["cause"]
-        )
-        skipped = CounterMetricFamily(
-            "floorpulse_worker_skipped_offsets", "Offsets of the inputs that hold no record for us", labels=["cause"]
-        )
-        for cause in ("delivery", "retention", "log"):
-            holes.add_metric([cause], tally.holes[cause])
-        for cause in ("marker", "aborted", "compaction", "retention", "log"):
-            skipped.add_metric([cause], tally.skipped[cause])
-        yield from (holes, skipped)
-        for name, help_text, value in (
-            ("read_records", "Records read from the inputs, markers and relay among them", tally.events),
-            ("readings", "Readings published", tally.readings),
-            ("readings_repeated", "Readings published again behind those of a former owner", tally.repeated),
-            ("journal_bytes", "Bytes appended to the journal, before compression", self.journal.bytes_written),
-            ("journal_records", "Records appended to the journal", self.journal.records_written),
-            ("rebalances", "Assignments received", own.rebalances),
-            ("replaced", "Partitions lost to another worker's claim", own.replaced),
-            ("commit_errors", "Commits that failed", tally.commit_errors),
-        ):
-            yield CounterMetricFamily(f"floorpulse_worker_{name}", help_text, value=value)
 
-    def _lags(self) -> Iterator[Metric]:
-        lag = GaugeMetricFamily("floorpulse_consumer_lag", "Records not read yet, as last asked", labels=["topic"])
-        by_topic = {self._settings.names[short]: 0 for short in INPUTS}
-        for tp, records in self.lag.items():
-            by_topic[tp.topic] += records
-        for topic, records in by_topic.items():
-            lag.add_metric([topic], records)
-        yield lag
-
-
-def _heartbeats(partitions: Collection[Partition]) -> Iterator[Metric]:
-    """Yield what the newest heartbeats say."""
-    age = GaugeMetricFamily("floorpulse_worker_watermark_age_seconds", "Now minus watermark", labels=["partition"])
-    events = CounterMetricFamily(
-        "floorpulse_worker_events", "Events by outcome, over all owners", labels=["partition", "topic", "outcome"]
-    )
-    for partition in partitions:
-        number, clock = str(partition.number), partition.heartbeat.get("clock", {})
-        if clock.get("watermark") is not None:
-            age.add_metric([number], (clock["now"] - clock["watermark"]) / 1000)
-        for topic, outcomes in partition.heartbeat.get("events", {}).items():
-            for outcome, count in outcomes.items():
-                events.add_metric([number, topic, outcome], count)
-    yield age
-    yield events
-    yield from _accounting(partitions)
-
-
-def _accounting(partitions: Collection[Partition]) -> Iterator[Metric]:
-    """Yield what was received, over all owners, and what of it nobody knows the fate of."""
-    received = CounterMetricFamily("floorpulse_worker_received", "Events received, over all owners", labels=["partition", "topic"])
-    lost = GaugeMetricFamily(
-        "floorpulse_worker_unaccounted", "Received less applied, duplicate, late and invalid: 0", labels=["partition", "topic"]
-    )
-    for partition in partitions:
-        for name, count in partition.heartbeat.get("counters", {}).items():
-            if name.startswith(RECEIVED):
-                received.add_metric([str(partition.number), name.removeprefix(RECEIVED)], count)
-        for topic, count in partition.unaccounted.items():
-            lost.add_metric([str(partition.number), topic], count)
-    yield from (received, lost)
-
-
-async def serve_health(worker: Worker, listen: tuple[str, int] | None) -> web.AppRunner | None:
-    """Serve `/metrics`, `/livez` and `/readyz` of a worker; returns what to clean up."""
-    if listen is None:
-        return None
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(worker)
-
-    async def metrics(request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
-
-    async def livez(_: web.Request) -> web.Response:
-        stalls = worker.stalls()
-        return web.Response(text="\n".join(stalls) or "ok", status=503 if stalls else 200)
-
-    async def readyz(_: web.Request) -> web.Response:
-        return web.Response(text="ok") if worker.ready() else web.Response(text="not loaded yet", status=503)
-
-    app = web.Application()
-    app.router.add_get("/metrics", metrics)
-    app.router.add_get("/livez", livez)
-    app.router.add_get("/readyz", readyz)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, *listen).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise FloorpulseError(
-            f"cannot listen on {listen[0]}:{listen[1]} (worker.listen): {error.strerror or error}; choose another port"
-        ) from error
-    return runner
+def _tell(notices: Iterable[Notice]) -> None:
+    for level, event, message, fields in notices:
+        getattr(_log, level)(event, message=message, **fields)
 
 
 def run_worker(settings: WorkerSettings, thaw: Thaw) -> None:
@@ -412,7 +336,7 @@ async def _quietly(stopping: Awaitable[Any], timeout_s: float) -> None:
     try:
         await asyncio.wait_for(stopping, timeout_s)
     except Exception as error:  # noqa: BLE001  # the other parts must be stopped too
-        _log.warning("worker.stop_failed", error=repr(error))
+        _log.warning("worker.stop_failed", error=told(error))
 
 
-__all__ = ["STALL_S", "Worker", "WorkerSettings", "run_worker", "serve_health"]
+__all__ = ["STALL_S", "Worker", "WorkerSettings", "run_worker"]

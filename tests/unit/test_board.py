@@ -16,10 +16,12 @@ import pytest
 from aiohttp import ClientSession, ClientTimeout
 from aiokafka import AIOKafkaProducer
 from prometheus_client.parser import text_string_to_metric_families as parse_text
+from pydantic import ValidationError
 
 from schemas.config import Config
 from schemas.errors import BoardError, ConfigError
-from sinks.board import Board, serve, split_address
+from sinks.address import split_address
+from sinks.board import Board, serve
 from sinks.collector import OPENMETRICS, TEXT
 from sinks.security import HEADERS, POLICY
 from streams.embedded import EmbeddedBroker
@@ -418,5 +420,5 @@ def test_addresses_are_read() -> None:
 
 def test_an_exported_window_must_exist() -> None:
     """A window that is not kept cannot be exported."""
-    with pytest.raises(ConfigError, match="'7m' is not one of 5m, 15m, 30m, 60m, today"):
-        Board(config(exported_windows=["7m"]), NOBODY)
+    with pytest.raises(ValidationError, match="'7m' is not one of 5m, 15m, 30m, 60m, today"):
+        config(exported_windows=["7m"])

@@ -96,7 +96,14 @@ def test_an_unknown_key_is_refused_with_its_line_and_the_nearest_name(text: str,
         ("time:\n  mode: dead\n", ["line 2", "time.mode", "'live' or 'replay'"]),
         ("kafka: 5\n", ["line 1", "kafka"]),
         ("kafka:\n  partitioner: md5\n", ["line 2", "kafka.partitioner", "md5"]),
-        ("kafka:\n  security_protocol: SASL_SSL\n", ["line 1", "sasl_username", "sasl_password"]),
+        ("kafka:\n  group: x\n  security_protocol: SASL_SSL\n", ["line 3", "sasl_username", "sasl_password"]),
+        ("customers:\n  repeat_within: 3h\n  hash_ids: true\n", ["line 3", "hash_key of 16 characters"]),
+        ("board:\n  title: x\n  username: u\n", ["line 3", "belong together"]),
+        ("board:\n  title: x\n  tls_keyfile: k\n", ["line 3", "belong together"]),
+        ("board:\n  title: x\n  listen: '9464'\n", ["line 3", "board.listen", "'9464'", "HOST:PORT"]),
+        ("worker:\n  listen: a:b\n", ["line 2", "worker.listen", "'a:b'"]),
+        ("zone: UTC\nexported_windows: [7m]\n", ["line 2", "'7m'", "5m, 15m, 30m, 60m, today, 7d"]),
+        ("changes:\n- effective_from: 2026-01-02T00:00:00Z\n- effective_from: 2026-01-01T00:00:00Z\n", ["line 3", "order of time"]),
         ("queues:\n  a:\n    zone: UTC\n  a:\n    zone: UTC\n", ["line 4", "queues.a", "second time"]),
         ("a: [\n", ["line 2", "not YAML"]),
         ("- a\n- b\n", ["c.yaml", "keys and values"]),
@@ -117,16 +124,17 @@ def test_reserved_names_are_no_queues(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        ("defaults: {short_abandon: 21s}\n", "defaults"),
-        ("queues: {q: {answer_threshold: 4s}}\n", "queues.q"),
-        ("queues: {q: {channels: {chat: {short_abandon: 1m}}}}\n", "queues.q"),
-        ("defaults: {answer_threshold: 10s}\nqueues: {q: {short_abandon: 11s}}\n", "queues.q"),
+        ("defaults:\n  short_abandon: 21s\n", "line 2: defaults: short_abandon 21s"),
+        ("queues:\n  q:\n    answer_threshold: 4s\n", "line 3: queues.q"),
+        ("queues:\n  q:\n    channels:\n      chat:\n        short_abandon: 1m\n", "line 5: queues.q"),
+        ("defaults: {answer_threshold: 10s}\nqueues:\n  q: {short_abandon: 11s}\n", "line 3: queues.q"),
+        ("changes:\n- effective_from: 2026-01-01T00:00:00Z\n  defaults:\n    answer_threshold: 3s\n", "line 4: defaults from 2026"),
     ],
 )
 def test_a_short_limit_above_the_threshold_is_refused(text: str, where: str) -> None:
-    """On every level, after defaults are filled in; equal is good."""
+    """On every level, after defaults are filled in, with the line of the nearest of the two; equal is good."""
     message = refusal(text)
-    assert where in message
+    assert message.startswith(f"c.yaml {where}")
     assert "short_abandon" in message
     assert "above answer_threshold" in message
     config_of("defaults: {short_abandon: 20s}\n")
@@ -163,6 +171,7 @@ def test_lists_in_the_environment_are_written_with_commas(monkeypatch: pytest.Mo
         ("FLOORPULSE_KAFKA__BOOSTRAP", "x", ["FLOORPULSE_KAFKA__BOOSTRAP", "boostrap", "bootstrap?"]),
         ("FLOORPULSE_TIME__LATENESS", "soon", ["FLOORPULSE_TIME__LATENESS", "soon", "20s"]),
         ("FLOORPULSE_ZONE", "Mars", ["FLOORPULSE_ZONE", "Mars", "IANA"]),
+        ("FLOORPULSE_BOARD__USERNAME", "u", ["environment FLOORPULSE_BOARD__USERNAME", "belong together"]),
     ],
 )
 def test_the_environment_is_refused_by_the_variables_name(
