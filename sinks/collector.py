@@ -24,6 +24,7 @@ from prometheus_client.core import (
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
+from schemas.errors import REASONS
 from schemas.events import MAX_NAME_CHARS
 from schemas.parts import TOTALS
 from sinks.delays import LIMITS_MS, limit_text
@@ -101,12 +102,13 @@ def _event_families(health: Health) -> Iterator[Metric]:
         for outcome, count in counts.items():
             events.add_metric([topic[:MAX_NAME_CHARS], outcome[:MAX_NAME_CHARS]], max(0, count))
     yield events
-    for name, prefix, label, text in (
-        ("invalid_events", "invalid.", "reason", "Events whose own content is illegal, by reason"),
-        ("clock_errors", "clock_errors.", "topic", "Negative durations, booked as 0"),
+    reasons: Mapping[str, int] = dict.fromkeys(REASONS, 0)
+    for name, prefix, label, text, least in (
+        ("invalid_events", "invalid.", "reason", "Events whose own content is illegal, by reason", reasons),
+        ("clock_errors", "clock_errors.", "topic", "Negative durations, booked as 0", {}),
     ):
         family = CounterMetricFamily(PREFIX + name, text, labels=[label])
-        for value, count in _with_prefix(health.counters, prefix).items():
+        for value, count in {**least, **_with_prefix(health.counters, prefix)}.items():
             family.add_metric([value], max(0, count))
         yield family
 
