@@ -1,71 +1,46 @@
 """The demo: embedded broker, simulated contact centre, worker and board in one process.
 
-The last 90 minutes are simulated and sent first, as fast as it goes, with their true event times; from then on the centre runs
-in real time. Everything in between is the same code that runs against a real Kafka.
+The last 90 minutes are poured in first, as fast as it goes, with their true event times; from then on the centre runs in real
+time (`streams.demo_story`). Everything in between is the same code that runs against a real Kafka. Now and then, and when a demo
+ends by itself, all numbers are compared with a recount of the very same events (`streams.recount`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable
 from importlib.metadata import version
-from time import monotonic, time
+from time import monotonic
 from typing import Final
 
 from rich.console import Console
 from rich.live import Live
 
-from schemas.config import Config
+from schemas.config import Config, Limits
 from schemas.errors import FloorpulseError
+from sinks.address import split_address
 from sinks.board import Board
 from streams.connection import aiokafka_options
-from streams.demo_view import intro, panel, plain_line
+from streams.demo_story import HORIZON_MS, Story
+from streams.demo_view import Screen, history_line, intro, last_line, plain_line
 from streams.embedded import EmbeddedBroker
-from streams.logs import silence_logs
+from streams.logs import silence_logs, told
+from streams.recount import recount
 from streams.run import thaw_of, topic_names, worker_settings
 from streams.sender import Sender
-from streams.simulator import Centre, Record, Scenario, demo_scenario, encode
-from streams.simulator import simulate as events_of
+from streams.simulator import Centre
 from streams.worker import Worker
 
-HISTORY_MS: Final = 90 * 60_000
-START_S: Final = 30.0
+START_S: Final = 60.0
 """So long worker and board may take to show the first number."""
 STOP_S: Final = 15.0
-
-
-class Story:
-    """The simulated centre on its way to Kafka; `sent` events, `behind_s` = how late the newest one went out."""
-
-    def __init__(self, centre: Centre, speed: float) -> None:
-        """Prepare a centre whose present begins now."""
-        self.centre = centre
-        self.speed = speed
-        self.live_ms = int(time() * 1000)
-        self.scenario: Scenario = demo_scenario(self.live_ms, centre)
-        self.sent = 0
-        self.history_events = 0
-        self.history_s = 0.0
-        self.behind_s = 0.0
-        self._records: Iterator[Record] = events_of(centre, self.live_ms - HISTORY_MS, None, self.scenario)
-
-    def now_ms(self) -> int:
-        """Return the present in event time."""
-        return round(self.live_ms + (time() * 1000 - self.live_ms) * self.speed)
-
-    async def send(self, sender: Sender) -> None:
-        """Send the history at once, then the present as it comes, until cancelled."""
-        began = monotonic()
-        for at, topic, key, event in self._records:
-            wait_s = (at - self.now_ms()) / 1000 / self.speed
-            if wait_s > 0:
-                if not self.history_s:
-                    self.history_events, self.history_s = self.sent, monotonic() - began
-                await asyncio.sleep(wait_s)
-            self.behind_s = max(0.0, -wait_s)
-            await sender.send(topic, key.encode(), encode(event))
-            self.sent += 1
+RECOUNTS_S: Final = (30.0, 240.0)
+"""When the first recount is made, and the time between two."""
+REFRESH_S: Final = 0.5
+LOOK_S: Final = 0.05
+PLAIN_S: Final = 10.0
 
 
 def run_demo(config: Config, *, duration_ms: int | None, speed: float, queues: int, agents: int | None, seed: int) -> None:
@@ -73,82 +48,154 @@ def run_demo(config: Config, *, duration_ms: int | None, speed: float, queues: i
     silence_logs()
     centre = Centre.default(queues=queues, agents=agents, seed=seed)
     with EmbeddedBroker() as broker:
+        listen = _free_unless(config.worker.listen)
         settings = config.model_copy(
             update={
                 "kafka": config.kafka.model_copy(update={"bootstrap": [broker.bootstrap], "partitioner": "murmur2"}),
                 "time": config.time.model_copy(update={"mode": "live"}),
+                "worker": config.worker.model_copy(update={"listen": listen}),
+                "limits": _accepting_earlier_days(config),
             }
         )
         broker.create(topic_names(settings).values())
-        asyncio.run(_demo(settings, Story(centre, speed), broker.bootstrap, duration_ms))
+        asyncio.run(_Demo(settings, centre, speed, broker.bootstrap).run(duration_ms))
 
 
-async def _demo(config: Config, story: Story, broker: str, duration_ms: int | None) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    if duration_ms is not None:
-        loop.call_later(duration_ms / 1000, stop.set)
-    board = Board(config, aiokafka_options(config.kafka), clock_ms=story.now_ms)
-    worker = Worker(worker_settings(config), thaw_of(config), clock_ms=story.now_ms)
-    await board.start()
-    tasks: list[asyncio.Task[None]] = []
-    try:
-        async with Sender(config) as sender:
-            tasks = [
-                asyncio.create_task(worker.run(), name="demo-worker"),
-                asyncio.create_task(story.send(sender), name="demo-centre"),
-                asyncio.create_task(_show(board, story, broker, stop), name="demo-view"),
-            ]
-            ending = asyncio.create_task(stop.wait(), name="demo-end")
+def _accepting_earlier_days(config: Config) -> Limits:
+    limits = config.limits
+    keys = ("session_horizon", "agent_horizon")
+    return limits.model_copy(update={key: max(HORIZON_MS, getattr(limits, key)) for key in keys})
+
+
+def _free_unless(listen: str) -> str:
+    """Return the address if nobody listens there, else one with a free port: another worker's health must not stop a demo."""
+    host, port = split_address(listen, "worker.listen")
+    for wanted in (port, 0):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, wanted))
+            except OSError:
+                continue
+            found = probe.getsockname()[1]
+            return f"[{host}]:{found}" if ":" in host else f"{host}:{found}"
+    return listen
+
+
+class _Demo:
+    """The parts of a running demo."""
+
+    def __init__(self, config: Config, centre: Centre, speed: float, broker: str) -> None:
+        self._config = config
+        self._broker = broker
+        self._centre = centre
+        self._speed = speed
+        self._stop = asyncio.Event()
+        self._by_itself = False
+        self._console = Console()
+
+    async def run(self, duration_ms: int | None) -> None:
+        """Start everything, show it, end it."""
+        self._story = story = Story(self._centre, self._speed)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop.set)
+        if duration_ms is not None:
+            loop.call_later(duration_ms / 1000, self._end_by_itself)
+        config = self._config
+        self._board = Board(config, aiokafka_options(config.kafka), clock_ms=story.now_ms)
+        self._worker = Worker(worker_settings(config), thaw_of(config), clock_ms=story.now_ms)
+        self._screen = Screen(story)
+        await self._board.start()
+        work = (self._worker.run(), self._play(), self._show(), self._recounts())
+        tasks = [asyncio.create_task(each, name=f"demo-{n}") for n, each in enumerate(work)]
+        try:
+            ending = asyncio.create_task(self._stop.wait(), name="demo-end")
             await asyncio.wait([*tasks, ending], return_when=asyncio.FIRST_COMPLETED)
             ending.cancel()
-            stop.set()
-            tasks[1].cancel()
-            worker.stop()
+            self._stop.set()
+            story.stop()
+            if self._by_itself and not any(task.done() for task in tasks[:2]):
+                await self._finale()
+            for task in (tasks[1], tasks[3]):
+                task.cancel()
+            self._worker.stop()
             await asyncio.wait(tasks, timeout=STOP_S)
-    finally:
-        await board.stop()
-    for task in tasks:
-        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-            raise error if isinstance(error, FloorpulseError) else FloorpulseError(f"the demo failed: {error!r}") from error
+        finally:
+            await self._board.stop()
+        for task in tasks:
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                raise error if isinstance(error, FloorpulseError) else FloorpulseError(f"the demo failed: {told(error)}") from error
+
+    def _end_by_itself(self) -> None:
+        self._by_itself = True
+        self._stop.set()
+
+    async def _play(self) -> None:
+        story, seen = self._story, self._worker.ownership.tally.seen
+        await asyncio.to_thread(story.pour_history, self._config, lambda: seen.events)
+        async with Sender(self._config) as sender, asyncio.TaskGroup() as group:
+            group.create_task(story.send(sender))
+            await self._until(self._complete)
+            group.create_task(asyncio.to_thread(story.pour_earlier_days, self._config, lambda: seen.events))
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something that happens in a thread or on the board."""
+        while not condition():  # noqa: ASYNC110  neither tells anybody
+            await asyncio.sleep(LOOK_S)
+
+    async def _recounts(self) -> None:
+        """Compare with a recount now and then; the last result is shown."""
+        first, then = RECOUNTS_S
+        await asyncio.sleep(first)
+        while not self._stop.is_set():
+            await self._until(lambda: self._story.all_poured)
+            if self._complete():
+                self._screen.verdict = await recount(self._story, self._board, self._worker.ownership, self._config.rules())
+            await asyncio.sleep(then)
+
+    async def _finale(self) -> None:
+        """Compare once more, with everything that was sent."""
+        if self._complete():
+            found = await recount(self._story, self._board, self._worker.ownership, self._config.rules(), rest=0.0)
+            if found is not None:
+                self._say(last_line(found))
+
+    def _complete(self) -> bool:
+        """Tell whether all that has been is on the board."""
+        events = self._board.snapshot.health.events.values()
+        counted = sum(sum(outcomes.values()) for outcomes in events)
+        return self._board.snapshot.ready and 0 < self._story.history_events <= counted
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True)
+
+    async def _show(self) -> None:
+        """Show addresses, then the queues: a live panel on a terminal, else a line each 10 s."""
+        for line in intro(version("floorpulse"), self._broker, self._board.url, self._config.worker.listen, self._centre):
+            self._say(line)
+        began = monotonic()
+        while not self._stop.is_set() and not self._complete():
+            if monotonic() - began > START_S:
+                raise FloorpulseError(f"no number after {START_S:.0f} s; floorpulse --debug demo shows more")
+            await self._pause(LOOK_S)
+        if self._story.history_events:
+            self._say(history_line(self._story, monotonic() - began))
+        if not self._console.is_terminal:
+            while not self._stop.is_set():
+                self._say(plain_line(self._board.snapshot, self._story))
+                await self._pause(PLAIN_S)
+            return
+        with Live(console=self._console, auto_refresh=False, screen=False) as live:
+            while not self._stop.is_set():
+                live.update(self._screen.panel(self._board.snapshot), refresh=True)
+                await self._pause(REFRESH_S)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            return
 
 
-async def _show(board: Board, story: Story, broker: str, stop: asyncio.Event) -> None:
-    """Show addresses, then the queues: a live panel on a terminal, else a line each 10 s."""
-    console = Console()
-    for line in intro(version("floorpulse"), broker, board.url, story.centre):
-        console.print(line, highlight=False, soft_wrap=True)
-    began = monotonic()
-    while not stop.is_set() and not (board.snapshot.ready and board.snapshot.queues):
-        if monotonic() - began > START_S:
-            raise FloorpulseError(f"no number after {START_S:.0f} s; floorpulse --debug demo shows more")
-        await _pause(stop, 0.1)
-    shown_s = monotonic() - began
-    if story.history_events:
-        console.print(
-            f"  history    last {HISTORY_MS // 60_000} min sent in {story.history_s:.1f} s ({story.history_events:,} events), "
-            f"first numbers after {shown_s:.1f} s",
-            highlight=False,
-            soft_wrap=True,
-        )
-    if not console.is_terminal:
-        while not stop.is_set():
-            console.print(plain_line(board.snapshot, story.sent), highlight=False, soft_wrap=True)
-            await _pause(stop, 10.0)
-        return
-    with Live(console=console, auto_refresh=False, screen=False) as live:
-        while not stop.is_set():
-            live.update(panel(board.snapshot, story), refresh=True)
-            await _pause(stop, 0.5)
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
-
-
-__all__ = ["HISTORY_MS", "Story", "run_demo"]
+__all__ = ["run_demo"]

@@ -32,6 +32,7 @@ _LEAST, _MOST = 0.05, 40.0  # how far steering bends the arrivals
 _RECONSIDER_MS = 500  # so often
 _MISSING, _MISSING_MS = 5.0, 50_000  # at the start: sessions that would have begun before it, and how soon they matter less
 _LEAVES_LATER_MS = 60_000  # who has a session in hand at the end of the last shift
+_FIRST_CALLER_MS = 1_000  # after an outage begins somebody calls, so that it can be told when it will be seen
 _SETTLING_MS = 30_000  # within that time the first statuses of the agents come to count as events of the rate
 
 
@@ -199,7 +200,9 @@ class _Engine:
         for name, queue in floor.queues.items():
             until = self._scenario.outage_end(name, floor.now)
             if until != queue.out_until:
-                queue.patient = until is not None and queue.out_until is None
+                if until is not None and queue.out_until is None:
+                    queue.patient = True
+                    floor.after(_FIRST_CALLER_MS, floor.arrive, queue)
                 queue.out_until = until
                 for agent in floor.agents:
                     if queue in agent.queues and agent.status:

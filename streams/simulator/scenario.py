@@ -11,7 +11,7 @@ DEMO_CYCLE_MS = 480_000
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """The agents of a queue cannot take anything in `[start_ms, end_ms)`; its first caller then is patient."""
+    """The agents of a queue cannot take anything in `[start_ms, end_ms)`; somebody calls at its start, and is patient."""
 
     queue: str
     start_ms: int

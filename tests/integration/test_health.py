@@ -25,9 +25,10 @@ def named(of: list[Record]) -> list[Record]:
     """The same events about people whose names nobody can overlook."""
     renamed = []
     for _, _, value in of:
-        event = json.loads(value)
-        event |= {key: f"{AGENT}-{name}" for key, name in event.items() if key in ("agent_id", "from_agent", "to_agent")}
-        event |= {key: f"{CUSTOMER}-{name}" for key, name in event.items() if key == "customer_id"}
+        event: dict[str, object] = json.loads(value)
+        for key in ("agent_id", "from_agent", "to_agent", "customer_id"):
+            if key in event:
+                event[key] = f"{CUSTOMER if key == 'customer_id' else AGENT}-{event[key]}"
         renamed.append(record_of(event, json.dumps(event).encode()))
     return renamed
 

@@ -69,7 +69,7 @@ def test_an_exception_tells_its_type_and_places_but_not_what_it_was_working_on()
     out = io.StringIO()
     configure_logs(stream=out)
     try:
-        {}["anna.lee"]
+        dict[str, str]()["anna.lee"]
     except KeyError as error:
         structlog.get_logger().exception("snapshot.failed")
         logging.getLogger("faust.agents").exception("crashed: %r", error)
