@@ -113,6 +113,7 @@ class _Demo:
             ending = asyncio.create_task(self._stop.wait(), name="demo-end")
             await asyncio.wait([*tasks, ending], return_when=asyncio.FIRST_COMPLETED)
             ending.cancel()
+            failed = [task for task in tasks if task.done()]  # what breaks off while all is stopped did not fail
             self._stop.set()
             story.stop()
             if self._by_itself and not any(task.done() for task in tasks[:2]):
@@ -123,8 +124,8 @@ class _Demo:
             await asyncio.wait(tasks, timeout=STOP_S)
         finally:
             await self._board.stop()
-        for task in tasks:
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+        for task in failed:
+            if not task.cancelled() and (error := task.exception()) is not None:
                 raise error if isinstance(error, FloorpulseError) else FloorpulseError(f"the demo failed: {told(error)}") from error
 
     def _end_by_itself(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 from time import monotonic, sleep, time
@@ -35,7 +35,9 @@ HORIZON_MS: Final = 9 * DAY_MS
 """So late events must be accepted in the demo for the earlier days to count."""
 MOST_KEPT: Final = 1_000_000
 """Events that are kept for the recount, some 300 bytes each; a longer demo has no recount any more."""
+FLUSH_S: Final = 10.0
 _PAUSE_S: Final = 0.02
+_FIRST: Final = {"session.started": 0, "session.ended": 1, "queue.left": 2}
 
 
 class Sent(NamedTuple):
@@ -61,6 +63,8 @@ class Story:
         self.sent: list[Sent] = []
         """Everything that was sent, up to `MOST_KEPT`."""
         self.count = 0
+        self.lately = 0
+        """Events of the present that were sent."""
         self.all_poured = False
         """Whether the earlier days have been sent."""
         self._lock = threading.Lock()
@@ -93,18 +97,15 @@ class Story:
         self._over = True
 
     def earlier_days(self) -> Iterator[Record]:
-        """Yield the same time of earlier days, the centre a little different each time; backwards, so that nobody is seen waiting.
-
-        The leaving of a queue comes before the entry then, the end of a session before its start: nothing is ever open.
-        """
+        """Yield the same time of earlier days, the centre a little different each time, one whole session after the other."""
         for days in DAYS_BEFORE:
             centre = replace(self.centre, seed=self.centre.seed + 1000 * days)
-            yield from reversed(list(events_of(centre, self.live_ms - days * DAY_MS - HISTORY_MS, HISTORY_MS)))
+            yield from whole_sessions(events_of(centre, self.live_ms - days * DAY_MS - HISTORY_MS, HISTORY_MS))
 
     def pour_history(self, config: Config, taken: Callable[[], int]) -> None:
         """Send the last 90 minutes, in a thread; `taken` says how many events the worker has read."""
         began = monotonic()
-        self._pour(config, self._until_now(), taken, None)
+        self._pour(config, whole_sessions(self._until_now()), taken, None)
         self.history_events, self.history_s = self.count, monotonic() - began
 
     def pour_earlier_days(self, config: Config, taken: Callable[[], int]) -> None:
@@ -126,7 +127,7 @@ class Story:
             partition = PARTITIONERS["murmur2"](sent.key, EMBEDDED_PARTITIONS) if sent.key else number % EMBEDDED_PARTITIONS
             producer.produce(config.kafka.topic_prefix + sent.topic, sent.value, sent.key, partition=partition)
             producer.poll(0)
-        producer.flush()
+        producer.flush(FLUSH_S)
 
     def _until_now(self) -> Iterator[Record]:
         for record in self._present:
@@ -152,12 +153,32 @@ class Story:
                 await asyncio.sleep(wait_s)
             await self._going.wait()
             self.behind_s = max(0.0, (self.now_ms() - record[0]) / 1000 / self.speed)
+            self.lately += 1
             await sender.send(*self._keep(record))
 
 
+def whole_sessions(records: Iterable[Record]) -> Iterator[Record]:
+    """Yield records session by session, each ended before it is connected, and left before it has entered.
+
+    So nobody is ever seen waiting for a day, or in the hands of an agent, while a late session comes in. The order does not
+    matter for what is counted.
+    """
+    sessions: dict[str, list[Record]] = {}
+    others: list[Record] = []
+    for record in records:
+        if record[1] in ("sessions", "queues"):
+            sessions.setdefault(record[2], []).append(record)
+        else:
+            others.append(record)
+    yield from others
+    for session in sessions.values():
+        yield from sorted(session, key=lambda record: _FIRST.get(record[3]["type"], len(_FIRST)))
+
+
 def _producer(config: Config) -> Any:
-    settings = {"bootstrap.servers": ",".join(config.kafka.bootstrap), "linger.ms": 20, "queue.buffering.max.messages": 1_000_000}
+    servers = ",".join(config.kafka.bootstrap)
+    settings = {"bootstrap.servers": servers, "linger.ms": 20, "queue.buffering.max.messages": 1_000_000, "log_level": 0}
     return importlib.import_module("confluent_kafka").Producer(settings)
 
 
-__all__ = ["DAYS_BEFORE", "HISTORY_MS", "HORIZON_MS", "UNREAD", "Sent", "Story"]
+__all__ = ["DAYS_BEFORE", "HISTORY_MS", "HORIZON_MS", "UNREAD", "Sent", "Story", "whole_sessions"]

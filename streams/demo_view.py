@@ -40,7 +40,8 @@ def intro(program: str, broker: str, url: str, worker: str, centre: Centre) -> I
     yield f"  broker     {broker}   embedded, forgets everything at exit"
     yield f"  centre     {len(centre.queues)} queues, {centre.on_duty} agents on duty, seed {centre.seed}"
     yield f"  wall       {url}"
-    yield f"  metrics    {url}metrics   worker's: http://{worker}/metrics"
+    yield f"  metrics    {url}metrics"
+    yield f"             http://{worker}/metrics  of the worker"
 
 
 def history_line(story: Story, shown_s: float) -> str:
@@ -77,9 +78,9 @@ class Screen:
     def _foot(self, snapshot: Snapshot) -> str:
         story = self._story
         now = story.now_ms()
-        self._rate.append((now, story.count))
+        self._rate.append((now, story.lately))
         (then, before), span_ms = self._rate[0], max(1, now - self._rate[0][0])
-        rate = (story.count - before) * 1000 * story.speed / span_ms if now > then else 0.0
+        rate = (story.lately - before) * 1000 * story.speed / span_ms if now > then else 0.0
         counts = {name: sum(each.get(name, 0) for each in snapshot.health.events.values()) for name in ("invalid", "late")}
         foot = f"{rate:.1f} events/s - {counts['invalid']} invalid - {counts['late']} late"
         if self.verdict is not None:
@@ -114,7 +115,7 @@ class Screen:
             yield Text(f"{clock(at)}  {text}", style="yellow", no_wrap=True, overflow="ellipsis")
         coming = [step for step in steps if step.at_ms > now][:2]
         if coming:
-            told = ", ".join(f"{clock(step.at_ms)} {step.text}" for step in coming)
+            told = ", ".join(f"{clock(step.at_ms)} {step.text.partition(',')[0]}" for step in coming)
             yield Text(f"next      {told}", style="dim", no_wrap=True, overflow="ellipsis")
 
 

@@ -9,6 +9,7 @@ its metadata; librdkafka has no setting for their number.
 from __future__ import annotations
 
 import importlib
+import signal
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Final, Self
@@ -48,10 +49,13 @@ class EmbeddedBroker:
         """Open the broker on a free loopback port."""
         if self._cluster is not None:
             return
-        # The cluster lives as long as this producer, which sends nothing. `log_level` silences "mock cluster enabled".
-        self._cluster = _confluent_kafka().Producer(
-            {"test.mock.num.brokers": 1, "log_level": 3, "client.id": "embedded"}
-        )
+        # A signal that reaches one of the cluster's threads ends the cluster, so they inherit that they get none.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            # The cluster lives as long as this producer, which sends nothing. `log_level` silences "mock cluster enabled".
+            self._cluster = _confluent_kafka().Producer({"test.mock.num.brokers": 1, "log_level": 2, "client.id": "embedded"})
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         brokers = self._cluster.list_topics(timeout=_ANSWER_TIMEOUT_S).brokers.values()
         self.bootstrap = ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
 

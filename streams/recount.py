@@ -3,7 +3,8 @@
 The same events go through floorpulse's own synchronous driver, in one batch with one partition, without Kafka, journal, worker or
 board; then every cell of the interval tables, by queue and channel and by group, is compared. For a comparison the board's numbers
 must be those of a known set of events, so the source is held back until the worker has counted, relayed and published all of them.
-First contact resolution is left out: it settles a day after the fact by the watermark, which runs on between two looks.
+Two things are left out, since they depend on when one looks: first contact resolution, which settles a day after the fact, and the
+percentiles of quarter-hours that are older than `retention.sketches`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from time import monotonic, sleep
 from typing import Final, NamedTuple
 
 from schemas.readings import Reading, ReadingKey
-from schemas.rules import Rules
+from schemas.rules import HOUR_MS, Rules
 from sinks.board import Board
 from sinks.merge import Merge
 from sinks.table import Choice, Slices, interval_table
@@ -27,6 +28,8 @@ SETTLE_S: Final = 6.0
 CHUNK: Final = 1000
 SETTLED_LATER: Final = "fcr_"
 """Beginning of the parts that are booked by the watermark, not by events."""
+SKETCHED: Final = "~"
+"""What the names of a sketch's parts have."""
 _LOOK_S: Final = 0.1
 _STILL_S: Final = 1.0
 """So long nothing must move before it counts as settled: two flushes."""
@@ -101,13 +104,16 @@ def counted_anew(events: Sequence[Sent], rules: Rules, now: int, rest: float = 0
 
 
 def cells_of(merge: Slices, now: int) -> Cells:
-    """Return every part of the interval tables at `now` that is not 0."""
+    """Return every part of the interval tables at `now` that is not 0 and not about to be dropped."""
     found: dict[tuple[tuple[str, ...], int], Mapping[str, int]] = {}
+    sketched_since = now - merge.rules.sketches_kept_ms + HOUR_MS
     for choice in (Choice(by="queue,channel"), Choice(by="group")):
         for row in interval_table(merge, now, choice).rows:
-            found[(choice.by, *row.names), row.start] = {
-                part: value for part, value in row.parts.items() if value and not part.startswith(SETTLED_LATER)
-            }
+            parts = {part: value for part, value in row.parts.items() if value and not part.startswith(SETTLED_LATER)}
+            if row.start < sketched_since:
+                parts = {part: value for part, value in parts.items() if SKETCHED not in part}
+            if parts:
+                found[(choice.by, *row.names), row.start] = parts
     return found
 
 

@@ -23,7 +23,7 @@ AGENT, CUSTOMER = "anna.lee@example.test", "customer-4711-okonkwo"
 
 def named(of: list[Record]) -> list[Record]:
     """The same events about people whose names nobody can overlook."""
-    renamed = []
+    renamed: list[Record] = []
     for _, _, value in of:
         event: dict[str, object] = json.loads(value)
         for key in ("agent_id", "from_agent", "to_agent", "customer_id"):
@@ -38,7 +38,8 @@ def bad() -> list[Record]:
     status: dict[str, Any] = {"type": "agent.status", "at": T0, "agent_id": AGENT, "status": "available"}
     naive = {**status, "id": "1", "at": "2026-11-21T14:05:47"}
     unmapped = {**status, "id": "2", "status": f"lunch with {CUSTOMER}"}
-    started = {"type": "session.started", "id": "3", "at": "x", "session_id": CUSTOMER, "channel": "voice", "customer_id": CUSTOMER}
+    started: dict[str, object] = {"type": "session.started", "id": "3", "at": "x", "session_id": CUSTOMER, "channel": "voice"}
+    started["customer_id"] = CUSTOMER
     found = [record_of(event, json.dumps(event).encode()) for event in (naive, unmapped, started)]
     wrong_key = json.dumps({**status, "id": "4"}).encode()
     return [*found, ("status", CUSTOMER.encode(), wrong_key), ("sessions", AGENT.encode(), b"{" + AGENT.encode())]
