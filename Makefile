@@ -6,7 +6,7 @@
 # make bench     measurements (ARGS=...)
 # make lint      ruff and mypy
 # make mutation  does some test notice when a rule is broken? (minutes)
-# make reference docs/indicators.md anew from the catalogue
+# make reference docs/indicators.md anew from the catalogue, docs/configuration.md from the settings
 #
 # Each makes its own environment in .venv first; delete that folder to start anew.
 
@@ -54,6 +54,8 @@ mutation: $(STAMP)
 reference: $(STAMP)
 	$(BIN)/python -m streams.reference > docs/indicators.md.new
 	mv docs/indicators.md.new docs/indicators.md
+	$(BIN)/python -m streams.config_page > docs/configuration.md.new
+	mv docs/configuration.md.new docs/configuration.md
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -70,14 +70,16 @@ class Kafka(_Section):
     topic_prefix: str = Field("floorpulse.", max_length=100, pattern=r"^[A-Za-z0-9._-]*$", description="start of all topic names")
     partitioner: Literal["murmur2", "crc32"] = Field("murmur2", description="of the producers: Java's or librdkafka's")
     group: str = Field("floorpulse", min_length=1, description="consumer group of the workers")
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field("PLAINTEXT")
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("PLAIN")
-    sasl_username: str | None = Field(None)
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how to talk to the brokers"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field("PLAIN", description="of a SASL protocol")
+    sasl_username: str | None = Field(None, description="user of a SASL protocol")
     sasl_password: SecretStr | None = Field(None, description="better set by FLOORPULSE_KAFKA__SASL_PASSWORD")
     ssl_cafile: str | None = Field(None, description="PEM file of the authorities to trust")
     ssl_certfile: str | None = Field(None, description="PEM file of this client's certificate")
     ssl_keyfile: str | None = Field(None, description="PEM file of its key")
-    ssl_check_hostname: bool = Field(True)
+    ssl_check_hostname: bool = Field(True, description="whether a broker's certificate must name its host")
 
     @model_validator(mode="after")
     def _sasl_is_whole(self) -> Kafka:
@@ -291,7 +293,7 @@ class Change(_Section):
     """Settings that hold from an instant on, over those that held before it."""
 
     effective_from: Instant = Field(description="RFC 3339 with an offset, as 2026-12-01T00:00:00+01:00")
-    zone: str | None = Field(None)
+    zone: str | None = Field(None, description="IANA time zone of the floor, groups and queues that name none")
     defaults: QueueSettings = Field(default_factory=QueueSettings)
     queues: dict[str, Queue] = Field({})
     channels: Channels = Field(default_factory=Channels)

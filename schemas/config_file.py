@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, get_origin
+from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -165,23 +165,54 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def all_keys() -> list[tuple[str, str, str]]:
-    """Return every key with its default and its description."""
+class Key(NamedTuple):
+    """One setting: its dotted name, its default and what it may be, as text, and what it means."""
+
+    name: str
+    default: str
+    description: str
+    kind: str
+
+
+def all_keys() -> list[Key]:
+    """Return every key, in the order of the configuration."""
     return list(_keys_of(Config, ""))
 
 
-def _keys_of(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
+def _keys_of(model: type[BaseModel], prefix: str) -> Iterator[Key]:
     for name, field in model.model_fields.items():
         inner = field.annotation
         arguments = getattr(inner, "__args__", ())
-        description = field.description or ""
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from _keys_of(inner, f"{prefix}{name}.")
         elif arguments and isinstance(arguments[-1], type) and issubclass(arguments[-1], BaseModel):
             entry = "<number>" if get_origin(inner) is list else "<name>"
             yield from _keys_of(arguments[-1], f"{prefix}{name}.{entry}.")
         else:
-            yield f"{prefix}{name}", _shown(field), description
+            yield Key(f"{prefix}{name}", _shown(field), field.description or "", _kind(field))
+
+
+def _kind(field: FieldInfo) -> str:
+    """Return what a value may be, in a word or by its choices."""
+    annotation = field.annotation
+    said = repr(annotation) + repr(field.metadata)
+    if "parse_duration" in said:
+        origin = get_origin(annotation)
+        return "map of names to durations" if origin is dict else "list of durations" if origin is list else "duration"
+    if (choices := _choices(annotation)) and get_origin(annotation) is not dict:
+        return ", ".join(choices)
+    for name, word in (("function _setting", "instant"), ("SecretStr", "secret"), ("bool", "true, false"), ("dict", "map"), ("list", "list"),
+                       ("int", "number"), ("float", "number")):  # fmt: skip
+        if name in said:
+            return word
+    return "text"
+
+
+def _choices(annotation: Any) -> list[str]:
+    """Return the values that a Literal names."""
+    if get_origin(annotation) is Literal:
+        return [str(value) for value in get_args(annotation)]
+    return [choice for inner in get_args(annotation) for choice in _choices(inner)]
 
 
 def _shown(field: FieldInfo) -> str:
@@ -191,7 +222,11 @@ def _shown(field: FieldInfo) -> str:
     if default is None or default is PydanticUndefined or isinstance(default, SecretStr | dict):
         return "-"
     is_duration = "parse_duration" in repr(field.annotation) + repr(field.metadata)
-    return ", ".join(format_duration(item) if is_duration else str(item).lower() for item in items) if items else "none"
+    return ", ".join(format_duration(item) if is_duration else _plain_text(item) for item in items) if items else "none"
 
 
-__all__ = ["DEFAULT_FILE", "all_keys", "effective", "load"]
+def _plain_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+__all__ = ["DEFAULT_FILE", "Key", "all_keys", "effective", "load"]

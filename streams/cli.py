@@ -207,8 +207,8 @@ def check_config(
     from schemas.config_file import all_keys, effective, load
 
     if keys:
-        for key, default, description in all_keys():
-            typer.echo(f"{key:<48} {default:<16} {description}")
+        for key in all_keys():
+            typer.echo(f"{key.name:<48} {key.default:<16} {key.description}")
         return
     typer.echo(effective(load(config)), nl=False)
 

@@ -240,7 +240,7 @@ def test_the_effective_configuration_is_a_configuration() -> None:
 
 def test_every_key_is_listed_with_its_default() -> None:
     """Also those below names; sections themselves are none."""
-    keys = {key: default for key, default, _ in all_keys()}
+    keys = {key.name: key.default for key in all_keys()}
     assert keys["time.lateness"] == "1m"
     assert keys["windows"] == "5m, 15m, 30m, 1h"
     assert keys["defaults.service_level"] == "sl_no_short"

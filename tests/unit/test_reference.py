@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 
 from schemas.columns import group_columns, queue_columns
+from schemas.config_file import all_keys
 from schemas.kpis import CATALOGUE, SERVICE_LEVELS, Kpi
 from schemas.metric_names import families_of
 from sinks.families import indicator_families
 from sinks.series import Bounds
 from sinks.snapshot import Snapshot
+from streams import config_page
 from streams.reference import golden, page
 
+CONFIGURATION = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "indicators.md"
 
 # The specification's golden vector: 1000 answered, 860 within T; 60 abandoned, 20 within T, of them 10 short.
@@ -37,6 +40,18 @@ def entry(kpi: Kpi) -> str:
 def test_the_committed_page_is_up_to_date() -> None:
     """`make reference` changes nothing."""
     assert PAGE.read_text(encoding="utf-8") == page(), "docs/indicators.md is not what the catalogue says: run make reference"
+
+
+def test_the_configurations_page_is_up_to_date() -> None:
+    """`make reference` changes nothing; each key has its default, what it may be, and what it means."""
+    text = CONFIGURATION.read_text(encoding="utf-8")
+    assert text == config_page.page(), "docs/configuration.md is not what the settings are: run make reference"
+    for key in all_keys():
+        assert f"| `{key.name}` | `{key.default}` | " in text
+        assert key.description, key.name
+    assert "| `time.mode` | `live` | live, replay | " in text
+    assert "| `kafka.sasl_password` | `-` | secret | " in text
+    assert "| `limits.session_age_by_channel` | `-` | map of names to durations | " in text
 
 
 @pytest.mark.parametrize("kpi", CATALOGUE, ids=lambda kpi: kpi.id)
