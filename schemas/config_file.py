@@ -23,6 +23,12 @@ PREFIX: Final = "FLOORPULSE_"
 NOT_SETTINGS: Final = frozenset({"FLOORPULSE_BANK_DATA", "FLOORPULSE_REQUIRE_KAFKA", "FLOORPULSE_DEEP", "FLOORPULSE_KAFKA_CACHE"})
 """Variables of this project's own tests, which say nothing about a running program."""
 
+_WORDS: Final = {
+    "function _setting": "instant", "SecretStr": "secret", "bool": "true, false", "dict": "map", "list": "list", "int": "number",
+    "float": "number",
+}  # fmt: skip
+"""What a value may be, by what its type's text holds."""
+
 _Path = tuple[str | int, ...]
 
 
@@ -201,11 +207,7 @@ def _kind(field: FieldInfo) -> str:
         return "map of names to durations" if origin is dict else "list of durations" if origin is list else "duration"
     if (choices := _choices(annotation)) and get_origin(annotation) is not dict:
         return ", ".join(choices)
-    for name, word in (("function _setting", "instant"), ("SecretStr", "secret"), ("bool", "true, false"), ("dict", "map"), ("list", "list"),
-                       ("int", "number"), ("float", "number")):  # fmt: skip
-        if name in said:
-            return word
-    return "text"
+    return next((word for name, word in _WORDS.items() if name in said), "text")
 
 
 def _choices(annotation: Any) -> list[str]:

@@ -233,10 +233,7 @@ class Worker:
         if self._stalled_looks == 1:
             _log.warning("worker.stalled", stalls=stalls)
         if self._stalled_looks * WATCH_S > GIVE_UP_S - STALL_S:
-            raise FloorpulseError(
-                f"no progress for {GIVE_UP_S:.0f} s ({'; '.join(stalls)}): Kafka does not answer, or not all of it. "
-                "Restart the worker when it does; nothing is lost"
-            )
+            raise no_progress(stalls)
 
     async def _measure(self, app: faust.App) -> None:
         while True:
@@ -296,6 +293,14 @@ class Worker:
         return self.ownership.rebalances > 0 and assigned == self.ownership.owned.keys()
 
 
+def no_progress(stalls: Iterable[str]) -> FloorpulseError:
+    """Return the error for a worker that has not got on for `GIVE_UP_S`."""
+    return FloorpulseError(
+        f"no progress for {GIVE_UP_S:.0f} s ({'; '.join(stalls)}): Kafka does not answer, or not all of it. "
+        "Restart the worker when it does; nothing is lost"
+    )
+
+
 def _tell(notices: Iterable[Notice]) -> None:
     for level, event, message, fields in notices:
         getattr(_log, level)(event, message=message, **fields)
@@ -339,4 +344,4 @@ async def _quietly(stopping: Awaitable[Any], timeout_s: float) -> None:
         _log.warning("worker.stop_failed", error=told(error))
 
 
-__all__ = ["STALL_S", "Worker", "WorkerSettings", "run_worker"]
+__all__ = ["GIVE_UP_S", "STALL_S", "Worker", "WorkerSettings", "no_progress", "run_worker"]
