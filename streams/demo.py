@@ -11,6 +11,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from time import monotonic
 from typing import Final
@@ -157,6 +158,8 @@ class _Demo:
 
     async def _finale(self) -> None:
         """Compare once more, with everything that was sent."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._until(self._complete), STOP_S)
         if self._complete():
             found = await recount(self._story, self._board, self._worker.ownership, self._config.rules(), rest=0.0)
             if found is not None:

@@ -30,7 +30,10 @@ _LOOK_BACK_MS: Final = 2 * 60_000
 _KEPT: Final = 4
 """Lines of what happened that are shown."""
 _MOST_QUEUES: Final = 15
-_WORDS: Final = {"oldest_wait": "oldest", "service_level": "level", "abandonment": "lost", "first_response": "reply"}
+_LEVEL_WIDTH: Final = 16
+_WORDS: Final = {
+    "oldest_wait": "oldest", "service_level": "level", "abandonment": "lost", "first_response": "reply", "satisfaction": "rating",
+}  # fmt: skip
 _CUES: Final = {WARN: ("▲ WARN", "yellow"), BREACH: ("■ BREACH", "bold white on magenta")}
 
 
@@ -125,7 +128,7 @@ def _table(snapshot: Snapshot) -> Table:
     for name in ("waiting", "oldest", f"SL {_WINDOW}", f"lost {_WINDOW}", "avail"):
         table.add_column(name, justify="right", no_wrap=True)
     if snapshot.standings:
-        table.add_column("level", no_wrap=True)
+        table.add_column("level", no_wrap=True, width=_LEVEL_WIDTH, overflow="ellipsis")
     staffed = {group.name: group.staffed for group in snapshot.groups}
     views = snapshot.session_queues
     for view in views[:_MOST_QUEUES]:

@@ -29,6 +29,7 @@ START_GRID_MIN = 30  # shifts start on the half-hour
 _CAPACITY, _CAPACITY_TECH, _CAPACITY_NEW = 8, 5, 5  # KPI catalogue: 8-12 for text, 4-6 technical, about 5 newcomers
 _ON_THE_JOB = 0.82  # of those on duty: breaks and meal take 75 of 480 min, short pauses a little more
 _SPARE = 0.853  # square-root staffing, n - load = 0.853 sqrt(n): 22 agents for 6 calls of 180 s a minute
+_LEAST_SPARE = 3.5  # small teams need more than the square root: else somebody waits past 90 s every few minutes
 _CHAT_LOAD = 0.64  # of the slots
 _EVENTS = {"voice": 9.6, "chat": 24.3}  # per session, seen
 _EVENTS_PER_AGENT_S = 0.10  # a default centre's events per second and agent on duty, seen
@@ -117,7 +118,7 @@ def _per_minute(name: str, channel: _Channel, seats: int) -> float:
     call, habits = Queue(name=name), Habits()
     working = max(seats, 1) * _ON_THE_JOB
     if channel == "voice":
-        load = max(working - _SPARE * sqrt(working), 0.3 * working)
+        load = max(working - max(_SPARE * sqrt(working), _LEAST_SPARE), 0.3 * working)
         return load * 60 / (call.talk_s + habits.wrap_up_s)
     capacity = _capacity((name,), channel, new=False)
     in_hand = capacity * _CHAT_LOAD

@@ -176,7 +176,7 @@ def test_a_demo_ends_by_itself_with_a_recount_of_all_its_events() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        demo = start("--duration", "22s", worker=f"127.0.0.1:{taken.getsockname()[1]}")
+        demo = start("--duration", "12s", worker=f"127.0.0.1:{taken.getsockname()[1]}")
         out, err = demo.communicate(timeout=100)
     assert (demo.returncode, err) == (0, "")
     assert re.search(r"^  wall +http://127\.0\.0\.1:\d+/$", out, flags=re.MULTILINE)

@@ -79,14 +79,17 @@ async def test_the_page_has_what_a_worker_exports() -> None:
 
 
 def test_the_page_has_what_a_board_exports() -> None:
-    """Of its own health; indicators, thresholds and levels have pages of their own."""
+    """Of its own health; indicators, thresholds and alerts have pages of their own, which name what is left."""
     counters = {**dict.fromkeys(WORKERS_COUNTERS, 1), "clock_errors.sessions": 1}
     health = Health(True, {0: 1}, 1, {"sessions": {"applied": 1}}, counters, {"foreign": 1})
     collector = FloorCollector(("30m",))
     collector.snapshot = snapshot = Snapshot(1, 0, 0, labels=("30m",), health=health)
     found = exported(collector.collect())
-    elsewhere = exported(indicator_families(snapshot, Bounds(100), ("30m",))).keys()
-    assert documented("Board") == {name: of for name, of in found.items() if name not in elsewhere}
+    own = documented("Board")
+    assert own == {name: of for name, of in found.items() if name in own}
+    others = found.keys() - own.keys() - exported(indicator_families(snapshot, Bounds(100), ("30m",))).keys()
+    pages = "".join(page.read_text(encoding="utf-8") for page in PAGE.parent.glob("*.md") if page != PAGE)
+    assert {name for name in others if f"`{name}" not in pages} == set()
 
 
 def test_every_reason_is_there_from_the_start() -> None:
