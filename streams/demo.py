@@ -160,7 +160,9 @@ class _Demo:
         """Compare once more, with everything that was sent."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._until(self._complete), STOP_S)
-        if self._complete():
+        if not self._complete():
+            self._say("it ended before the first number: give it a longer --duration, or fewer --queues")
+        else:
             found = await recount(self._story, self._board, self._worker.ownership, self._config.rules(), rest=0.0)
             if found is not None:
                 self._say(last_line(found))
@@ -183,7 +185,7 @@ class _Demo:
             if monotonic() - began > START_S:
                 raise FloorpulseError(f"no number after {START_S:.0f} s; floorpulse --debug demo shows more")
             await self._pause(LOOK_S)
-        if self._story.history_events:
+        if self._complete():
             self._say(history_line(self._story, monotonic() - began))
         if not self._console.is_terminal:
             while not self._stop.is_set():

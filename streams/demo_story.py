@@ -26,6 +26,10 @@ from streams.simulator import simulate as events_of
 
 DAY_MS: Final = 86_400_000
 HISTORY_MS: Final = 90 * 60_000
+LEAST_HISTORY_MS: Final = 10 * 60_000
+HISTORY_EVENTS: Final = 80_000
+"""What a large centre's history is cut to, about: the worker must have read it before anybody sees a number."""
+EVENTS_PER_AGENT_S: Final = 0.1
 DAYS_BEFORE: Final = (7, 1)
 """Which days before today have the same stretch of time."""
 UNREAD: Final = 80_000
@@ -57,6 +61,8 @@ class Story:
         self.speed = speed
         self.live_ms = int(time() * 1000) if live_ms is None else live_ms
         self.scenario: Scenario = demo_scenario(self.live_ms, centre)
+        wanted_ms = round(1000 * HISTORY_EVENTS / (EVENTS_PER_AGENT_S * max(1, centre.on_duty)))
+        self.history_ms = min(HISTORY_MS, max(LEAST_HISTORY_MS, wanted_ms // 60_000 * 60_000))
         self.history_events = 0
         self.history_s = 0.0
         self.behind_s = 0.0
@@ -72,7 +78,7 @@ class Story:
         self._going = asyncio.Event()
         self._going.set()
         self._over = False
-        self._present = events_of(centre, self.live_ms - HISTORY_MS, None, self.scenario)
+        self._present = events_of(centre, self.live_ms - self.history_ms, None, self.scenario)
         self._next: Record | None = None
 
     def now_ms(self) -> int:
@@ -100,7 +106,7 @@ class Story:
         """Yield the same time of earlier days, the centre a little different each time, one whole session after the other."""
         for days in DAYS_BEFORE:
             centre = replace(self.centre, seed=self.centre.seed + 1000 * days)
-            yield from whole_sessions(events_of(centre, self.live_ms - days * DAY_MS - HISTORY_MS, HISTORY_MS))
+            yield from whole_sessions(events_of(centre, self.live_ms - days * DAY_MS - self.history_ms, self.history_ms))
 
     def pour_history(self, config: Config, taken: Callable[[], int]) -> None:
         """Send the last 90 minutes, in a thread; `taken` says how many events the worker has read."""

@@ -50,7 +50,8 @@ def intro(program: str, broker: str, url: str, worker: str, centre: Centre) -> I
 def history_line(story: Story, shown_s: float) -> str:
     """Return what was poured in, and how soon it was on the board."""
     events, seconds = f"{story.history_events:,}", f"{story.history_s:.1f} s"
-    return f"  history    last 90 min: {events} events sent in {seconds}, on the board after {shown_s:.1f} s"
+    minutes = story.history_ms // 60_000
+    return f"  history    last {minutes} min: {events} events sent in {seconds}, on the board after {shown_s:.1f} s"
 
 
 def last_line(verdict: Verdict) -> str:

@@ -72,6 +72,13 @@ def test_earlier_days_have_the_same_time_of_day() -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_a_large_centre_has_a_shorter_history() -> None:
+    """So that its first numbers come as soon; never less than ten minutes."""
+    minutes = [Story(Centre.default(queues=n), 1.0).history_ms // MIN_MS for n in (1, 6, 30, 300)]
+    assert minutes[:2] == [90, 90]
+    assert 90 > minutes[2] > minutes[3] >= 10
+
+
 def test_a_recount_notices_a_missing_event() -> None:
     """One leaving less, and cells differ: so an equal recount means something."""
     records = sent(list(simulate(Centre.default(queues=2, agents=8), START_MS, 20 * MIN_MS)))
