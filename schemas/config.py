@@ -19,8 +19,10 @@ from schemas.durations import Duration
 from schemas.events import RESERVED
 from schemas.instants import Instant, format_instant
 from schemas.kpis import SERVICE_LEVELS
+from schemas.overlay import overlaid
 from schemas.readings import SLICE_MS
 from schemas.rules import DAY_MS, HOUR_MS, MINUTE_MS, STATUSES, QueueRules, Rules
+from schemas.thresholds import Thresholds
 
 MAX_PARTITIONS: Final = 1024
 MIN_KEY_CHARS: Final = 16
@@ -297,16 +299,6 @@ def _without_reserved(queues: dict[str, Queue]) -> dict[str, Queue]:
     return queues
 
 
-def _overlaid(base: Any, top: Any) -> Any:
-    """Return `base` with what is set in `top`: sections and maps of names key by key, anything else as a whole."""
-    if isinstance(base, BaseModel) and isinstance(top, BaseModel):
-        names = [name for name in top.model_fields_set if name in type(base).model_fields and getattr(top, name) is not None]
-        return base.model_copy(update={name: _overlaid(getattr(base, name), getattr(top, name)) for name in names})
-    if isinstance(base, dict) and isinstance(top, dict):
-        return {**base, **{name: _overlaid(base[name], value) if name in base else value for name, value in top.items()}}
-    return top
-
-
 class Config(BaseSettings):
     """The whole configuration."""
 
@@ -334,6 +326,7 @@ class Config(BaseSettings):
     changes: list[Change] = Field([], max_length=MAX_CHANGES, description="settings that hold from an instant on, in order of time")
     worker: Worker = Field(default_factory=Worker)
     board: Board = Field(default_factory=Board)
+    thresholds: Thresholds = Field(default_factory=Thresholds)
 
     @classmethod
     def settings_customise_sources(
@@ -391,7 +384,7 @@ class Config(BaseSettings):
         """Return the settings with the instants from which they hold, the first from 0."""
         found: list[tuple[int, Config]] = [(0, self)]
         for change in self.changes:
-            found.append((change.effective_from, _overlaid(found[-1][1], change)))
+            found.append((change.effective_from, overlaid(found[-1][1], change)))
         return found
 
     def rules(self, zone: str | None = None) -> Rules:

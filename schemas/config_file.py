@@ -17,6 +17,7 @@ from pydantic_settings import SettingsError
 from schemas.config import Config
 from schemas.durations import format_duration
 from schemas.errors import ConfigError
+from schemas.thresholds import LISTED_ELSEWHERE
 
 DEFAULT_FILE: Final = "floorpulse.yaml"
 PREFIX: Final = "FLOORPULSE_"
@@ -141,6 +142,7 @@ def _check_environment() -> None:
 def effective(config: Config) -> str:
     """Return the effective configuration as YAML, secrets masked."""
     shown = config.model_dump(mode="json")
+    shown["thresholds"] = config.thresholds.model_dump(mode="json", exclude_unset=True)
     shown["changes"] = [change.model_dump(mode="json", exclude_unset=True) for change in config.changes]
     return yaml.safe_dump(_plain(shown), sort_keys=False, allow_unicode=True)
 
@@ -163,6 +165,8 @@ def _keys_of(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, st
         description = field.description or ""
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from _keys_of(inner, f"{prefix}{name}.")
+        elif field.json_schema_extra == LISTED_ELSEWHERE:
+            yield f"{prefix}{name}", "-", description
         elif arguments and isinstance(arguments[-1], type) and issubclass(arguments[-1], BaseModel):
             entry = "<number>" if get_origin(inner) is list else "<name>"
             yield from _keys_of(arguments[-1], f"{prefix}{name}.{entry}.")

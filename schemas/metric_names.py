@@ -13,6 +13,8 @@ from schemas.parts import SERIES, TOTALS
 
 PREFIX: Final = "floorpulse_"
 QUEUE_LABELS: Final = ("queue", "channel")
+SUBJECT_LABELS: Final = ("kpi", "queue", "channel", "group")
+"""Of what is judged: an indicator of a queue and channel, or of a group; the others are empty."""
 _OWN_LABEL: Final = {"agents": "status", "service_level": "formula"}
 _SLOTS: Final = frozenset({"capacity", "slots_used", "slots_free"})
 
@@ -63,4 +65,4 @@ def _labels(kpi: Kpi) -> tuple[str, ...]:
     return (*names, own) if own else names
 
 
-__all__ = ["PREFIX", "QUEUE_LABELS", "Family", "Role", "families_of", "value_suffix"]
+__all__ = ["PREFIX", "QUEUE_LABELS", "SUBJECT_LABELS", "Family", "Role", "families_of", "value_suffix"]

@@ -13,6 +13,7 @@ import os
 import re
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -21,6 +22,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, web
 from schemas.config import Config
 from schemas.errors import BoardError, ConfigError
 from sinks.collector import Exposition, FloorCollector
+from sinks.judge import Judge
 from sinks.loop import forget_what_is_old, tune_process
 from sinks.merge import Merge
 from sinks.reader import Reader, wall_ms
@@ -66,9 +68,10 @@ class Board:
         self.host, self.port = split_address(config.board.listen)
         self._refresh_s = config.board.refresh / 1000
         self._tls, self._credentials = server_tls(config.board), credentials(config.board)
-        self._windows_ms = tuple(config.windows)
+        self._windows_ms = tuple(sorted({*config.windows, *config.thresholds.windows_ms()}))
         self._configured = [(name, queue.channel or "") for name, queue in config.queues.items()]
-        self._exported = _checked_windows(config)
+        self._exported = _exported_windows(config)
+        self._judge = Judge(config)
         self._max_series = config.board.max_series
         self._reader = Reader(config.rules(), kafka, topic or config.kafka.topic_prefix + "readings")
         self._reader.on_new_merge = self._use
@@ -123,6 +126,7 @@ class Board:
     def _use(self, merge: Merge) -> None:
         self._snapshots = Snapshots(merge, self._windows_ms, self._configured, after=self._snapshot.number)
         self._snapshots.windows.between = self._go_on
+        self._judge.begin_anew()
 
     def _go_on(self) -> None:
         """End the first reading of all slices, which may take long, when the board is told to stop."""
@@ -214,7 +218,8 @@ class Board:
         reader, now = self._reader, self._clock_ms()
         self._reading_since = now if reader.ready and self._snapshots.windows.now is None else None
         try:
-            return self._snapshots.take(now, ready=reader.ready, readings_age_ms=reader.ages_ms(), delays=reader.delays)
+            taken = self._snapshots.take(now, ready=reader.ready, readings_age_ms=reader.ages_ms(), delays=reader.delays)
+            return replace(taken, standings=self._judge.standings(taken), left_out=self._judge.left_out)
         finally:
             self._reading_since = None
 
@@ -235,12 +240,13 @@ def split_address(listen: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def _checked_windows(config: Config) -> tuple[str, ...]:
+def _exported_windows(config: Config) -> tuple[str, ...]:
+    """Return the windows that get series: those that are configured, and those that a threshold names."""
     known = (*(window_label(window) for window in config.windows), *DAY_WINDOWS)
     for label in config.exported_windows:
         if label not in known:
             raise ConfigError(f"exported_windows: {label!r} is not one of {', '.join(known)} (windows)")
-    return tuple(config.exported_windows)
+    return tuple(dict.fromkeys((*config.exported_windows, *config.thresholds.windows())))
 
 
 def _plain(error: OSError) -> str:

@@ -28,6 +28,7 @@ from schemas.events import MAX_NAME_CHARS
 from schemas.parts import TOTALS
 from sinks.delays import LIMITS_MS, limit_text
 from sinks.families import PREFIX, indicator_families
+from sinks.level_families import level_families
 from sinks.series import MAX_SERIES, Bounds
 from sinks.snapshot import Health, Snapshot
 
@@ -64,6 +65,7 @@ class FloorCollector(Collector):
         if snapshot is not None:
             if snapshot.ready:
                 yield from indicator_families(snapshot, self._bounds, self._windows)
+                yield from level_families(snapshot)
             yield from _health_families(snapshot.health)
         yield _counter("series_overflow", "Names without series of their own, because there are too many", self._bounds.overflowed)
         build = GaugeMetricFamily(PREFIX + "build_info", "What runs here", labels=["version", "python"])

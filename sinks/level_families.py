@@ -1,0 +1,35 @@
+"""Metric families of thresholds: the limits, how each subject stands, and where nobody is to be woken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from schemas.metric_names import PREFIX, SUBJECT_LABELS
+from sinks.snapshot import Snapshot
+
+LEFT_OUT: Final = "subjects_left_out"
+
+
+def level_families(snapshot: Snapshot) -> Iterator[Metric]:
+    """Yield the families of thresholds; who is judged on too few facts has no level."""
+    limits = GaugeMetricFamily(PREFIX + "threshold", "Limit in the indicator's unit, by level", labels=(*SUBJECT_LABELS, "level"))
+    text = "How it stands after hysteresis and sample guard: 0 good, 1 warn, 2 breach"
+    levels = GaugeMetricFamily(PREFIX + "level", text, labels=SUBJECT_LABELS)
+    quiet = GaugeMetricFamily(PREFIX + "quiet", "1 in quiet hours, in which nobody is woken", labels=SUBJECT_LABELS)
+    for subject, standing in snapshot.standings.items():
+        for name, limit in (("warn", standing.warn), ("breach", standing.breach)):
+            if limit is not None:
+                limits.add_metric((*subject, name), limit)
+        if standing.level is not None:
+            levels.add_metric(subject, standing.level)
+        if standing.quiet:
+            quiet.add_metric(subject, 1)
+    yield from (limits, levels, quiet)
+    text = "Queues and groups with a threshold that are not judged, because there are too many"
+    yield GaugeMetricFamily(PREFIX + LEFT_OUT, text, value=snapshot.left_out)
+
+
+__all__ = ["level_families"]
