@@ -19,6 +19,7 @@ from schemas.durations import Duration
 from schemas.events import RESERVED
 from schemas.instants import Instant, format_instant
 from schemas.kpis import SERVICE_LEVELS
+from schemas.notify import Alerts
 from schemas.overlay import overlaid
 from schemas.readings import SLICE_MS
 from schemas.rules import DAY_MS, HOUR_MS, MINUTE_MS, STATUSES, QueueRules, Rules
@@ -327,6 +328,7 @@ class Config(BaseSettings):
     worker: Worker = Field(default_factory=Worker)
     board: Board = Field(default_factory=Board)
     thresholds: Thresholds = Field(default_factory=Thresholds)
+    alerts: Alerts = Field(default_factory=Alerts)
 
     @classmethod
     def settings_customise_sources(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,6 +24,9 @@ DEFAULT_FILE: Final = "floorpulse.yaml"
 PREFIX: Final = "FLOORPULSE_"
 NOT_SETTINGS: Final = frozenset({"FLOORPULSE_BANK_DATA", "FLOORPULSE_REQUIRE_KAFKA", "FLOORPULSE_DEEP", "FLOORPULSE_KAFKA_CACHE"})
 """Variables of this project's own tests, which say nothing about a running program."""
+
+_SECRET: Final = re.compile("password|secret|authorization|hash_key|^url$")
+"""Keys whose values no message shows."""
 
 _Path = tuple[str | int, ...]
 
@@ -99,7 +103,7 @@ def _worded(error: ValidationError, file: str, lines: Mapping[_Path, int]) -> st
         hint = f"; did you mean {near[0]}?" if near else "."
         return f"{source}: unknown key {_dotted(path)}{hint} All keys: floorpulse check-config --keys"
     message = first["msg"].removeprefix("Value error, ")
-    plain = path and not isinstance(first["input"], dict | list | BaseModel) and "password" not in str(path[-1])
+    plain = path and not isinstance(first["input"], dict | list | BaseModel) and not _SECRET.search(str(path[-1]))
     shown = f" ({first['input']!r:.80})" if plain else ""
     return f"{source}: {_dotted(path) + ': ' if path else ''}{message}{shown}"
 

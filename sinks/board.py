@@ -21,8 +21,11 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 from schemas.config import Config
 from schemas.errors import BoardError, ConfigError
+from sinks.alert_log import AlertLog, Look, Place
+from sinks.alerts import page_of
 from sinks.collector import Exposition, FloorCollector
 from sinks.judge import Judge
+from sinks.level_families import alert_families
 from sinks.loop import forget_what_is_old, tune_process
 from sinks.merge import Merge
 from sinks.reader import Reader, wall_ms
@@ -72,6 +75,7 @@ class Board:
         self._configured = [(name, queue.channel or "") for name, queue in config.queues.items()]
         self._exported = _exported_windows(config)
         self._judge = Judge(config)
+        self._alerts = self._alert_log(config, kafka)
         self._max_series = config.board.max_series
         self._reader = Reader(config.rules(), kafka, topic or config.kafka.topic_prefix + "readings")
         self._reader.on_new_merge = self._use
@@ -83,6 +87,21 @@ class Board:
         self._reading_since: int | None = None
         self._snapshot = Snapshot(0, None, clock_ms())
         self._use(self._reader.merge)
+
+    def _alert_log(self, config: Config, kafka: Mapping[str, Any]) -> AlertLog | None:
+        if not (config.alerts.enabled and config.thresholds.enabled):
+            return None
+        place = Place(config.kafka.topic_prefix + "alerts", config.kafka.group + "-alerts", kafka)
+        webhooks = config.alerts.webhooks if config.time.mode == "live" else []  # a replay of last year wakes nobody
+        address = config.alerts.board_url
+        return AlertLog(place, webhooks, self._looked, lambda subject: page_of(address or self.url, subject), self._clock_ms)
+
+    def _looked(self) -> Look | None:
+        """Return what alerts are made from; None: not ready, or old."""
+        snapshot = self._snapshot
+        if not snapshot.ready or snapshot.now is None or self._judge.is_stale(snapshot):
+            return None
+        return Look(snapshot.number, snapshot.now, snapshot.standings)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -138,7 +157,7 @@ class Board:
         guards = [] if self._credentials is None else [guard(self._credentials)]
         app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=guards)
         app.on_response_prepare.append(add_headers)
-        exposition = Exposition(FloorCollector(self._exported, self._max_series))
+        exposition = Exposition(FloorCollector(self._exported, self._max_series, lambda: alert_families(self._alerts)))
         self._routes = Routes(self, exposition, load_assets())
         self._routes.add_to(app)
         app.on_shutdown.append(self._say_goodbye)
@@ -153,6 +172,8 @@ class Board:
             raise await self._cannot_listen(error) from None
         self.port = self._runner.addresses[0][1]
         self._reader.start()
+        if self._alerts is not None:
+            self._alerts.start()
         self._task = asyncio.create_task(self._refresh(), name="floorpulse-board-refresh")
         log.info("board listens", url=self.url)
 
@@ -184,6 +205,8 @@ class Board:
                 await self._task
         if self._routes is not None:
             await self._routes.stop()
+        if self._alerts is not None:
+            await self._alerts.stop()
         await self._reader.stop()
 
     async def next_snapshot(self, after: int) -> Snapshot:

@@ -1,13 +1,14 @@
-"""Metric families of thresholds: the limits, how each subject stands, and where nobody is to be woken."""
+"""Metric families of thresholds and alerts: limits, how each subject stands, where nobody is to be woken, what was posted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from schemas.metric_names import PREFIX, SUBJECT_LABELS
+from sinks.alert_log import AlertLog
 from sinks.snapshot import Snapshot
 
 LEFT_OUT: Final = "subjects_left_out"
@@ -32,4 +33,20 @@ def level_families(snapshot: Snapshot) -> Iterator[Metric]:
     yield GaugeMetricFamily(PREFIX + LEFT_OUT, text, value=snapshot.left_out)
 
 
-__all__ = ["level_families"]
+def alert_families(alerts: AlertLog | None) -> Iterator[Metric]:
+    """Yield the families about publishing and posting."""
+    if alerts is None:
+        return
+    yield GaugeMetricFamily(PREFIX + "alerts_owner", "1 on the board that publishes and posts", value=int(alerts.owner))
+    yield CounterMetricFamily(PREFIX + "alerts_published", "Records sent by this board", value=alerts.published)
+    text = "Alerts that this board posted or gave up"
+    posted = CounterMetricFamily(PREFIX + "webhook_alerts", text, labels=("webhook", "outcome"))
+    pending = GaugeMetricFamily(PREFIX + "webhook_pending", "Alerts that are still to be posted", labels=("webhook",))
+    for name, poster in alerts.posters.items():
+        posted.add_metric((name, "delivered"), poster.counts.delivered)
+        posted.add_metric((name, "failed"), poster.counts.failed)
+        pending.add_metric((name,), poster.counts.pending)
+    yield from (posted, pending)
+
+
+__all__ = ["alert_families", "level_families"]
