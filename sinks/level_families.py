@@ -16,11 +16,15 @@ LEFT_OUT: Final = "subjects_left_out"
 
 def level_families(snapshot: Snapshot) -> Iterator[Metric]:
     """Yield the families of thresholds; who is judged on too few facts has no level."""
-    limits = GaugeMetricFamily(PREFIX + "threshold", "Limit in the indicator's unit, by level", labels=(*SUBJECT_LABELS, "level"))
-    text = "How it stands after hysteresis and sample guard: 0 good, 1 warn, 2 breach"
-    levels = GaugeMetricFamily(PREFIX + "level", text, labels=SUBJECT_LABELS)
-    quiet = GaugeMetricFamily(PREFIX + "quiet", "1 in quiet hours, in which nobody is woken", labels=SUBJECT_LABELS)
+    limits = _gauge("threshold", "Limit in the indicator's unit, by level", "level")
+    levels = _gauge("level", "How it stands after hysteresis and sample guard: 0 good, 1 warn, 2 breach")
+    quiet = _gauge("quiet", "1 in quiet hours, in which nobody is woken")
+    values = _gauge("judged_value", "What the level was judged by, in the indicator's unit")
+    facts = _gauge("judged_facts", "How many facts that value rests on; 0 for states of now")
     for subject, standing in snapshot.standings.items():
+        if standing.value is not None:
+            values.add_metric(subject, standing.value)
+        facts.add_metric(subject, standing.n)
         for name, limit in (("warn", standing.warn), ("breach", standing.breach)):
             if limit is not None:
                 limits.add_metric((*subject, name), limit)
@@ -28,9 +32,13 @@ def level_families(snapshot: Snapshot) -> Iterator[Metric]:
             levels.add_metric(subject, standing.level)
         if standing.quiet:
             quiet.add_metric(subject, 1)
-    yield from (limits, levels, quiet)
+    yield from (limits, levels, quiet, values, facts)
     text = "Queues and groups with a threshold that are not judged, because there are too many"
     yield GaugeMetricFamily(PREFIX + LEFT_OUT, text, value=snapshot.left_out)
+
+
+def _gauge(name: str, text: str, *further: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + name, text, labels=(*SUBJECT_LABELS, *further))
 
 
 def alert_families(alerts: AlertLog | None) -> Iterator[Metric]:

@@ -198,6 +198,20 @@ def explain(
     run_explain(url, asked, as_json=as_json)
 
 
+@app.command(epilog="Example: floorpulse rules --out /etc/prometheus/floorpulse.yml")
+def rules(
+    out: Annotated[Path | None, typer.Option(help="file to write (default: standard output)", metavar="FILE")] = None,
+    check: Annotated[bool, typer.Option("--check", help="only say whether FILE is what the configuration gives")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Print Prometheus rules made from the thresholds: recording rules, alerts of indicators and of the pipeline."""
+    from streams.rulefile import run_rules
+
+    if check and out is None:
+        raise UsageError("--check needs --out FILE")
+    typer.echo(run_rules(_config(config), out, check=check), nl=False)
+
+
 @app.command("check-config", epilog="Example: floorpulse check-config --config floorpulse.yaml")
 def check_config(
     keys: Annotated[bool, typer.Option("--keys", help="list all keys with their defaults instead")] = False,
