@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from schemas.config import Config
+from schemas.durations import format_duration
 from schemas.kpis import Kpi
 from schemas.metric_names import PREFIX
 from schemas.thresholds import Limit, Threshold
@@ -79,12 +80,16 @@ def indicator_alerts(config: Config, links: Links) -> Iterator[Rule]:
     """Yield the alerts of all indicators that are judged anywhere."""
     for kpi in config.thresholds.judged():
         for level in (2, 1):
+            usual = _times(config.thresholds.of(kpi.id), level)
+            together: dict[_Times, list[list[str]]] = {}
             for times, where in _cases(config, kpi, level):
-                yield _indicator_alert(kpi, level, times, where, links)
+                together.setdefault(times, []).append(where)
+            for times, places in together.items():
+                yield _indicator_alert(kpi, level, times, places, links, apart=times != usual)
 
 
 def _cases(config: Config, kpi: Kpi, level: int) -> list[tuple[_Times, list[str]]]:
-    """Return (times, matchers): of the special queues, channels and groups, then of all others; equal ones are one."""
+    """Return (times, matchers): of the special queues, channels and groups, then of all others."""
     thresholds, found = config.thresholds, list[tuple[_Times | None, list[str]]]()
     usual = _times(thresholds.of(kpi.id), level)
     others: list[str] = []
@@ -113,18 +118,22 @@ def _cases(config: Config, kpi: Kpi, level: int) -> list[tuple[_Times, list[str]
     return [(times, where) for times, where in [*found, (usual, apart)] if times is not None]
 
 
-def _indicator_alert(kpi: Kpi, level: int, times: _Times, where: list[str], links: Links) -> Rule:
+def _indicator_alert(kpi: Kpi, level: int, times: _Times, places: list[list[str]], links: Links, *, apart: bool) -> Rule:
     name, by_group = name_of(kpi.id, level), kpi.dimension == "group"
-    matchers = ",".join([f'kpi="{kpi.id}"', *where])
-    expr = f"{LEVEL}{{{matchers}}} >= {level} unless {_JOINED} {QUIET}"
+    matchers = [",".join([f'kpi="{kpi.id}"', *where]) for where in places]
+    levels = [f"{LEVEL}{{{each}}} >= {level}" for each in matchers]
+    beyond = levels[0] if len(levels) == 1 else f"({' or '.join(levels)})"
     page = ALERT + name if name in PAGES else GENERAL_PAGE
     dashboard = "quality" if kpi.section == "quality" else "agents" if by_group else "queue"
+    labels = {"severity": times.severity, "level": "breach" if level > 1 else "warn"}
+    if apart:  # rules of one name must differ in their labels
+        labels["times"] = f"{format_duration(times.for_ms)}/{format_duration(times.keep_ms)}"
     return Rule(
-        expr,
+        f"{beyond} unless {_JOINED} {QUIET}",
         alert=ALERT + name,
         for_ms=times.for_ms,
         keep_ms=times.keep_ms,
-        labels={"severity": times.severity, "level": "breach" if level > 1 else "warn"},
+        labels=labels,
         annotations={**_texts(kpi, level), **links.of(page, dashboard, *(("group",) if by_group else ("queue", "channel")))},
     )
 
