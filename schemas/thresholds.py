@@ -26,7 +26,7 @@ LEVELS: Final = ("warn", "breach")
 DAY_WINDOWS: Final = ("today", "7d")
 STATS: Final = ("mean", "p50", "p90", "p95", "max", "share")
 STALE_MS: Final = 15_000
-"""Levels stand still while a partition has not been heard of for so long."""
+"""Levels stand still while a partition has not been heard of for so long: three heartbeats, whatever the time scale."""
 RATIO_MARGIN: Final = 0.02
 SHARE_MARGIN: Final = 0.1
 LISTED_ELSEWHERE: Final[dict[str, Any]] = {"listed": False}

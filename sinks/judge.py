@@ -17,7 +17,6 @@ class Judge:
 
     def __init__(self, config: Config) -> None:
         self._thresholds, self._zone = config.thresholds, config.zone
-        self._stale_ms = config.thresholds.scaled(STALE_MS)
         self._max_subjects = max(1, config.board.max_series // 2)  # each has two series of `floorpulse_threshold`
         self.begin_anew()
 
@@ -34,7 +33,7 @@ class Judge:
     def is_stale(self, snapshot: Snapshot) -> bool:
         """Tell whether some partition has not been heard of for so long that nothing can be judged."""
         age = snapshot.health.oldest_reading_ms
-        return age is not None and age > self._stale_ms
+        return age is not None and age > STALE_MS
 
     def standings(self, snapshot: Snapshot) -> Mapping[Subject, Standing]:
         """Return how everything stands; while numbers are old, how it stood before."""

@@ -15,6 +15,8 @@ BUDGET: Final = 0.01
 BURN: Final = ((14.4, "1h", "5m", "page"), (6.0, "6h", "30m", "page"), (1.0, "3d", "6h", "ticket"))
 """How many times too fast the budget is used up, over which windows, and who is woken."""
 MANY_LAGGING: Final = 5_000
+STALE_S: Final = 30
+SILENT_S: Final = 120
 
 
 def pipeline_alerts(spans: Spans, links: Links) -> list[Rule]:
@@ -49,8 +51,8 @@ def _presence(spans: Spans, links: Links) -> list[Rule]:
 
 def _freshness(spans: Spans, links: Links) -> list[Rule]:
     age, half = f"{PREFIX}readings_age_seconds", spans.ms(30_000)
-    stale = f"min(max by (instance) ({age})) > {spans.seconds(30_000)} or absent({age})"
-    silent = f"min({PREFIX}data_age_seconds) > {spans.seconds(2 * MINUTE_MS)}"
+    stale = f"min(max by (instance) ({age})) > {STALE_S} or absent({age})"
+    silent = f"min({PREFIX}data_age_seconds) > {SILENT_S}"
     present = f'sum({AGENTS}{{status!="offline"}}) > 0'
     burns = []
     for factor, long, short, severity in BURN:

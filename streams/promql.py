@@ -52,7 +52,7 @@ class Rule:
 
 
 class Spans:
-    """Times of rules, scaled like those of the thresholds."""
+    """Times of rules, scaled like those of the thresholds; how old data may be is the pipeline's matter, and not scaled."""
 
     def __init__(self, thresholds: Thresholds) -> None:
         self._scaled = thresholds.scaled
@@ -84,8 +84,8 @@ def recording(spans: Spans) -> list[Rule]:
     """Return the recording rules."""
     readings = f"{PREFIX}readings_age_seconds"
     rules = [
-        Rule(f"max by (instance) ({readings}) < bool {spans.seconds(STALE_MS)}", record=FRESH_INSTANCE),
-        Rule(f"avg({FRESH_INSTANCE}) or vector(0)", record=FRESH_FLOOR),
+        Rule(f"max by (instance) ({readings}) < bool {STALE_MS / 1000:g}", record=FRESH_INSTANCE),
+        Rule(f"avg({FRESH_INSTANCE}) or 0 * last_over_time({FRESH_FLOOR}[{spans.span(HOUR_MS)}])", record=FRESH_FLOOR),
         *(
             Rule(f"1 - avg_over_time({FRESH_FLOOR}[{spans.span(ms)}])", record=f"floor:floorpulse_stale:ratio_avg{label}")
             for label, ms in BURN_WINDOWS_MS.items()
