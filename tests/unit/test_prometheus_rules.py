@@ -106,6 +106,18 @@ def test_every_alert_has_a_runbook_page_and_every_page_an_alert() -> None:
         assert [heading for heading in ("## First look", "## Likely causes", "## What to do") if heading not in text] == []
 
 
+def test_the_page_about_alerts_is_true() -> None:
+    """Its examples are configurations; each alert that no threshold makes stands in it with its severity."""
+    text = (ROOT / "docs/alerts.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert [Config.model_validate(yaml.safe_load(example)) for example in examples]
+    rows = [line for line in text.splitlines() if line.startswith("| [")]
+    for name, rules in alerts(Config()).items():
+        if all("level" not in rule.labels for rule in rules):
+            row = next(row for row in rows if f"runbooks/{name}.md" in row)
+            assert {rule.labels["severity"] for rule in rules} <= set(row.strip("| ").split("|")[-1].strip().split(", "))
+
+
 def test_the_queries_of_the_runbooks_are_promql(tmp_path: Path) -> None:
     """Each line in a block is a query of its own that promtool can read."""
     queries = [
