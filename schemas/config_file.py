@@ -18,7 +18,7 @@ from pydantic_settings import SettingsError
 from schemas.config import Config
 from schemas.durations import format_duration
 from schemas.errors import ConfigError
-from schemas.thresholds import LISTED_ELSEWHERE
+from schemas.threshold_settings import LISTED_ELSEWHERE
 
 DEFAULT_FILE: Final = "floorpulse.yaml"
 PREFIX: Final = "FLOORPULSE_"

@@ -14,7 +14,8 @@ from schemas.config_file import effective, load
 from schemas.errors import ConfigError
 from schemas.kpis import CATALOGUE
 from schemas.quiet import parse_quiet
-from schemas.thresholds import DEFAULTS, Limit, Threshold, Thresholds
+from schemas.threshold_settings import DEFAULTS
+from schemas.thresholds import Limit, Threshold, Thresholds
 
 ON = ["oldest_wait", "service_level", "abandonment", "first_response", "occupancy", "satisfaction"]
 
