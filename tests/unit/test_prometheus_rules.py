@@ -13,11 +13,15 @@ import yaml
 from schemas.config import Config
 from schemas.errors import FloorpulseError
 from schemas.kpis import CATALOGUE
+from schemas.metric_names import families_of
 from schemas.thresholds import Thresholds
+from sinks.board import Board
+from sinks.level_families import alert_families
 from streams.alert_rules import ALERT, GENERAL_PAGE
 from streams.rulefile import groups, run_rules, written
 from tests.promtool import Scenario, level, need, run
 from tests.rule_scenarios import FIRING, SILENT
+from tests.unit.test_standings import everything_judged, exposed
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSED = Config.model_validate({"alerts": {"board_url": "http://127.0.0.1:9464/", "grafana_url": "http://127.0.0.1:3000/"}})
@@ -106,6 +110,26 @@ def test_every_alert_has_a_runbook_page_and_every_page_an_alert() -> None:
         assert [heading for heading in ("## First look", "## Likely causes", "## What to do") if heading not in text] == []
 
 
+def test_every_metric_that_is_asked_for_exists() -> None:
+    """In rules and runbooks: exposed by a board, by the worker's own program, or recorded by a rule."""
+    board = Board(Config.model_validate({"alerts": {"webhooks": [{"name": "w", "url": "http://x"}]}}), {})
+    further = {sample.name for family in alert_families(board._alerts) for sample in family.samples}
+    assert len(further) == 4
+    typed = set(re.findall(r"# TYPE (\S+)", exposed(everything_judged())))
+    known = typed | further | {family.name for kpi in CATALOGUE for family in families_of(kpi)}
+    worker = "".join((ROOT / f"streams/{name}.py").read_text(encoding="utf-8") for name in ("worker", "app"))
+    pages = "".join("".join(query_blocks(page)) for page in sorted((ROOT / "docs/runbooks").glob("*.md")))
+    exprs = "".join(rule.expr + " " for rules in groups(Config()).values() for rule in rules)
+    asked = set(re.findall(r"(?<![:\w])floorpulse_\w+", exprs + pages))
+    missing = {name for name in asked - known if name.removesuffix("_total").removeprefix("floorpulse_worker_") not in worker}
+    assert (missing, len(asked) > 30) == (set(), True)
+
+
+def query_blocks(page: Path) -> list[str]:
+    """Return the blocks of queries of a runbook page."""
+    return re.findall(r"```\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
 def test_the_page_about_alerts_is_true() -> None:
     """Its examples are configurations; each alert that no threshold makes stands in it with its severity."""
     text = (ROOT / "docs/alerts.md").read_text(encoding="utf-8")
@@ -123,7 +147,7 @@ def test_the_queries_of_the_runbooks_are_promql(tmp_path: Path) -> None:
     queries = [
         line
         for page in sorted((ROOT / "docs/runbooks").glob("*.md"))
-        for block in re.findall(r"```\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+        for block in query_blocks(page)
         for line in block.splitlines()
     ]
     rules = [{"record": f"q{number}", "expr": query} for number, query in enumerate(queries)]
