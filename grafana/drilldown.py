@@ -66,7 +66,9 @@ def _oldest() -> Json:
 
 
 def _waiting() -> Json:
-    return lines("Waiting over time", told("waiting"), Query(merged("waiting"), "{{queue}} {{channel}}"), unit="short", stacked=True)
+    return lines(
+        "Waiting over time", told("waiting"), Query(merged("waiting"), "{{queue}} {{channel}}"), unit="short", stacked=True
+    )
 
 
 def _levels() -> Json:

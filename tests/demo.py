@@ -34,7 +34,9 @@ class Demo:
 
     def __enter__(self) -> Self:
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen([sys.executable, "-m", "streams.cli", "demo"], stdout=log, stderr=log, env=self.environment)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "streams.cli", "demo"], stdout=log, stderr=log, env=self.environment
+            )
         until = time.monotonic() + START_S
         while not self._ready() or not (found := re.search(r"broker +(\S+)", self._log.read_text(encoding="utf-8"))):
             said = self._log.read_text(encoding="utf-8")

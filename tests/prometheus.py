@@ -28,7 +28,9 @@ def needs(*programs: str) -> None:
     missing = [program for program in programs if shutil.which(program) is None]
     if missing:
         required = os.environ.get(_REQUIRE, "") not in ("", "0")
-        (pytest.fail if required else pytest.skip)(f"not installed: {', '.join(missing)} (Debian: prometheus, prometheus-alertmanager)")
+        (pytest.fail if required else pytest.skip)(
+            f"not installed: {', '.join(missing)} (Debian: prometheus, prometheus-alertmanager)"
+        )
 
 
 def free_port() -> int:
@@ -58,7 +60,8 @@ class Prometheus:
         with log:
             self._process = subprocess.Popen(
                 [
-                    "prometheus", f"--config.file={self._folder / 'prometheus.yml'}", f"--storage.tsdb.path={self._folder / 'data'}",
+                    "prometheus",
+                    f"--config.file={self._folder / 'prometheus.yml'}", f"--storage.tsdb.path={self._folder / 'data'}",
                     f"--web.listen-address=127.0.0.1:{self._port}", "--log.level=warn",
                 ],
                 stdout=log, stderr=log,
