@@ -23,8 +23,6 @@ from schemas.config import Config
 from schemas.kpis import CATALOGUE
 from schemas.metric_names import PANEL_WINDOWS, families_of
 from sinks.collector import FloorCollector
-from sinks.families import indicator_families
-from sinks.series import Bounds
 from sinks.snapshot import Health, Snapshot
 from streams.run import thaw_of, worker_settings
 from streams.worker import Worker
@@ -177,10 +175,8 @@ def published() -> set[str]:
     """Names of all series that a board or a worker publishes."""
     names = {family.name for kpi in CATALOGUE for family in families_of(kpi)}
     names |= {f"{name}_bucket" for name in names if name.endswith("_hist")}
-    snapshot = Snapshot(1, 0, 0, labels=("30m", "today"))
-    names |= {family.name for family in indicator_families(snapshot, Bounds(100), snapshot.labels)}
-    collector = FloorCollector(())
-    collector.snapshot = Snapshot(1, 0, 0, health=Health(data_age_ms=0))
+    collector = FloorCollector(("30m", "today"))
+    collector.snapshot = Snapshot(1, 0, 0, ("30m", "today"), health=Health(ready=True, data_age_ms=0))
     for family in collector.collect():
         names |= _series(family)
     return names | worker_names() | {"process_resident_memory_bytes", "process_cpu_seconds_total"}
