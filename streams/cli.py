@@ -254,6 +254,16 @@ def kpis(as_json: Annotated[bool, typer.Option("--json", help="print JSON instea
     Console().print(table)
 
 
+@app.command(epilog="Example: floorpulse schema readings")
+def schema(
+    name: Annotated[str, typer.Argument(help="events, readings, alerts or asyncapi", metavar="NAME")] = "asyncapi",
+) -> None:
+    """Print what others may rely on: JSON Schemas of events, readings and alerts, or the AsyncAPI document of all topics."""
+    from streams.open_data import text
+
+    typer.echo(text(name), nl=False)
+
+
 letters = typer.Typer(
     name="dead-letters",
     help="Look at the records that were not counted, and send them again after a fix.",
