@@ -6,7 +6,7 @@
 # make bench     measurements (ARGS=...)
 # make lint      ruff and mypy
 # make mutation  does some test notice when a rule is broken? (minutes)
-# make reference docs/indicators.md anew from the catalogue
+# make reference what is generated: docs/indicators.md, docs/schemas, grafana/dashboards
 # make rules     compose/prometheus/rules.yml anew from the default thresholds
 #
 # Each makes its own environment in .venv first; delete that folder to start anew.
@@ -55,6 +55,8 @@ mutation: $(STAMP)
 reference: $(STAMP)
 	$(BIN)/python -m streams.reference > docs/indicators.md.new
 	mv docs/indicators.md.new docs/indicators.md
+	$(BIN)/python -m streams.open_data
+	$(BIN)/python -m grafana.generate
 
 rules: $(STAMP)
 	FLOORPULSE_ALERTS__BOARD_URL=http://127.0.0.1:9464/ FLOORPULSE_ALERTS__GRAFANA_URL=http://127.0.0.1:3000/ \

@@ -198,8 +198,7 @@ def _series(family: Metric) -> set[str]:
 
 def recorded() -> set[str]:
     """Names of the series that the generated rules record."""
-    rules = ROOT / "compose" / "prometheus" / "rules.yml"
-    groups = yaml.safe_load(rules.read_text(encoding="utf-8"))["groups"] if rules.exists() else []
+    groups = yaml.safe_load((ROOT / "compose" / "prometheus" / "rules.yml").read_text(encoding="utf-8"))["groups"]
     return {rule["record"] for group in groups for rule in group["rules"] if "record" in rule}
 
 
@@ -224,6 +223,14 @@ def test_windows_that_panels_name_are_exported() -> None:
 def test_variables_offer_windows_that_are_exported() -> None:
     """By default."""
     assert set(WINDOWS) <= set(Config().exported_windows)
+
+
+def test_links_of_alerts_lead_to_dashboards() -> None:
+    """Each alert's dashboard is one of these, and has the variables that the link fills."""
+    there = {load(path)["uid"]: {each["name"] for each in load(path)["templating"]["list"]} for path in FILES}
+    links = re.findall(r"/d/([\w-]+)\?(\S*)", (ROOT / "compose" / "prometheus" / "rules.yml").read_text(encoding="utf-8"))
+    assert links
+    assert [(uid, rest) for uid, rest in links if not set(re.findall(r"var-(\w+)", rest)) <= there.get(uid, set())] == []
 
 
 def test_provisioning_is_whole() -> None:
