@@ -9,12 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
-from tests.prometheus import free_port
+from tests.watchers import answers, free_port
 
 START_S: Final = 90.0
 
@@ -38,20 +37,15 @@ class Demo:
                 [sys.executable, "-m", "streams.cli", "demo"], stdout=log, stderr=log, env=self.environment
             )
         until = time.monotonic() + START_S
-        while not self._ready() or not (found := re.search(r"broker +(\S+)", self._log.read_text(encoding="utf-8"))):
+        while not answers(f"http://{self.board}/readyz") or not (
+            found := re.search(r"broker +(\S+)", self._log.read_text(encoding="utf-8"))
+        ):
             said = self._log.read_text(encoding="utf-8")
             assert self._process.poll() is None, said
             assert time.monotonic() < until, said
             time.sleep(0.2)
         self.broker = found[1]
         return self
-
-    def _ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://{self.board}/readyz", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -19,7 +19,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from tests.compose import FOLDER, ours, services
 from tests.kafka import RealKafka
-from tests.prometheus import free_port
+from tests.watchers import free_port
 
 HEALTHY_S: Final = 60.0
 AS_THE_IMAGE: Final = ("setpriv", "--reuid=10001", "--regid=10001", "--clear-groups")

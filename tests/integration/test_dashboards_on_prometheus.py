@@ -9,7 +9,8 @@ from typing import Final
 
 from tests.demo import Demo
 from tests.panels import FILES, ROOT, filled, load, queries
-from tests.prometheus import Prometheus, needs
+from tests.prometheus import ask, numbers
+from tests.watchers import free_port, prometheus
 
 RULES: Final = ROOT / "compose" / "prometheus" / "rules.yml"
 ANSWERED_S: Final = 60.0
@@ -34,28 +35,27 @@ def _further(now_ms: int) -> list[dict[str, object]]:
     ]
 
 
-def _check_choices(prometheus: Prometheus) -> None:
+def _check_choices(address: str) -> None:
     """The variables offer what is there: their queries name a metric and a label that exist."""
     for path in FILES:
         for variable in load(path)["templating"]["list"]:
             if variable["type"] == "query":
                 found = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["definition"])
                 assert found is not None
-                assert prometheus.get(f"label/{found[2]}/values", **{"match[]": filled(found[1], VALUES)})
+                assert ask(address, f"label/{found[2]}/values", **{"match[]": filled(found[1], VALUES)})
 
 
 def test_every_panel_has_something_to_show(tmp_path: Path) -> None:
     """A result without a series, or of nothing but 0/0, is a failure; so is a query that Prometheus does not understand."""
-    needs("prometheus")
     waiting = {query.name: filled(query.expr, VALUES) for query in queries()}
     assert waiting.keys() >= NOTHING_TO_SHOW
     with Demo(tmp_path, SETTINGS) as demo:
         demo.send(tmp_path, _further(time.time_ns() // 1_000_000))
         targets = {"floorpulse-board": [demo.board], "floorpulse-worker": [demo.worker]}
-        with Prometheus(tmp_path, targets, [RULES]) as prometheus:
+        with prometheus(tmp_path, RULES.read_text(), targets, f"127.0.0.1:{free_port()}", 1000) as address:
             until = time.monotonic() + ANSWERED_S
             while waiting.keys() > NOTHING_TO_SHOW and time.monotonic() < until:
                 time.sleep(1.0)  # a scrape later
-                waiting = {name: expr for name, expr in waiting.items() if not prometheus.query(expr)}
+                waiting = {name: expr for name, expr in waiting.items() if not numbers(address, expr)}
             assert waiting.keys() == NOTHING_TO_SHOW, "\n".join(f"{name}: {expr}" for name, expr in waiting.items())
-            _check_choices(prometheus)
+            _check_choices(address)

@@ -18,7 +18,7 @@ import yaml
 
 from schemas.config import Config
 from tests.compose import FILE, FOLDER, ROOT, compose, mounts, ours, services
-from tests.prometheus import needs
+from tests.promtool import need
 
 DOCKERFILE: Final = FOLDER / "Dockerfile"
 PACKAGES: Final = ("schemas", "sinks", "streams")
@@ -150,11 +150,10 @@ def test_kafka_is_where_its_clients_look_for_it() -> None:
 
 def test_prometheus_scrapes_what_runs(tmp_path: Path) -> None:
     """The configuration and its rules pass promtool; each job finds its service at the port where it listens."""
-    needs("promtool")
     shutil.copytree(FOLDER / "prometheus", tmp_path / "prometheus")
     file = tmp_path / "prometheus" / "prometheus.yml"
     file.write_text(file.read_text(encoding="utf-8").replace("/etc/prometheus/", f"{tmp_path}/prometheus/"), encoding="utf-8")
-    run("promtool", "check", "config", file)
+    run(need("promtool"), "check", "config", file)
     scraped = yaml.safe_load(file.read_text(encoding="utf-8"))["scrape_configs"]
     jobs = {each["job_name"]: each["dns_sd_configs"][0] for each in scraped}
     for kind in ("board", "worker"):
@@ -166,8 +165,7 @@ def test_prometheus_scrapes_what_runs(tmp_path: Path) -> None:
 
 def test_alertmanager_can_read_its_settings() -> None:
     """And Prometheus sends to where it listens."""
-    needs("amtool")
-    run("amtool", "check-config", FOLDER / "alertmanager" / "alertmanager.yml")
+    run(need("amtool"), "check-config", FOLDER / "alertmanager" / "alertmanager.yml")
     settings = yaml.safe_load((FOLDER / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
     assert settings["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] == ["alertmanager:9093"]
 
