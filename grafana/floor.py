@@ -18,6 +18,7 @@ from grafana.model import (
     told,
     with_dashes,
     with_limit_lines,
+    with_link,
 )
 from grafana.queries import PLACE, STAFFED, in_window, limits, merged, merged_rate, ratio, selector
 
@@ -83,9 +84,9 @@ def _numbers() -> tuple[Cell, ...]:
 
 def _queues() -> dict[str, object]:
     window = in_window("$window")
-    return table(
+    made = table(
         "Queues",
-        "One row per queue and channel, worst level first. " + LEVEL,
+        "One row per queue and channel, worst level first; the name leads to the drill-down. " + LEVEL,
         Query(merged("level"), column="Level"),
         Query(merged("waiting"), column="Waiting"),
         Query(merged("oldest_wait_seconds"), column="Longest wait"),
@@ -102,6 +103,7 @@ def _queues() -> dict[str, object]:
         },
         sort="Level",
     )
+    return with_link(made, "queue", "Why?", "/d/floorpulse-queue?var-queue=${__data.fields.queue}&${__url_time_range}")
 
 
 def _agents() -> dict[str, object]:

@@ -284,6 +284,13 @@ def table(title: str, description: str, *queries: Query, unit: str, columns: Map
     return made
 
 
+def with_link(made: Json, name: str, title: str, url: str) -> Json:
+    """Return a table whose column leads somewhere."""
+    properties = [{"id": "links", "value": [{"title": title, "url": url, "targetBlank": False}]}]
+    made["fieldConfig"]["overrides"].append({"matcher": {"id": "byName", "options": name}, "properties": properties})
+    return made
+
+
 def column(unit: str, steps: Steps = NO_LIMIT, **field: Any) -> Json:
     """Return unit and limits of one column of a table; cells are coloured where there are limits."""
     made: Json = {
@@ -345,4 +352,5 @@ __all__ = [
     "told",
     "with_dashes",
     "with_limit_lines",
+    "with_link",
 ]

@@ -166,8 +166,9 @@ def test_columns_of_tables_have_their_names(path: Path) -> None:
     for panel in panels(load(path)):
         if panel["type"] == "table":
             names = set(panel["transformations"][1]["options"]["renameByName"].values())
+            labels = {label for each in panel["targets"] for label in re.findall(r"\w+", each["expr"].split("(")[1].split(")")[0])}
             assert len(names) == len(panel["targets"])
-            assert {each["matcher"]["options"] for each in panel["fieldConfig"]["overrides"]} <= names
+            assert {each["matcher"]["options"] for each in panel["fieldConfig"]["overrides"]} <= names | labels
             assert {each["displayName"] for each in panel["options"]["sortBy"]} <= names
 
 
