@@ -34,6 +34,9 @@ log = structlog.get_logger()
 
 RETRY_S: Final = (1.0, 15.0)
 POLL_MS: Final = 100
+"""How often the owner looks at the board's standings."""
+WAIT_MS: Final = 500
+"""How often the others look whether they are the owner."""
 SESSION_MS: Final = 10_000
 """Without a sign of life for so long a board is no member any more, and another one takes over."""
 ASK_TIMEOUT_S: Final = 10.0
@@ -143,7 +146,7 @@ class AlertLog:
             self.give_back()
         elif not self._owner:
             await self._take_over(consumer)
-        batches = await consumer.getmany(timeout_ms=POLL_MS)
+        batches = await consumer.getmany(timeout_ms=POLL_MS if self._owner else WAIT_MS)
         if not self._owner:
             return
         for record in batches.get(self._partition, ()):

@@ -162,43 +162,28 @@ def _asked(metric: str, kpi: Kpi, shape: str, more: str = "") -> str:
 
 def floor_alerts(spans: Spans, links: Links) -> list[Rule]:
     """Return the alerts about queues that no limit of an indicator describes."""
-    here = links.of
     quiet = f'unless on (queue, channel) {QUIET}{{kpi="oldest_wait"}}'
     earlier = f"{OFFERED} offset {spans.span(_WEEK_MS)}"
-    who = "{{ $labels.queue }} ({{ $labels.channel }})"
+    unstaffed = f"{WAITING} > 0 and on (queue) max by (queue) ({CAPACITY}) == 0 {quiet}"
+    old = f'{OLDEST}{{channel=~"voice|chat|video"}} > {spans.seconds(HOUR_MS)}'
+
+    def rule(name: str, expr: str, minutes: int, severity: str, kpi: str, summary: str, description: str) -> Rule:
+        texts = {"summary": f"{{{{ $labels.queue }}}} ({{{{ $labels.channel }}}}): {summary}", "description": description}
+        return Rule(
+            expr, alert=ALERT + name, for_ms=spans.ms(minutes * MINUTE_MS), labels={"severity": severity, "kpi": kpi},
+            annotations={**texts, **links.of(ALERT + name, "queue", "queue", "channel")},
+        )  # fmt: skip
+
+    came = "{{ $value | humanize }} contacts in 15 min, far"
     return [
-        Rule(
-            f"{WAITING} > 0 and on (queue) max by (queue) ({CAPACITY}) == 0 {quiet}",
-            alert=ALERT + "QueueUnstaffed", for_ms=spans.ms(MINUTE_MS), labels={"severity": "page", "kpi": "capacity"},
-            annotations={
-                "summary": f"{who}: {{{{ $value }}}} wait and nobody can take them",
-                "description": "No agent who serves this queue is available.",
-                **here(ALERT + "QueueUnstaffed", "queue", "queue", "channel"),
-            }),
-        Rule(
-            f"{OFFERED} < 0.4 * ({earlier} >= 50) {quiet}",
-            alert=ALERT + "TrafficDrop", for_ms=spans.ms(5 * MINUTE_MS), labels={"severity": "ticket", "kpi": "offered"},
-            annotations={
-                "summary": f"{who}: {{{{ $value | humanize }}}} contacts in 15 min, far fewer than a week ago",
-                "description": "Less than 0.4 of what came in at the same time a week ago.",
-                **here(ALERT + "TrafficDrop", "queue", "queue", "channel"),
-            }),
-        Rule(
-            f"({OFFERED} >= 50) > 2 * ({earlier}) {quiet}",
-            alert=ALERT + "TrafficSurge", for_ms=spans.ms(5 * MINUTE_MS), labels={"severity": "ticket", "kpi": "offered"},
-            annotations={
-                "summary": f"{who}: {{{{ $value | humanize }}}} contacts in 15 min, far more than a week ago",
-                "description": "More than twice of what came in at the same time a week ago.",
-                **here(ALERT + "TrafficSurge", "queue", "queue", "channel"),
-            }),
-        Rule(
-            f'{OLDEST}{{channel=~"voice|chat|video"}} > {spans.seconds(HOUR_MS)}',
-            alert=ALERT + "GhostWaiter", for_ms=spans.ms(5 * MINUTE_MS), labels={"severity": "ticket", "kpi": "oldest_wait"},
-            annotations={
-                "summary": f"{who}: somebody seems to have waited {{{{ $value | humanizeDuration }}}}",
-                "description": "So long nobody waits there: most likely a queue.left is missing.",
-                **here(ALERT + "GhostWaiter", "queue", "queue", "channel"),
-            }),
+        rule("QueueUnstaffed", unstaffed, 1, "page", "capacity", "{{ $value }} wait and nobody can take them",
+             "No agent who serves this queue is available."),
+        rule("TrafficDrop", f"{OFFERED} < 0.4 * ({earlier} >= 50) {quiet}", 5, "ticket", "offered", f"{came} fewer than a week ago",
+             "Less than 0.4 of what came in at the same time a week ago."),
+        rule("TrafficSurge", f"({OFFERED} >= 50) > 2 * ({earlier}) {quiet}", 5, "ticket", "offered", f"{came} more than a week ago",
+             "More than twice of what came in at the same time a week ago."),
+        rule("GhostWaiter", old, 5, "ticket", "oldest_wait", "somebody seems to have waited {{ $value | humanizeDuration }}",
+             "So long nobody waits there: most likely a queue.left is missing."),
     ]  # fmt: skip
 
 

@@ -85,6 +85,7 @@ def _input(spans: Spans, links: Links) -> list[Rule]:
         outcome: f'sum by (topic) ({EVENTS}{{outcome="{outcome}"}}) / sum by (topic) ({EVENTS}) > {limit} {enough}'
         for outcome, limit in (("invalid", "0.01"), ("late", "0.005"))
     }
+    gone = f'{PREFIX}worker_skipped_offsets_total{{cause=~"compaction|retention"}}[{quarter}]'
     clocks = f"sum(max by (topic) (increase({PREFIX}clock_errors_total[{quarter}]))) > 20"
     return [
         _rule("LagGrowing", lagging, "ticket", links,
@@ -98,6 +99,13 @@ def _input(spans: Spans, links: Links) -> list[Rule]:
                "They are in floorpulse.late, and count nowhere.")),
         _rule("ClockErrors", clocks, "ticket", links,
               ("{{ $value | humanize }} negative durations in 15 min", "Clocks of the sources differ; they are booked as 0.")),
+        _rule("EventsGone", f"sum by (cause) (increase({gone})) > 0", "ticket", links,
+              ("{{ $value | humanize }} offsets were gone before they were read ({{ $labels.cause }})",
+               "Records of an input were deleted or compacted away before they were counted; some events may be missing.")),
+        _rule("EventsUnaccounted", f"max by (topic, partition) ({PREFIX}worker_unaccounted) != 0", "ticket", links,
+              ("{{ $value }} records of {{ $labels.topic }} [{{ $labels.partition }}] have no outcome",
+               "Received less applied, duplicate, late and invalid is not 0: a fault of floorpulse."),
+              for_ms=spans.ms(5 * MINUTE_MS)),
     ]  # fmt: skip
 
 

@@ -107,6 +107,13 @@ FIRING = [
     Scenario("it starts again and again",
              {'process_start_time_seconds{job="floorpulse-worker",instance="w"}': "1x4 2x4 3x4 4x4 5x99"},
              [("4m", {}), ("6m", {"RestartLoop": 1})]),
+    Scenario("records were deleted before they were read", {
+        'floorpulse_worker_skipped_offsets_total{cause="retention",instance="w"}': "0x8 40x20",
+        'floorpulse_worker_skipped_offsets_total{cause="marker",instance="w"}': "0+5x28",
+    }, [("3m", {"EventsGone": 1})]),
+    Scenario("a record without an outcome",
+             {'floorpulse_worker_unaccounted{topic="queues",partition="0",instance="w"}': "0x4 1x60"},
+             [("6m", {}), ("6m15s", {"EventsUnaccounted": 1})]),
     Scenario("a webhook gives up", {'floorpulse_webhook_alerts_total{webhook="w",outcome="failed",instance="a"}': "0x8 1x20"},
              [("3m", {"WebhookFailing": 1})]),
     Scenario("nobody publishes alerts", {'floorpulse_alerts_owner{instance="a"}': "0x60"},
