@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from typing import Final
 
 from schemas.columns import Span
@@ -27,25 +27,29 @@ _NO_TERMS: Final[tuple[Terms, Terms]] = ((), ())
 
 
 class Measurer:
-    """Measures snapshots; thresholds are looked up once per subject, unchanged windows are not measured again."""
+    """Measures snapshots; thresholds are looked up once per subject that is there, unchanged windows are not measured again."""
 
     def __init__(self, thresholds: Thresholds, zone: str) -> None:
         """Take the thresholds, and the zone of groups."""
         self._thresholds, self._zone = thresholds, zone
         self._kpis = thresholds.judged()
-        self._of = cache(lambda subject: thresholds.of(subject[0], queue=subject[1], channel=subject[2], group=subject[3]))
         self._memory: dict[tuple[Subject, int], tuple[object, Measured]] = {}
+        self._found: dict[Subject, Threshold | None] = {}
 
     def judgements(self, snapshot: Snapshot) -> Iterator[Judgement]:
         """Yield what is judged in a snapshot."""
         now = snapshot.now or 0
         before, self._memory = self._memory, {}
+        found, self._found = self._found, {}
         for kpi in self._kpis:
             for subject, view, zone in self._subjects(kpi, snapshot):
-                threshold = self._of(subject)
+                threshold = self._found[subject] = found[subject] if subject in found else self._of(subject)
                 if threshold is not None:
                     measured = tuple(self._measured(subject, threshold, limit, view, now, before) for limit in threshold.limits)
                     yield Judgement(subject, threshold, measured, any(span.holds(zone, now) for span in threshold.quiet))
+
+    def _of(self, subject: Subject) -> Threshold | None:
+        return self._thresholds.of(subject.kpi, queue=subject.queue, channel=subject.channel, group=subject.group)
 
     def _subjects(self, kpi: Kpi, snapshot: Snapshot) -> Iterator[tuple[Subject, View, str]]:
         """Yield (subject, view, zone) of all that an indicator is defined for."""
