@@ -39,7 +39,7 @@ CALLERS: Final = 6
 
 def settings(kafka: RealKafka, prefix: str, hook: str) -> dict[str, Any]:
     """Return the configuration of worker and boards."""
-    waiting = {"warn": 4, "breach": {"limit": 5, "severity": "page", "alert_after": "0s"}, "enter_after": "0s"}
+    waiting = {"warn": 4, "breach": {"limit": 5, "severity": "page", "alert_after": "0s", "keep_firing": "1m"}, "enter_after": "0s"}
     return {
         "kafka": {"bootstrap": [kafka.bootstrap], "topic_prefix": prefix, "group": f"{prefix}workers"},
         "worker": {"flush_interval": "200ms"},
@@ -139,7 +139,7 @@ async def records(kafka: RealKafka, prefix: str) -> list[Alert]:
 
 @pytest.mark.timeout(240)
 async def test_a_surge_is_told_once_and_its_end_too(kafka: RealKafka, prefix: str, tmp_path: Path) -> None:
-    """It breaches, fires once with two boards running, reaches both receivers, survives the owner's end, recovers, resolves."""
+    """It breaches, fires once with two boards running, reaches both receivers, survives the owner's death, recovers, resolves."""
     need("prometheus")
     create(admin_options(Kafka(bootstrap=[kafka.bootstrap])), plan(prefix, 2))
     async with Receiver() as receiver:
@@ -170,7 +170,7 @@ async def test_a_surge_is_told_once_and_its_end_too(kafka: RealKafka, prefix: st
                 receiver.got[:] = [each for each in receiver.got if each.path == "/deadman"]
                 await _surge(floor, receiver.got, asked)
                 owner = next(n for n, board in enumerate(boards) if metric(board, "floorpulse_alerts_owner"))
-                programs[1 + owner].terminate()
+                programs[1 + owner].kill()
                 await asyncio.to_thread(programs[1 + owner].wait, 20)
                 await _recovery(floor, receiver.got, asked)
             await asyncio.sleep(2)  # time for a message too many
