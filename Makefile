@@ -6,7 +6,8 @@
 # make bench     measurements (ARGS=...)
 # make lint      ruff and mypy
 # make mutation  does some test notice when a rule is broken? (minutes)
-# make reference docs/indicators.md anew from the catalogue, docs/configuration.md from the settings
+# make reference what is generated: docs/indicators.md, docs/configuration.md, docs/schemas, grafana/dashboards
+# make rules     compose/prometheus/rules.yml anew from the default thresholds
 #
 # Each makes its own environment in .venv first; delete that folder to start anew.
 
@@ -22,7 +23,7 @@ ifneq ($(wildcard $(BANK_FOLDER)/$(BANK_FILE)),)
 export FLOORPULSE_BANK_DATA ?= $(abspath $(BANK_FOLDER))
 endif
 
-.PHONY: environment demo test test-deep chaos soak bench lint mutation reference
+.PHONY: environment demo test test-deep chaos soak bench lint mutation reference rules
 
 environment: $(STAMP)
 
@@ -56,6 +57,12 @@ reference: $(STAMP)
 	mv docs/indicators.md.new docs/indicators.md
 	$(BIN)/python -m streams.config_page > docs/configuration.md.new
 	mv docs/configuration.md.new docs/configuration.md
+	$(BIN)/python -m streams.open_data
+	$(BIN)/python -m grafana.generate
+
+rules: $(STAMP)
+	FLOORPULSE_ALERTS__BOARD_URL=http://127.0.0.1:9464/ FLOORPULSE_ALERTS__GRAFANA_URL=http://127.0.0.1:3000/ \
+	  $(BIN)/floorpulse rules --out compose/prometheus/rules.yml
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -21,8 +21,11 @@ from schemas.durations import Duration, format_duration
 from schemas.events import RESERVED
 from schemas.instants import Instant, format_instant
 from schemas.kpis import SERVICE_LEVELS
+from schemas.notify import Alerts
+from schemas.overlay import overlaid
 from schemas.readings import SLICE_MS
 from schemas.rules import DAY_MS, HOUR_MS, MINUTE_MS, STATUSES, QueueRules, Rules
+from schemas.thresholds import Thresholds
 
 MAX_PARTITIONS: Final = 1024
 MIN_KEY_CHARS: Final = 16
@@ -331,16 +334,6 @@ def _places_of_limits(version: int, queue: str, channel: str) -> Iterator[tuple[
             yield from ((*within, *level, key) for key in ("short_abandon", "answer_threshold"))
 
 
-def _overlaid(base: Any, top: Any) -> Any:
-    """Return `base` with what is set in `top`: sections and maps of names key by key, anything else as a whole."""
-    if isinstance(base, BaseModel) and isinstance(top, BaseModel):
-        names = [name for name in top.model_fields_set if name in type(base).model_fields and getattr(top, name) is not None]
-        return base.model_copy(update={name: _overlaid(getattr(base, name), getattr(top, name)) for name in names})
-    if isinstance(base, dict) and isinstance(top, dict):
-        return {**base, **{name: _overlaid(base[name], value) if name in base else value for name, value in top.items()}}
-    return top
-
-
 class Config(BaseSettings):
     """The whole configuration."""
 
@@ -368,6 +361,8 @@ class Config(BaseSettings):
     changes: list[Change] = Field([], max_length=MAX_CHANGES, description="settings that hold from an instant on, in order of time")
     worker: Worker = Field(default_factory=Worker)
     board: Board = Field(default_factory=Board)
+    thresholds: Thresholds = Field(default_factory=Thresholds)
+    alerts: Alerts = Field(default_factory=Alerts)
 
     @classmethod
     def settings_customise_sources(
@@ -442,7 +437,7 @@ class Config(BaseSettings):
         """Return the settings with the instants from which they hold, the first from 0."""
         found: list[tuple[int, Config]] = [(0, self)]
         for change in self.changes:
-            found.append((change.effective_from, _overlaid(found[-1][1], change)))
+            found.append((change.effective_from, overlaid(found[-1][1], change)))
         return found
 
     def rules(self, zone: str | None = None) -> Rules:

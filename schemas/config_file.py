@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,6 +18,7 @@ from pydantic_settings import SettingsError
 from schemas.config import Config
 from schemas.durations import format_duration
 from schemas.errors import ConfigError
+from schemas.threshold_settings import LISTED_ELSEWHERE
 
 DEFAULT_FILE: Final = "floorpulse.yaml"
 PREFIX: Final = "FLOORPULSE_"
@@ -28,6 +30,9 @@ _WORDS: Final = {
     "float": "number",
 }  # fmt: skip
 """What a value may be, by what its type's text holds."""
+
+_SECRET: Final = re.compile("password|secret|authorization|hash_key|^url$")
+"""Keys whose values no message shows."""
 
 _Path = tuple[str | int, ...]
 
@@ -101,7 +106,7 @@ def _worded(error: ValidationError, file: str, lines: Mapping[_Path, int]) -> st
         hint = f"; did you mean {near[0]}?" if near else "."
         return f"{source}: unknown key {_dotted(path)}{hint} All keys: floorpulse check-config --keys"
     message = first["msg"].removeprefix("Value error, ")
-    plain = path and not isinstance(first["input"], dict | list | BaseModel) and "password" not in str(path[-1])
+    plain = path and not isinstance(first["input"], dict | list | BaseModel) and not _SECRET.search(str(path[-1]))
     shown = f" ({first['input']!r:.80})" if plain else ""
     return f"{source}: {_dotted(path) + ': ' if path else ''}{message}{shown}"
 
@@ -161,6 +166,7 @@ def _check_environment() -> None:
 def effective(config: Config) -> str:
     """Return the effective configuration as YAML, secrets masked."""
     shown = config.model_dump(mode="json")
+    shown["thresholds"] = config.thresholds.model_dump(mode="json", exclude_unset=True)
     shown["changes"] = [change.model_dump(mode="json", exclude_unset=True) for change in config.changes]
     return yaml.safe_dump(_plain(shown), sort_keys=False, allow_unicode=True)
 
@@ -168,6 +174,8 @@ def effective(config: Config) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
     return value
 
 
@@ -191,6 +199,8 @@ def _keys_of(model: type[BaseModel], prefix: str) -> Iterator[Key]:
         arguments = getattr(inner, "__args__", ())
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from _keys_of(inner, f"{prefix}{name}.")
+        elif field.json_schema_extra == LISTED_ELSEWHERE:
+            yield Key(f"{prefix}{name}", "-", field.description or "", _kind(field))
         elif arguments and isinstance(arguments[-1], type) and issubclass(arguments[-1], BaseModel):
             entry = "<number>" if get_origin(inner) is list else "<name>"
             yield from _keys_of(arguments[-1], f"{prefix}{name}.{entry}.")

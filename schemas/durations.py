@@ -54,7 +54,12 @@ def spoken(ms: int) -> str:
     return " ".join(found[:2]) or "0 s"
 
 
+def window_label(window_ms: int) -> str:
+    """Return the label of a trailing window: `30m` for 1,800,000, `50s` for 50,000."""
+    return f"{window_ms // 60_000}m" if window_ms % 60_000 == 0 else f"{window_ms // 1000}s"
+
+
 Duration = Annotated[int, BeforeValidator(parse_duration), PlainSerializer(format_duration)]
 """A duration in ms; written as text."""
 
-__all__ = ["MAX_DURATION_MS", "Duration", "format_duration", "parse_duration", "spoken"]
+__all__ = ["MAX_DURATION_MS", "Duration", "format_duration", "parse_duration", "spoken", "window_label"]

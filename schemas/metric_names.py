@@ -13,8 +13,23 @@ from schemas.parts import SERIES, TOTALS
 
 PREFIX: Final = "floorpulse_"
 QUEUE_LABELS: Final = ("queue", "channel")
+SUBJECT_LABELS: Final = ("kpi", "queue", "channel", "group")
+"""Of what is judged: an indicator of a queue and channel, or of a group; the others are empty."""
 _OWN_LABEL: Final = {"agents": "status", "service_level": "formula"}
 _SLOTS: Final = frozenset({"capacity", "slots_used", "slots_free"})
+
+PANEL_WINDOWS: Final[dict[str, tuple[str, ...]]] = {
+    "service_level": ("5m", "30m", "60m"),
+    "satisfaction": ("today",),
+    "survey_response": ("today",),
+    "live_review_share": ("today",),
+    "repeat_contact_rate": ("today",),
+    "cost_per_contact": ("today",),
+    "first_contact_resolution": ("7d",),
+    "review_pass_rate": ("7d",),
+    "complaint_time": ("7d",),
+}
+"""Windows that panels of the dashboards name, by indicator: they get series whatever `exported_windows` says."""
 
 Role = Literal["value", "numerator", "denominator", "share", "counter", "histogram"]
 
@@ -63,4 +78,4 @@ def _labels(kpi: Kpi) -> tuple[str, ...]:
     return (*names, own) if own else names
 
 
-__all__ = ["PREFIX", "QUEUE_LABELS", "Family", "Role", "families_of", "value_suffix"]
+__all__ = ["PANEL_WINDOWS", "PREFIX", "QUEUE_LABELS", "SUBJECT_LABELS", "Family", "Role", "families_of", "value_suffix"]

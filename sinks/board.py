@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -18,7 +19,11 @@ from aiohttp import web
 from schemas.config import Config
 from schemas.errors import BoardError
 from sinks.address import cannot_listen, split_address
+from sinks.alert_log import AlertLog, Look, Place
+from sinks.alerts import page_of
 from sinks.collector import Exposition, FloorCollector
+from sinks.judge import Judge
+from sinks.level_families import alert_families
 from sinks.loop import forget_what_is_old, tune_process
 from sinks.merge import Merge
 from sinks.reader import Reader, wall_ms
@@ -63,9 +68,12 @@ class Board:
         self.host, self.port = split_address(config.board.listen)
         self._refresh_s = config.board.refresh / 1000
         self._tls, self._credentials = server_tls(config.board), credentials(config.board)
-        self._windows_ms = tuple(config.windows)
+        self._windows_ms = tuple(sorted({*config.windows, *config.thresholds.windows_ms()}))
         self._configured = [(name, queue.channel or "") for name, queue in config.queues.items()]
-        self._exported = tuple(label for label in config.exported_windows if label in config.known_windows)
+        exported = [label for label in config.exported_windows if label in config.known_windows]
+        self._exported = tuple(dict.fromkeys((*exported, *config.thresholds.windows())))
+        self._judge = Judge(config)
+        self._alerts = self._alert_log(config, kafka)
         self._max_series = config.board.max_series
         self._reader = Reader(config.rules(), kafka, topic or config.kafka.topic_prefix + "readings")
         self._reader.on_new_merge = self._use
@@ -77,6 +85,21 @@ class Board:
         self._reading_since: int | None = None
         self._snapshot = Snapshot(0, None, clock_ms())
         self._use(self._reader.merge)
+
+    def _alert_log(self, config: Config, kafka: Mapping[str, Any]) -> AlertLog | None:
+        if not (config.alerts.enabled and config.thresholds.enabled):
+            return None
+        place = Place(config.kafka.topic_prefix + "alerts", config.kafka.group + "-alerts", kafka)
+        webhooks = config.alerts.webhooks if config.time.mode == "live" else []  # a replay of last year wakes nobody
+        address = config.alerts.board_url
+        return AlertLog(place, webhooks, self._looked, lambda subject: page_of(address or self.url, subject), self._clock_ms)
+
+    def _looked(self) -> Look | None:
+        """Return what alerts are made from; None: not ready, or old."""
+        snapshot = self._snapshot
+        if not snapshot.ready or snapshot.now is None or self._judge.is_stale(snapshot):
+            return None
+        return Look(snapshot.number, snapshot.now, snapshot.standings)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -120,6 +143,7 @@ class Board:
     def _use(self, merge: Merge) -> None:
         self._snapshots = Snapshots(merge, self._windows_ms, self._configured, after=self._snapshot.number)
         self._snapshots.windows.between = self._go_on
+        self._judge.begin_anew()
 
     def _go_on(self) -> None:
         """End the first reading of all slices, which may take long, when the board is told to stop."""
@@ -131,7 +155,7 @@ class Board:
         guards = [] if self._credentials is None else [guard(self._credentials)]
         app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=guards)
         app.on_response_prepare.append(add_headers)
-        exposition = Exposition(FloorCollector(self._exported, self._max_series))
+        exposition = Exposition(FloorCollector(self._exported, self._max_series, lambda: alert_families(self._alerts)))
         self._routes = Routes(self, exposition, load_assets())
         self._routes.add_to(app)
         app.on_shutdown.append(self._say_goodbye)
@@ -147,6 +171,8 @@ class Board:
             raise BoardError(await cannot_listen(error, self.host, self.port, "board.listen", scheme)) from None
         self.port = self._runner.addresses[0][1]
         self._reader.start()
+        if self._alerts is not None:
+            self._alerts.start()
         self._task = asyncio.create_task(self._refresh(), name="floorpulse-board-refresh")
         log.info("board.listening", url=self.url)
 
@@ -178,6 +204,8 @@ class Board:
                 await self._task
         if self._routes is not None:
             await self._routes.stop()
+        if self._alerts is not None:
+            await self._alerts.stop()
         await self._reader.stop()
 
     async def next_snapshot(self, after: int) -> Snapshot:
@@ -212,7 +240,8 @@ class Board:
         reader, now = self._reader, self._clock_ms()
         self._reading_since = now if reader.ready and self._snapshots.windows.now is None else None
         try:
-            return self._snapshots.take(now, ready=reader.ready, readings_age_ms=reader.ages_ms(), delays=reader.delays)
+            taken = self._snapshots.take(now, ready=reader.ready, readings_age_ms=reader.ages_ms(), delays=reader.delays)
+            return replace(taken, standings=self._judge.standings(taken), left_out=self._judge.left_out)
         finally:
             self._reading_since = None
 

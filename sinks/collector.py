@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import platform
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
@@ -29,6 +29,7 @@ from schemas.events import MAX_NAME_CHARS
 from schemas.parts import TOTALS
 from sinks.delays import LIMITS_MS, limit_text
 from sinks.families import PREFIX, indicator_families
+from sinks.level_families import level_families
 from sinks.series import MAX_SERIES, Bounds
 from sinks.snapshot import Health, Snapshot
 
@@ -51,9 +52,12 @@ def product_version() -> str:
 
 
 class FloorCollector(Collector):
-    """Families of one snapshot; `windows` are the labels to export."""
+    """Families of one snapshot; `windows` are the labels to export, `further` yields families of whoever else has any."""
 
-    def __init__(self, windows: Sequence[str], max_series: int = MAX_SERIES) -> None:
+    def __init__(
+        self, windows: Sequence[str], max_series: int = MAX_SERIES, further: Callable[[], Iterable[Metric]] = tuple
+    ) -> None:
+        self._further = further
         self.snapshot: Snapshot | None = None
         self._windows = tuple(windows)
         self._bounds = Bounds(max_series)
@@ -65,7 +69,9 @@ class FloorCollector(Collector):
         if snapshot is not None:
             if snapshot.ready:
                 yield from indicator_families(snapshot, self._bounds, self._windows)
+                yield from level_families(snapshot)
             yield from _health_families(snapshot.health)
+        yield from self._further()
         yield _counter("series_overflow", "Names without series of their own, because there are too many", self._bounds.overflowed)
         build = GaugeMetricFamily(PREFIX + "build_info", "What runs here", labels=["version", "python"])
         build.add_metric([product_version(), platform.python_version()], 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from schemas.codec import encode_json
@@ -12,6 +13,7 @@ from schemas.rules import FLOOR, STATUSES
 from sinks.collector import product_version
 from sinks.gauges import OLDEST
 from sinks.snapshot import Snapshot
+from sinks.standing import Standing, Subject
 from sinks.views import COMPLAINTS, View
 from sinks.windows import DAY_WINDOWS
 from sinks.written import rounded
@@ -48,6 +50,7 @@ def everything(snapshot: Snapshot) -> dict[str, Any]:
         "whole_queues": [_whole_queue(view, wide) for view in snapshot.wide_queues],
         "groups": [{"group": view.name, **_group(view), **_turnover(view)} for view in snapshot.groups],
         "agents": [{"agent": view.name, **_group(view)} for view in snapshot.agents],
+        "standings": [_standing(subject, standing) for subject, standing in snapshot.standings.items()],
         "slots": [{"queue": view.name, **{part: view.now.get(part, 0) for part in _SLOTS}} for view in snapshot.slots],
     }
 
@@ -60,6 +63,11 @@ def for_wall(snapshot: Snapshot, title: str, zone: str) -> dict[str, Any]:
         floor = {kpi: {label: snapshot.floor_terms(kpi, label) for label in snapshot.labels} for kpi in WALL_KPIS}
         body["floor"] = {**_floor_now(snapshot), **floor}
     return body
+
+
+def _standing(subject: Subject, standing: Standing) -> dict[str, Any]:
+    value = standing.value
+    return {**subject._asdict(), **asdict(standing), "value": None if value is None else round(value, 6)}
 
 
 def _head(snapshot: Snapshot) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from schemas.columns import Span
 from schemas.kpis import BY_ID, CATALOGUE, PERCENTILES, Kpi, Terms, peak_in, total_of, turnover_of, value_of, variant_terms
-from schemas.metric_names import PREFIX, QUEUE_LABELS, value_suffix
+from schemas.metric_names import PANEL_WINDOWS, PREFIX, QUEUE_LABELS, value_suffix
 from schemas.parts import REVIEWER_DAYS
 from sinks.series import Bounds
 from sinks.snapshot import Snapshot
@@ -66,7 +66,8 @@ def window_families(snapshot: Snapshot, bounds: Bounds, labels: Sequence[str]) -
             yield from _turnover(kpi, bounds.shown("group", snapshot.groups, 1))
         elif kpi.form != "state":
             subject = groups if kpi.dimension == "group" else wide if kpi.wide else queues
-            yield from _families(kpi, subject, bounds, labels, snapshot.currencies)
+            of_panels = [label for label in PANEL_WINDOWS.get(kpi.id, ()) if label in snapshot.labels]
+            yield from _families(kpi, subject, bounds, tuple(dict.fromkeys((*labels, *of_panels))), snapshot.currencies)
     yield from _floor_once(snapshot, labels)
     if snapshot.agents:
         agents = Subject("agent", snapshot.agents, ("agent",), "agent_")

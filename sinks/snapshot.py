@@ -69,6 +69,8 @@ class Snapshot:
     """Per window what the floor has once, whatever the queue."""
     standings: Mapping[Subject, Standing] = field(default_factory=dict)
     """How each subject with a threshold stands."""
+    left_out: int = 0
+    """Subjects with a threshold that are not judged, because there are too many."""
 
     @property
     def ready(self) -> bool:

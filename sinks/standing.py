@@ -38,6 +38,8 @@ class Standing:
     """The window that is judged, "" for a state of now."""
     n: int = 0
     """How many facts the value rests on; 0 for a state of now."""
+    quiet: bool = False
+    """Whether nobody is to be woken by it now: quiet hours."""
 
 
 __all__ = ["BREACH", "GOOD", "WARN", "Standing", "Subject"]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from schemas.columns import Span as Merged
+from schemas.durations import window_label
 from schemas.kpis import TURNOVER_DAYS
 from schemas.parts import AGENT_DAYS, ROSTER_LEVEL
 from schemas.readings import QUARTER_MS, ROSTER_MS, SLICE_MS
@@ -27,11 +28,6 @@ DAY_WINDOWS: Final = (TODAY, WEEK)
 ROSTER_HOURS: Final = TURNOVER_DAYS * DAY_MS // ROSTER_MS
 FLOOR_PLACE: Final = Place("group", FLOOR, "")
 _NO_PARTS: Final[Mapping[str, int]] = {}
-
-
-def window_label(window_ms: int) -> str:
-    """Return `30m` for 1,800,000."""
-    return f"{window_ms // 60_000}m" if window_ms % 60_000 == 0 else f"{window_ms // 1000}s"
 
 
 class Windows:

@@ -198,6 +198,20 @@ def explain(
     run_explain(url, asked, as_json=as_json)
 
 
+@app.command(epilog="Example: floorpulse rules --out /etc/prometheus/floorpulse.yml")
+def rules(
+    out: Annotated[Path | None, typer.Option(help="file to write (default: standard output)", metavar="FILE")] = None,
+    check: Annotated[bool, typer.Option("--check", help="only say whether FILE is what the configuration gives")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Print Prometheus rules made from the thresholds: recording rules, alerts of indicators and of the pipeline."""
+    from streams.rulefile import run_rules
+
+    if check and out is None:
+        raise UsageError("--check needs --out FILE")
+    typer.echo(run_rules(_config(config), out, check=check), nl=False)
+
+
 @app.command("check-config", epilog="Example: floorpulse check-config --config floorpulse.yaml")
 def check_config(
     keys: Annotated[bool, typer.Option("--keys", help="list all keys with their defaults instead")] = False,
@@ -238,6 +252,16 @@ def kpis(as_json: Annotated[bool, typer.Option("--json", help="print JSON instea
     for row in rows:
         table.add_row(row["id"], row["definition"], row["unit"], row["target"])
     Console().print(table)
+
+
+@app.command(epilog="Example: floorpulse schema readings")
+def schema(
+    name: Annotated[str, typer.Argument(help="events, readings, alerts or asyncapi", metavar="NAME")] = "asyncapi",
+) -> None:
+    """Print what others may rely on: JSON Schemas of events, readings and alerts, or the AsyncAPI document of all topics."""
+    from streams.open_data import text
+
+    typer.echo(text(name), nl=False)
 
 
 letters = typer.Typer(

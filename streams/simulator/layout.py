@@ -118,7 +118,7 @@ def _per_minute(name: str, channel: _Channel, seats: int) -> float:
     call, habits = Queue(name=name), Habits()
     working = max(seats, 1) * _ON_THE_JOB
     if channel == "voice":
-        load = max(working - max(_SPARE * sqrt(working), _LEAST_SPARE), 0.3 * working)
+        load = max(working - max(_SPARE * sqrt(working), min(_LEAST_SPARE, 0.4 * working)), 0.3 * working)
         return load * 60 / (call.talk_s + habits.wrap_up_s)
     capacity = _capacity((name,), channel, new=False)
     in_hand = capacity * _CHAT_LOAD

@@ -26,6 +26,7 @@ from tests.builders import T0
 
 COMMANDS = [
     "demo", "worker", "board", "topics", "simulate", "produce", "report", "explain", "check-config", "kpis", "purge", "rebuild",
+    "rules", "schema",
 ]  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]
 HELD = {"type": "session.held", "session_id": "s", "agent_id": "a"}

@@ -157,6 +157,8 @@ def test_every_session_has_its_steps_in_order(records: list[Record]) -> None:
         for order in (steps, after):
             first = [next((at for at, kind in events if kind == step), None) for step in order]
             times = [at for at in first if at is not None]
+            if order is steps and first[1] is not None and first[3] is not None and first[3] < first[1]:
+                times = [at for at in (first[0], first[3], first[4]) if at is not None]  # called out, then handed on to a queue
             assert times == sorted(times)
 
 

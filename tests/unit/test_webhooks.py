@@ -1,0 +1,228 @@
+"""Webhooks: each template against a real server, retries, refusals, bounds, secrets; boards that share one alerts topic."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from schemas.alerts import Alert
+from schemas.config import Config
+from schemas.config_file import effective, load
+from schemas.errors import ConfigError
+from schemas.notify import Webhook
+from sinks.alert_log import AlertLog, Look, Place
+from sinks.reader import wall_ms
+from sinks.standing import BREACH, GOOD, Standing, Subject
+from sinks.webhooks import Poster
+from streams.embedded import EmbeddedBroker
+from tests.receiver import Got, Receiver
+
+T0 = 1_795_269_600_000
+SUBJECT = Subject("oldest_wait", "orders", "voice")
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses between attempts are short."""
+    monkeypatch.setattr("sinks.webhooks.PAUSE_S", (0.02, 0.1))
+
+
+def alert(number: int = 0, level: str = "breach") -> Alert:
+    """Return a record."""
+    return Alert.model_validate({
+        "id": f"id{number}", "previous": None, "kind": "entered", "kpi": "oldest_wait", "queue": f"q{number}", "level": level,
+        "before": "good", "told": level, "value": 95, "limit": 90, "since": T0, "at": T0, "url": "http://wall/",
+    })  # fmt: skip
+
+
+class Posting:
+    """A poster that runs, and what it said is done."""
+
+    def __init__(self, **settings: object) -> None:
+        self.done: list[int] = []
+        webhook = Webhook.model_validate({"name": "w", **settings})
+        self.poster = Poster(webhook, lambda _, offset: self.done.append(offset), lambda: T0)
+
+    async def until(self, what: Callable[[], bool]) -> None:
+        """Wait until something is so."""
+        async with asyncio.timeout(10):
+            while not what():  # noqa: ASYNC110  it comes to be so in another program
+                await asyncio.sleep(0.01)
+
+    async def __aenter__(self) -> Self:
+        self.poster.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.poster.stop()
+
+
+async def test_the_json_template_posts_the_record_itself() -> None:
+    """With an idempotency key and the Authorization header that is configured; one request each, in order."""
+    async with Receiver() as receiver, Posting(url=receiver.url + "hook", authorization="Bearer abc") as posting:
+        for number in range(3):
+            posting.poster.put(number, alert(number))
+        await posting.until(lambda: len(posting.done) == 3)
+    assert [got.body["queue"] for got in receiver.got] == ["q0", "q1", "q2"]
+    assert [got.headers["Idempotency-Key"] for got in receiver.got] == ["id0", "id1", "id2"]
+    assert {(got.path, got.headers["Authorization"]) for got in receiver.got} == {("/hook", "Bearer abc")}
+    assert posting.done == [0, 1, 2]
+
+
+async def test_chats_get_several_alerts_in_one_message() -> None:
+    """A floor that breaches all at once is not one message per queue; DingTalk's are signed."""
+    signing = {"template": "dingtalk", "secret": "SECabc"}
+    async with Receiver(lambda _: (200, {"errcode": 0})) as receiver, Posting(url=receiver.url, **signing) as posting:
+        for number in range(45):
+            posting.poster.put(number, alert(number))
+        await posting.until(lambda: len(posting.done) == 45)
+    assert len(receiver.got) == 3
+    assert all(got.query["timestamp"] == str(T0) and got.query["sign"] for got in receiver.got)
+
+
+@pytest.mark.parametrize("failure", [500, 429, (200, {"errcode": 130101, "errmsg": "too fast"})], ids=["500", "429", "errcode"])
+async def test_what_fails_is_tried_again(failure: int | tuple[int, object]) -> None:
+    """Until it succeeds; nothing is done before."""
+    def answer(_: Got) -> int | tuple[int, object]:
+        return failure if len(receiver.got) < 3 else (200, {"errcode": 0})
+
+    async with Receiver(answer) as receiver, Posting(url=receiver.url, template="wecom") as posting:
+        posting.poster.put(7, alert())
+        await posting.until(lambda: bool(receiver.got))
+        assert posting.done == []
+        await posting.until(lambda: posting.done == [7])
+    assert (len(receiver.got), posting.poster.counts.delivered, posting.poster.counts.failed) == (3, 1, 0)
+
+
+async def test_what_is_refused_or_too_old_is_given_up() -> None:
+    """A wrong address is not tried for ever, and what comes after it is delivered."""
+    async with Receiver(lambda got: 404 if got.body["queue"] == "q0" else 200) as receiver, Posting(url=receiver.url) as posting:
+        posting.poster.put(0, alert(0))
+        posting.poster.put(1, alert(1))
+        await posting.until(lambda: posting.done == [0, 1])
+    assert (posting.poster.counts.failed, posting.poster.counts.delivered) == (1, 1)
+    async with Posting(url="http://127.0.0.1:1/", retry_for="0.2s") as posting:
+        posting.poster.put(0, alert(0))
+        await posting.until(lambda: posting.done == [0])
+    assert posting.poster.counts.attempts > 1
+
+
+async def test_the_list_of_a_webhook_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest is given up for one more; nobody waits."""
+    monkeypatch.setattr("sinks.webhooks.MAX_PENDING", 3)
+    async with Posting(url="http://127.0.0.1:1/") as posting:
+        for number in range(5):
+            posting.poster.put(number, alert(number))
+        assert (posting.done, posting.poster.counts.pending, posting.poster.counts.failed) == ([0, 1], 3, 2)
+
+
+async def test_secrets_come_from_files_and_stand_nowhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not in the effective configuration, not in an error, not in the log of a failure."""
+    address = tmp_path / "url"
+    address.write_text("http://127.0.0.1:1/services/T0PSECRET\n")
+    async with Posting(url_file=str(address)) as posting:
+        posting.poster.put(0, alert())
+        await posting.until(lambda: posting.poster.counts.attempts > 1)
+    secrets = {"url": "http://x/T0PSECRET", "secret": "SECT0PSECRET", "authorization": "T0PSECRET"}
+    hook = {"name": "w", "template": "dingtalk", **secrets}
+    config = Config.model_validate({"alerts": {"webhooks": [hook]}})
+    file = tmp_path / "c.yaml"
+    file.write_text("alerts:\n  webhooks:\n    - {name: w, url: ftp://T0PSECRET}\n")
+    with pytest.raises(ConfigError) as refused:
+        load(file)
+    assert "line 3" in str(refused.value)
+    written = capsys.readouterr()
+    assert "webhook cannot be reached" in written.out + written.err
+    for text in (effective(config), str(refused.value), repr(config), written.out, written.err):
+        assert "T0PSECRET" not in text
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Posting(url_file=str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("hook", "words"),
+    [
+        ({"name": "w"}, "set either url or url_file"),
+        ({"name": "w", "url": "http://x", "secret": "s"}, "only template dingtalk"),
+        ({"name": "w", "url": "http://x", "authorization": "a", "authorization_file": "b"}, "leave out one"),
+        ({"name": "no good", "url": "http://x"}, "name"),
+    ],
+)
+def test_half_a_webhook_is_refused(hook: dict[str, object], words: str) -> None:
+    """With what to set."""
+    with pytest.raises(ValueError, match=words):
+        Config.model_validate({"alerts": {"webhooks": [hook]}})
+
+
+def test_two_webhooks_of_one_name_are_refused() -> None:
+    """Names are those of logs and metrics."""
+    hook = {"name": "w", "url": "http://x"}
+    with pytest.raises(ValueError, match="stands there twice"):
+        Config.model_validate({"alerts": {"webhooks": [hook, hook]}})
+
+
+class Side:
+    """One board's alert log over an embedded broker; `stand` is what the board sees."""
+
+    def __init__(self, bootstrap: str, url: str) -> None:
+        self.number, self.standings = 0, {SUBJECT: Standing(GOOD, T0, 1.0, 60, 90)}
+        kafka = {"bootstrap_servers": bootstrap}
+        hooks = [Webhook.model_validate({"name": "w", "url": url, "level": "warn"})]
+        self.log = AlertLog(Place("floorpulse.alerts", "floorpulse-alerts", kafka), hooks, self.look, lambda s: s.queue, wall_ms)
+
+    def look(self) -> Look:
+        """Return what the board sees."""
+        self.number += 1
+        return Look(self.number, wall_ms(), self.standings)
+
+    def stand(self, level: int | None) -> None:
+        """Stand at a level."""
+        self.standings = {SUBJECT: Standing(level, wall_ms(), 95.0, 60, 90)}
+
+
+@asynccontextmanager
+async def side(bootstrap: str, url: str) -> AsyncIterator[Side]:
+    """Run one board's alert log."""
+    found = Side(bootstrap, url)
+    found.log.start()
+    try:
+        yield found
+    finally:
+        await found.log.stop()
+
+
+async def until(what: Callable[[], bool], within_s: float = 40) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(within_s):
+        while not what():  # noqa: ASYNC110  it comes to be so on the broker
+            await asyncio.sleep(0.02)
+
+
+async def test_a_new_owner_posts_what_the_old_one_did_not() -> None:
+    """Records published but not delivered are posted after a restart; those that were are not; garbage harms nobody."""
+    refusing = True
+    with EmbeddedBroker() as broker:
+        broker.create(["floorpulse.alerts"])
+        async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as producer:
+            await producer.send_and_wait("floorpulse.alerts", b"\xff{", b"?", partition=0)
+        async with Receiver(lambda got: 503 if refusing and got.body["level"] == "good" else 200) as receiver:
+            async with side(broker.bootstrap, receiver.url) as first:
+                first.stand(BREACH)
+                await until(lambda: len(receiver.got) == 1)
+                await until(lambda: first.log._committed == 2)
+                first.stand(GOOD)
+                await until(lambda: len(receiver.got) > 2)
+            refusing, before = False, len(receiver.got)
+            async with side(broker.bootstrap, receiver.url) as second:
+                second.stand(GOOD)
+                await until(lambda: second.log.owner and second.log._committed == 3)
+                await asyncio.sleep(0.3)  # time to post something again
+                assert second.log.published == 0
+    assert [got.body["level"] for got in receiver.got[before:]] == ["good"]
+    assert {got.body["level"] for got in receiver.got[1:]} == {"good"}
