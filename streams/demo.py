@@ -37,6 +37,8 @@ from streams.worker import Worker
 START_S: Final = 60.0
 """So long worker and board may take to show the first number."""
 STOP_S: Final = 15.0
+FINALE_S: Final = 30.0
+"""So long the end waits for the first number, so that it can be compared."""
 RECOUNTS_S: Final = (30.0, 240.0)
 """When the first recount is made, and the time between two."""
 REFRESH_S: Final = 0.5
@@ -159,7 +161,7 @@ class _Demo:
     async def _finale(self) -> None:
         """Compare once more, with everything that was sent."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._until(self._complete), STOP_S)
+            await asyncio.wait_for(self._until(self._complete), FINALE_S)
         if not self._complete():
             self._say("it ended before the first number: give it a longer --duration, or fewer --queues")
         else:
