@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Callable
 from typing import Final
 
@@ -19,7 +20,8 @@ from sinks.wall import Setting
 
 MAX_STREAMS: Final = 1000
 """Wall-screens at once, those among them that have just gone and come back; each costs one small write a second."""
-RETRY_MS: Final = 2000
+RETRY_MS: Final = (1000, 5000)
+"""A screen that lost the board comes back after some time between these: not all of them at once."""
 _STREAM: Final = ("window", "names")
 _TREND: Final = ("queue", "channel")
 _EVENTS: Final = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
@@ -65,7 +67,7 @@ class Screens:
         turns = request.app[TURNS]
         await begin(request, response)
         number = self._frames.number_of(request.headers.get("Last-Event-ID"))
-        await turns.send(response, b"retry: %d\n\n" % RETRY_MS)
+        await turns.send(response, b"retry: %d\n\n" % random.randint(*RETRY_MS))
         first = True
         while not self._source.closing:
             changed, has = feed.changed, feed.number

@@ -84,8 +84,11 @@ def contents(snapshot: Snapshot, variant: Variant, setting: Setting) -> Contents
         return Contents(single, {"queues": {}, "groups": {}, "agents": {}})
     single["floor"] = _floor(snapshot, variant.window)
     single["quality"] = _quality(snapshot)
+    capacities = {view.name: view.now.get("capacity", 0) for view in snapshot.slots}
     queues: dict[Key, Entry] = {
-        (view.name, view.channel): _queue(view, variant.window, setting, by_place.get((view.name, view.channel), {}))
+        (view.name, view.channel): _queue(
+            view, variant.window, setting, by_place.get((view.name, view.channel), {}), capacities.get(view.name)
+        )
         for view in snapshot.session_queues
     }
     groups: dict[Key, Entry] = {
@@ -162,7 +165,7 @@ def _terms(view: View, kpi: str, label: str) -> tuple[int, int]:
     return total_of(top, parts), total_of(bottom, parts)
 
 
-def _queue(view: View, label: str, setting: Setting, standings: Mapping[str, Standing]) -> Entry:
+def _queue(view: View, label: str, setting: Setting, standings: Mapping[str, Standing], capacity: int | None) -> Entry:
     now, expected = view.now, view.expected_wait_s
     rank = setting.ranks.get((view.name, view.channel), setting.ranks.get((view.name, "")))
     return {
@@ -175,6 +178,7 @@ def _queue(view: View, label: str, setting: Setting, standings: Mapping[str, Sta
         "late": now.get("waiting_late", 0),
         "active": now.get("active_sessions", 0),
         "slots_free": view.slots_free,
+        "capacity": capacity,
         "expected_s": None if expected is None else round(expected),
         "answer_s": view.rules.answer_ms / 1000,
         "formula": view.rules.service_level,
@@ -220,13 +224,18 @@ def _floor(snapshot: Snapshot, label: str) -> Entry:
 
 def _quality(snapshot: Snapshot) -> Entry:
     windows = [label for label in QUALITY_WINDOWS if label in snapshot.labels]
-    ratios = {kpi: {label: snapshot.floor_terms(kpi, label) for label in windows} for kpi in QUALITY}
+    ratios = {kpi: {label: _scaled(kpi, snapshot.floor_terms(kpi, label)) for label in windows} for kpi in QUALITY}
     return {
         **ratios,
         COMPLAINTS: sum(view.now.get(COMPLAINTS, 0) for view in snapshot.queues),
         "goals": {kpi: _goal(kpi, snapshot.standings) for kpi in QUALITY},
         "bad": {kpi: _bad(kpi, snapshot.standings) for kpi in (*QUALITY, COMPLAINTS)},
     }
+
+
+def _scaled(kpi: str, terms: tuple[int, int]) -> tuple[float, int]:
+    """Return numerator and denominator such that one over the other is the share: scores are counted in millionths."""
+    return (round(terms[0] / 1_000_000, 6) if kpi == "satisfaction" else terms[0]), terms[1]
 
 
 def _goal(kpi: str, standings: Mapping[Subject, Standing]) -> float | None:

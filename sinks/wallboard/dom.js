@@ -27,14 +27,24 @@ export function attribute(element, name, value) {
   else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, String(value));
 }
 
+// Let a row's texts shrink until they fit, whatever the font: by --fit, which its style multiplies sizes with.
+export function fit(row) {
+  row.style.removeProperty("--fit");
+  const share = row.clientWidth / row.scrollWidth;
+  if (share < 1) row.style.setProperty("--fit", Math.max(0.5, share * 0.985).toFixed(3));
+}
+
 // Put children in this order, touching the document only where it differs.
 export function arrange(parent, children) {
   const same = parent.children.length === children.length && children.every((child, i) => parent.children[i] === child);
   if (!same) parent.replaceChildren(...children);
 }
 
-// A number that may be marked as the one that offends.
+// A number, its % small, that may be marked as the one that offends.
 export function figure(element, value, level = 0) {
-  text(element, value);
+  if (element.textContent !== value) {
+    const share = value.endsWith("%");
+    element.replaceChildren(share ? value.slice(0, -1) : value, ...(share ? [el("small", "", "%")] : []));
+  }
   element.classList.toggle("offends", level > 0);
 }

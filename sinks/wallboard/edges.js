@@ -71,7 +71,7 @@ export class Edges {
     const words = { lost: () => t("lost"), old: () => t("old", { time: this.time(now - age), age: say.age(age) }) }[kind]?.() ?? "";
     document.body.dataset.fresh = kind;
     byId("banner").hidden = words === "";
-    byId("totals").hidden = words !== "";
+    byId("totals").hidden = words !== "" || document.body.dataset.page === "queue";
     text(byId("banner"), words && `⚠ ${words}`);
     const replay = kind === "live" && state.head.live === false;
     text(byId("fresh-text"), t(replay ? "fresh.replay" : `fresh.${kind}`));
@@ -110,5 +110,5 @@ export class Edges {
 // "■ 6 breach · ▲ 18 warn · 276 fine"
 export function countsText(t, entries) {
   const { breach, warn, fine } = counted(entries);
-  return t("counts", { breach: `■ ${breach}`, warn: `▲ ${warn}`, fine }).replace(/(\S+) ([■▲]) (\d+)/g, "$2 $1 $3");
+  return t("counts", { breach: `■ ${breach}`, warn: `▲ ${warn}`, fine });
 }

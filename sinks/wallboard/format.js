@@ -39,6 +39,9 @@ export function percentOf(share, limits = []) {
   return `${kept(value, value >= 10 ? 0 : 1, all)}%`.replace(/^(0|100)\.0%$/, "$1%");
 }
 
+// A limit as it was set: 5%, 97.5%.
+export const limitOf = (share) => `${Math.round(share * 1e4) / 100}%`;
+
 export function percent([top, bottom], limits = []) {
   return bottom > 0 ? percentOf(top / bottom, limits) : NONE;
 }

@@ -1,6 +1,6 @@
 // Page "quality": four numbers of the day or week, each with its goal, the seven days before, and who falls short.
 import { attribute, el, figure, text } from "./dom.js";
-import { NONE, count, percent, percentOf } from "./format.js";
+import { NONE, count, limitOf, percent, percentOf } from "./format.js";
 import { MARKS } from "./lang.js";
 
 const COMPARE_MS = 60000;
@@ -48,9 +48,9 @@ export class Quality {
       const goal = quality.goals[kpi];
       const before = this.before[kpi];
       const notes = [
-        goal === null ? "" : t("goal.plain", { limit: percentOf(goal) }),
+        goal === null ? "" : t("goal.plain", { limit: limitOf(goal) }),
         Number.isFinite(before) ? t("last_week", { value: percentOf(before, [goal]) }) : "",
-        kpi !== "satisfaction" && ratio[1] > 0 ? t("of", { n: count(ratio[0]), all: count(ratio[1]) }) : "",
+        kpi !== "satisfaction" && ratio[1] > 0 ? t("of", { n: ratio[0], all: ratio[1] }) : "",
       ];
       const label = `${say.kpi(kpi)}, ${say.window(window_ ?? "")}`;
       this.card(kpi, label, percent(ratio, [goal]), notes);

@@ -1,6 +1,6 @@
 // Page "one queue": who has waited longest, how many wait, and how the window went.
-import { attribute, el, figure, text } from "./dom.js";
-import { NONE, count, duration, mean, percent, percentOf } from "./format.js";
+import { attribute, el, figure, fit, text } from "./dom.js";
+import { NONE, count, duration, limitOf, mean, percent } from "./format.js";
 import { MARKS } from "./lang.js";
 import { levelAt, limitsOf, standing } from "./state.js";
 import { Trend } from "./trend.js";
@@ -46,6 +46,7 @@ export class OneQueue {
     this.waiting = el("b", "huge");
     this.next = el("p", "next");
     const top = el("div", "row", this.oldestLabel, this.state);
+    this.top = top;
     this.hero = el("section", "card hero", top, this.oldest, this.waitingLabel, this.waiting, this.next);
     this.cards = [new Card(), new Card(), new Card(), new Card()];
     this.trend = new Trend(ctx);
@@ -73,6 +74,7 @@ export class OneQueue {
     const { expected_s: expected } = entry;
     const waits = expected > 0 ? t("next_waits", { d: duration(expected * 1000) }) : t("next_waits_not");
     text(this.next, expected === null ? t("next_unknown") : waits);
+    this.fit();
     this.drawCards(entry);
   }
 
@@ -83,7 +85,8 @@ export class OneQueue {
     this.ratio(level, entry, "service_level", `${say.kpi("service_level")}, ${window_}`, (limit) => t("goal.up", { limit, s: entry.answer_s }));
     this.ratio(lost, entry, "abandonment", `${say.kpi("abandonment")}, ${window_}`, (limit) => t("goal.down", { limit }));
     const slots = levelAt(entry, "slots_free");
-    free.draw(say.kpi("slots_free"), count(entry.slots_free), slots, { note: t("slots", { n: count(entry.active) }) });
+    const beside = entry.capacity === null ? "" : `/ ${count(entry.capacity)}`;
+    free.draw(say.kpi("slots_free"), count(entry.slots_free), slots, { beside, note: t("slots", { n: count(entry.active) }) });
     const kpi = entry.text ? "first_response" : "speed_of_answer";
     const sides = this.compared.sides;
     const note = ["yesterday", "week_ago"]
@@ -95,10 +98,20 @@ export class OneQueue {
   ratio(card, entry, kpi, label, goalText) {
     const [top, bottom] = entry[kpi];
     const goal = standing(entry, kpi)?.warn ?? null;
-    const of = bottom > 0 ? this.ctx.t("of", { n: count(top), all: count(bottom) }) : "";
-    const note = [goal === null ? "" : goalText(percentOf(goal)), of].filter(Boolean).join(" · ");
+    const of = bottom > 0 ? this.ctx.t("of", { n: top, all: bottom }) : "";
+    const note = [goal === null ? "" : goalText(limitOf(goal)), of].filter(Boolean).join(" · ");
     card.draw(label, percent(entry[kpi], limitsOf(entry, kpi)), levelAt(entry, kpi), { note });
     card.bar(bottom > 0 && kpi === "service_level" ? top / bottom : null, goal);
+  }
+
+  sizes() {
+    return [this.oldest, this.waiting, this.state, this.next].map((each) => each.textContent.length).join();
+  }
+
+  fit() {
+    if (!this.root.isConnected) return;
+    this.lengths = this.sizes();
+    for (const row of [this.top, this.oldest, this.waiting, this.next]) fit(row);
   }
 
   // Yesterday and a week ago, up to the same time: what the board compares each quarter-hour.
@@ -123,7 +136,7 @@ export class OneQueue {
   tick(now) {
     const { oldest } = this.entry;
     figure(this.oldest, oldest === null ? NONE : duration(now - oldest), levelAt(this.entry, "oldest_wait"));
-    this.hero.classList.toggle("long", Math.max(this.oldest.textContent.replace(":", "").length, this.waiting.textContent.length) > 3);
+    if (this.lengths !== this.sizes()) this.fit();
     this.trend.tick(now, this.entry);
     return false;
   }

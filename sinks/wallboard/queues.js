@@ -1,5 +1,5 @@
 // Page "all queues": a tile each up to twelve; beyond, the worst as tiles and all of them as a mosaic.
-import { arrange, attribute, el, figure, text } from "./dom.js";
+import { arrange, attribute, el, figure, fit, text } from "./dom.js";
 import { countsText } from "./edges.js";
 import { NONE, count, duration, percent } from "./format.js";
 import { ORDERS, keyOf, levelAt, levelOf, limitsOf, offenders } from "./state.js";
@@ -20,12 +20,15 @@ class Tile {
     this.goal = el("span");
     this.lost = el("b");
     this.lostLabel = el("span");
+    this.heroes = el("div", "heroes", this.oldest, this.waiting);
+    this.seconds = el("div", "seconds", el("p", "", this.level, " ", this.goal), el("p", "", this.lost, " ", this.lostLabel));
+    this.lengths = "";
     this.element = el(
       "section", "tile",
       el("h2", "", this.name, this.state),
-      el("div", "heroes", this.oldest, this.waiting),
+      this.heroes,
       el("div", "labels", ...this.labels),
-      el("div", "seconds", el("p", "", this.level, " ", this.goal), el("p", "", this.lost, " ", this.lostLabel)),
+      this.seconds,
     );
   }
 
@@ -53,13 +56,18 @@ class Tile {
   tick(now) {
     const { oldest } = this.entry;
     figure(this.oldest, oldest === null ? NONE : duration(now - oldest), levelAt(this.entry, "oldest_wait"));
-    this.element.classList.toggle("long", this.oldest.textContent.length + this.waiting.textContent.length > 6);
+    this.fit();
   }
 
-  // Long names: the word goes, its mark stays, then the name is cut.
+  // Numbers shrink where they must. Long names: the word goes, its mark stays, then the name is cut.
   fit() {
-    if (!this.unfitted || !this.element.isConnected) return;
+    if (!this.element.isConnected) return;
+    const lengths = [this.oldest, this.waiting, this.level, this.lost].map((each) => each.textContent.length).join();
+    if (lengths === this.lengths && !this.unfitted) return;
+    this.lengths = lengths;
     this.unfitted = false;
+    fit(this.heroes);
+    fit(this.seconds);
     this.element.classList.remove("short");
     this.element.classList.toggle("short", this.name.scrollWidth > this.name.clientWidth);
   }
@@ -70,6 +78,13 @@ export function grid(n, columns, rows) {
   const shapes = [[1, 1], [2, 1], [2, 2], [3, 2], [3, 3], [4, 3]];
   const found = shapes.find(([c, r]) => c * r >= n && c <= columns && r <= rows);
   return found ?? [columns, Math.min(rows, Math.ceil(n / columns))];
+}
+
+// Rows of tiles that have room above the mosaic of so many cells, in u: edges 170, a tile with its gap 294.
+export function rowsAbove(n, zoom) {
+  const cell = n > FEW ? 29 : 52;
+  const mosaic = 42 + cell * Math.ceil(n / Math.floor(1864 / zoom / cell));
+  return Math.max(1, Math.floor((1080 / zoom - 170 - mosaic) / 294));
 }
 
 export class Queues {
@@ -119,11 +134,12 @@ export class Queues {
     const rows = Math.max(1, Math.floor(3 / o.zoom));
     const all = entries.length <= columns * rows;
     const list = this.ordered(entries, all ? o.sort : "risk");
-    const shown = all ? list : this.worst(list, columns * Math.max(1, rows - 1));
-    const [across, down] = all ? grid(shown.length, columns, rows) : [columns, Math.max(1, rows - 1)];
+    const few = rowsAbove(entries.length, o.zoom);
+    const shown = all ? list : this.worst(list, columns * few);
+    const [across, down] = all ? grid(shown.length, columns, rows) : [columns, few];
     this.grid.style.setProperty("--columns", across);
     this.grid.style.setProperty("--rows", down);
-    this.grid.style.setProperty("--grow", Math.min(columns / across, rows / (all ? down : rows), 1.9).toFixed(3));
+    this.grid.style.setProperty("--grow", Math.min(columns / across, all ? rows / down : 1, 1.9).toFixed(3));
     const names = new Map();
     for (const { queue } of entries) names.set(queue, (names.get(queue) ?? 0) + 1);
     arrange(this.grid, shown.map((entry) => this.tile(entry, names).element));

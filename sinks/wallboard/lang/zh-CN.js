@@ -54,7 +54,7 @@ export default {
   "spoken.2": "告警",
   "spoken.0": "恢复正常",
   "spoken.state": "{name}:{what},{level}",
-  "counts": "告警 {breach} · 预警 {warn} · 正常 {fine}",
+  "counts": "{breach} 告警 · {warn} 预警 · {fine} 正常",
   "all": "共 {n} 个队列:",
   "some": "第 {from}–{to} 个,共 {n} 个",
   "within": "{s} 秒内",
