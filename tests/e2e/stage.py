@@ -63,8 +63,8 @@ CHINESE: Final = tuple(
     replace(line, name=name)
     for line, name in zip(
         TWELVE,
-        ("账单咨询", "订单查询", "技术支持", "技术在线", "售前咨询", "退换货", "贵宾专线", "邮件工单", "物流查询", "账户安全", "投诉受理",
-         "夜间值班"),
+        ("账单咨询", "订单查询", "技术支持", "技术在线", "售前咨询", "退换货",
+         "贵宾专线", "邮件工单", "物流查询", "账户安全", "投诉受理", "夜间值班"),
         strict=True,
     )
 )  # fmt: skip
@@ -115,8 +115,8 @@ def _ratio(view: View, kpi: str, since: int) -> Standing:
 
 def _standing(kpi: str, value: float, n: int, since: int) -> Standing:
     warn, breach = LIMITS[kpi]
-    beyond = (lambda limit: value < limit) if warn > breach else (lambda limit: value > limit)
-    level = BREACH if beyond(breach) else WARN if beyond(warn) else GOOD
+    side = -1 if warn > breach else 1
+    level = BREACH if side * value > side * breach else WARN if side * value > side * warn else GOOD
     return Standing(level, since, value, warn, breach, "30m" if n else "", n)
 
 
@@ -155,16 +155,16 @@ class Stage:
     async def staff(self, groups: Mapping[str, Sequence[int]]) -> None:
         """Say what the agents of groups do, and of the floor as their sum."""
         now = self.clock_ms()
-        names = ("available_idle", "status_available", "status_busy", "status_away", "status_break", "status_meal", "status_training")
+        names = ("available_idle", *(f"status_{name}" for name in ("available", "busy", "away", "break", "meal", "training")))
         total: dict[str, int] = {}
         for name, (free, session, *rest, slots, busy) in groups.items():
             gauges = dict(zip(names, (free, free + session, *rest), strict=True))
             gauges |= {"capacity": slots + session, "slots_used": session, "slots_free": slots}
             total = {part: total.get(part, 0) + value for part, value in gauges.items()}
-            self.worker.now("group", name, **gauges, in_hand=session)
+            self.worker.now("group", name, "", **gauges, in_hand=session)
             wanted = 30 * MINUTE * free * busy // (100 - busy)  # time in hand that makes them so busy
             self.worker.add("group", name, "", now - 5 * MINUTE, {"in_hand_ms": wanted - 30 * MINUTE * session})
-        self.worker.now("group", "all", **total)
+        self.worker.now("group", "all", "", **total)
         await self.flush()
 
     async def quality(self) -> None:
@@ -249,4 +249,6 @@ async def staged(*lines: Line, at: int | None = None, judge: Judge = judged, con
         await board.stop()
 
 
-__all__ = ["AT", "CHINESE", "GROUPS", "LIMITS", "NOBODY", "TWELVE", "Line", "Stage", "clock_from", "judged", "many", "settings", "staged"]
+__all__ = [
+    "AT", "CHINESE", "GROUPS", "LIMITS", "NOBODY", "TWELVE", "Line", "Stage", "clock_from", "judged", "many", "settings", "staged",
+]  # fmt: skip

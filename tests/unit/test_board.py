@@ -265,8 +265,9 @@ async def test_what_is_not_read_yet_cannot_be_explained() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/static/app.js", "/static/style.css", "/static/lang/en.js", "/metrics", "/api/v1/snapshot", "/livez", "/readyz", "/nothing", "/static/x",
-     "/api/v1/intervals", "/api/v1/comparisons", "/api/v1/explain", "/api/v1/trend", "/static/..%2fboard.py", "/static/lang", "/static/lang/..%2f__init__.py", "/static/__init__.py"],
+    ["/", "/static/app.js", "/static/style.css", "/static/lang/en.js", "/metrics", "/api/v1/snapshot", "/livez", "/readyz",
+     "/nothing", "/static/x", "/api/v1/intervals", "/api/v1/comparisons", "/api/v1/explain", "/api/v1/trend", "/static/lang",
+     "/static/__init__.py", "/static/..%2fboard.py", "/static/lang/..%2f__init__.py"],
 )  # fmt: skip
 async def test_security_headers_are_on_everything(path: str) -> None:
     """Errors too; only files of the page are served."""

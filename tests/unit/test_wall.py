@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,13 +16,13 @@ from hypothesis import strategies as st
 from schemas.kpis import BY_ID
 from schemas.rules import QueueRules, Rules
 from sinks.board import Board
-from sinks.feed import KEPT, Contents, Feed, Settled, difference, message, whole
+from sinks.feed import KEPT, Feed, Settled, difference, message, whole
 from sinks.merge import Merge
 from sinks.snapshot import Health, Snapshot, Snapshots
 from sinks.standing import BREACH, GOOD, WARN, Standing, Subject
 from sinks.trend import MAX_PLACES, STEP_MS, STEPS, Trends
 from sinks.views import View
-from sinks.wall import FEWEST_STAFFED, GOALS, Setting, Variant, contents, is_of_the_tile, ranks_of, shown_window
+from sinks.wall import FEWEST_STAFFED, GOALS, Contents, Entry, Key, Setting, Variant, contents, is_of_the_tile, ranks_of, shown_window
 from tests.builders import T0, Publisher, feed
 from tests.unit.test_board import NOBODY, config, running, wall
 
@@ -136,8 +137,10 @@ def test_order_and_kind_of_channel_are_told() -> None:
 
 def frame(entries: dict[str, int]) -> Contents:
     """Return a frame in which queue n has so many waiting."""
-    queues = {(name, "voice"): {"queue": name, "channel": "voice", "waiting": n} for name, n in entries.items()}
-    return Contents({"head": {"build": "x"}, "floor": {"waiting": sum(entries.values())}}, {"queues": queues})  # type: ignore[arg-type]
+    queues: dict[Key, Entry] = {
+        (name, "voice"): {"queue": name, "channel": "voice", "waiting": n} for name, n in entries.items()
+    }
+    return Contents({"head": {"build": "x"}, "floor": {"waiting": sum(entries.values())}}, {"queues": queues})
 
 
 def taken(body: dict[str, Any], queues: dict[tuple[str, ...], Any]) -> dict[tuple[str, ...], Any]:
@@ -154,7 +157,8 @@ frames = st.lists(st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 3)),
 @given(frames)
 def test_patches_lead_to_what_the_whole_says(run: list[dict[str, int]]) -> None:
     """Whatever comes and goes; and where nothing differs there is nothing to send."""
-    before, queues = Contents(), {}
+    before = Contents()
+    queues: dict[Key, Entry] = {}
     for entries in run:
         found = frame(entries)
         body = difference(before, found)
@@ -215,7 +219,8 @@ def test_a_message_is_three_lines_whatever_is_in_it() -> None:
 
 def test_a_queue_appears_once_it_is_there_to_stay() -> None:
     """Of the first frame all do, later ones after three frames."""
-    settled, first = Settled(), {("a", "voice"): {}}
+    settled = Settled()
+    first: dict[Key, Entry] = {("a", "voice"): {}}
     assert settled.only({}) == {}
     assert settled.only(first) == first
     both = {**first, ("b", "unassigned"): {}}
@@ -302,8 +307,8 @@ async def test_a_silent_board_still_beats(monkeypatch: pytest.MonkeyPatch) -> No
         beats = [body["clock"] for _, event, body in heard if event == "beat"]
         ages = [clock["readings_age_ms"] for clock in beats]
         assert len(ages) >= 3
-        assert all(later - before > 200 for before, later in zip(ages, ages[1:], strict=False))
-        assert all(later["now"] > before["now"] for before, later in zip(beats, beats[1:], strict=False))
+        assert all(later - before > 200 for before, later in pairwise(ages))
+        assert all(later["now"] > before["now"] for before, later in pairwise(beats))
 
 
 def view(name: str, waiting: int, oldest: int | None) -> View:
@@ -319,7 +324,8 @@ def at(now: int, *views: View) -> Snapshot:
 
 def test_a_trend_keeps_the_highest_of_each_step_for_an_hour() -> None:
     """Against a naive recount, with gaps."""
-    trends, chance, told, now = Trends(), random.Random(6), {}, T0
+    trends, chance, now = Trends(), random.Random(6), T0
+    told: dict[int, tuple[int, int]] = {}
     for _ in range(3000):
         now += chance.choice((500, 500, 500, 4000, 30_000))
         waiting, wait = chance.randrange(9), chance.randrange(200)
@@ -351,7 +357,7 @@ async def test_a_trend_over_http() -> None:
     async with running(config(), NOBODY) as (board, client):
         async with client.get("/api/v1/trend?queue=orders") as answer:
             assert answer.status == 503
-        worker = Publisher().count("orders", wall(), offered=1).now("queue", "orders", "voice", waiting=3, oldest_entered_at=wall() - 9000)
+        worker = Publisher().now("queue", "orders", "voice", waiting=3, oldest_entered_at=wall() - 9000)
         await put(board, worker.count("returns", wall(), "chat", offered=1).count("returns", wall(), "voice", offered=1))
         async with client.get("/api/v1/trend?queue=orders") as answer:
             body = await answer.json()
