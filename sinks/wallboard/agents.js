@@ -6,6 +6,7 @@ import { levelAt, levelOf, limitsOf } from "./state.js";
 
 const TURN_MS = 10000;
 const ROWS = 8; // groups that can be read at once; more take turns
+const ROWS_BESIDE_NAMES = 5;
 const CELLS = 60;
 const BAR = ["free", "in_session", "busy", "away", "rest", "learning"]; // a fixed order, each its shade
 
@@ -88,7 +89,7 @@ export class Agents {
     ["group", "", "occupancy", "slots_free"].forEach((name, i) => {
       text(this.heads[i], name === "group" ? t("group") : name ? say.kpi(name) : "");
     });
-    const rows = Math.max(2, Math.floor((o.names === "id" && state.head.agents_allowed ? ROWS / 2 : ROWS) / o.zoom));
+    const rows = Math.max(2, Math.floor((state.agents.size ? ROWS_BESIDE_NAMES : ROWS) / o.zoom));
     this.turns = Math.max(1, Math.ceil(all.length / rows));
     this.turn %= this.turns;
     const sorted = all.sort((a, b) => (a.group < b.group ? -1 : 1));

@@ -95,8 +95,14 @@ function draw() {
   arrange(byId("main"), [current.root]);
   current.fit?.();
   controls(name);
-  const now = state.now();
+  const now = wholeSecond();
   if (now !== null && state.freshness().kind === "live") current.tick(now);
+}
+
+// The floor's clock in whole seconds: whoever counts on by it steps together with all others.
+function wholeSecond() {
+  const now = state.now();
+  return now === null ? null : Math.floor(now / 1000) * 1000;
 }
 
 function told() {
@@ -118,9 +124,10 @@ function tick() {
   const kind = edges.tick();
   speaker.tick(kind);
   const turned = rotation.tick();
-  const now = state.now();
-  const again = current !== null && now !== null && kind === "live" && current.tick(now);
+  const whole = wholeSecond();
+  const again = current !== null && whole !== null && kind === "live" && current.tick(whole);
   if (turned || again) draw();
+  const now = state.now();
   const rest = now === null ? 0 : ((now % 1000) + 1000) % 1000;
   setTimeout(tick, 1000 - rest + 5);
 }

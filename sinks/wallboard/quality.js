@@ -81,6 +81,7 @@ export class Quality {
         // the board is away: what it said before stays
       }
     }
+    this.draw();
   }
 
   tick() {

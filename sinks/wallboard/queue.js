@@ -128,6 +128,7 @@ export class OneQueue {
       const kpis = (await answer.json()).queues[0]?.kpis ?? {};
       const sides = Object.values(kpis)[0] ?? {};
       compared.sides = { yesterday: sides["today/yesterday"]?.base, week_ago: sides["today/week_ago"]?.base };
+      this.drawCards(this.entry);
     } catch {
       // the board is away: what it said before stays
     }

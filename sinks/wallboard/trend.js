@@ -19,6 +19,8 @@ export class Trend {
     this.drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" });
     this.drawing.append(...this.limits, this.line);
     this.root = el("section", "card trend", el("div", "row", this.label, this.top), this.drawing);
+    this.step = 0;
+    this.limitsOf = {};
     this.place = "";
     this.askedAt = -Infinity;
   }
@@ -37,6 +39,7 @@ export class Trend {
       body.oldest_wait_s.forEach((s, i) => {
         if (s !== null) this.note(body.start_ms / STEP_MS + i, s);
       });
+      this.draw();
     } catch {
       this.askedAt = performance.now() - AGAIN_MS + STEP_MS; // the board is away: in a moment again
     }
@@ -50,11 +53,14 @@ export class Trend {
     const step = Math.floor(now / STEP_MS);
     this.note(step, entry.oldest === null ? 0 : Math.max(0, (now - entry.oldest) / 1000));
     for (const known of this.waits.keys()) if (known <= step - STEPS) this.waits.delete(known);
-    this.draw(step, entry.standings?.oldest_wait ?? {});
+    this.step = step;
+    this.limitsOf = entry.standings?.oldest_wait ?? {};
+    this.draw();
   }
 
-  draw(step, { warn = null, breach = null }) {
+  draw() {
     const { t } = this.ctx;
+    const { step, limitsOf: { warn = null, breach = null } } = this;
     const limit = breach ?? warn;
     const highest = Math.max(60, 1.2 * (limit ?? 0), ...this.waits.values());
     const y = (s) => (HEIGHT - (s / highest) * (HEIGHT - 2) - 1).toFixed(1);

@@ -22,7 +22,19 @@ from sinks.snapshot import Health, Snapshot, Snapshots
 from sinks.standing import BREACH, GOOD, WARN, Standing, Subject
 from sinks.trend import MAX_PLACES, STEP_MS, STEPS, Trends
 from sinks.views import View
-from sinks.wall import FEWEST_STAFFED, GOALS, Contents, Entry, Key, Setting, Variant, contents, is_of_the_tile, ranks_of, shown_window
+from sinks.wall import (
+    FEWEST_STAFFED,
+    GOALS,
+    Contents,
+    Entry,
+    Key,
+    Setting,
+    Variant,
+    contents,
+    is_of_the_tile,
+    ranks_of,
+    shown_window,
+)
 from tests.builders import T0, Publisher, feed
 from tests.unit.test_board import NOBODY, config, running, wall
 
