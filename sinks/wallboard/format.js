@@ -1,6 +1,7 @@
 // Numbers for people. A rounded number never crosses its limit: 79.96 % under a goal of 80 % shows 79.9 %.
 
 export const NONE = "–";
+const MOST_DECIMALS = 5;
 
 // 1:47, from 10 min "12m", from 1 h "1h05"; whole seconds that have passed.
 export function duration(ms) {
@@ -18,18 +19,17 @@ export function count(n) {
 
 const crosses = (value, shown, limit) => (value < limit && shown >= limit) || (value > limit && shown <= limit);
 
-// Rounded to so many decimals, or where that would cross a limit to one more, away from it.
+// Rounded to so many decimals; where that would cross a limit to as many more as it takes, up or down instead of to the nearest.
 function kept(value, decimals, limits) {
-  const scale = 10 ** decimals;
-  const near = Math.round(value * scale) / scale;
-  if (!limits.some((limit) => crosses(value, near, limit))) return near.toFixed(decimals);
-  const more = decimals === 0 ? 1 : decimals;
-  const fine = 10 ** more;
-  const exact = value * fine;
-  const close = Math.round(exact) / fine;
-  if (!limits.some((limit) => crosses(value, close, limit))) return close.toFixed(more);
-  const over = limits.some((limit) => value > limit && close <= limit);
-  return ((over ? Math.floor(exact) + 1 : Math.ceil(exact) - 1) / fine).toFixed(more);
+  for (let more = decimals; more < MOST_DECIMALS; more += 1) {
+    const scale = 10 ** more;
+    const ways = more === 0 ? [Math.round] : [Math.round, Math.floor, Math.ceil];
+    for (const way of ways) {
+      const shown = way(value * scale) / scale;
+      if (!limits.some((limit) => crosses(value, shown, limit))) return shown.toFixed(more);
+    }
+  }
+  return String(value);
 }
 
 // A share in percent: without decimals from 10 %, one below. All and nothing are limits, too: 99.96 % is not 100 %.
