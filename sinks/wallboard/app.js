@@ -95,8 +95,9 @@ function draw() {
   arrange(byId("main"), [current.root]);
   current.fit?.();
   controls(name);
+  const { kind, age } = state.freshness();
   const now = wholeSecond();
-  if (now !== null && state.freshness().kind === "live") current.tick(now);
+  if (now !== null) current.tick(kind === "live" ? now : Math.floor((state.now() - age) / 1000) * 1000); // as it was then
 }
 
 // The floor's clock in whole seconds: whoever counts on by it steps together with all others.
@@ -115,7 +116,7 @@ function told() {
     for (const key of breaches) sound.breach(key);
     rotation.breach(breaches);
   }
-  if (state.freshness().kind !== "old") draw();
+  if (current === null || state.freshness().kind !== "old") draw();
   edges.tick();
 }
 

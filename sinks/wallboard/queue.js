@@ -1,8 +1,8 @@
 // Page "one queue": who has waited longest, how many wait, and how the window went.
 import { attribute, el, figure, fit, text } from "./dom.js";
-import { NONE, count, duration, limitOf, mean, percent } from "./format.js";
+import { NONE, count, duration, limitOf, mean, percent, percentOf } from "./format.js";
 import { MARKS } from "./lang.js";
-import { levelAt, limitsOf, standing } from "./state.js";
+import { levelAt, limitsOf, offending, standing } from "./state.js";
 import { Trend } from "./trend.js";
 
 const COMPARE_MS = 60000;
@@ -82,8 +82,8 @@ export class OneQueue {
     const { t, say, state } = this.ctx;
     const window_ = say.window(state.head.window);
     const [level, lost, free, speed] = this.cards;
-    this.ratio(level, entry, "service_level", `${say.kpi("service_level")}, ${window_}`, (limit) => t("goal.up", { limit, s: entry.answer_s }));
-    this.ratio(lost, entry, "abandonment", `${say.kpi("abandonment")}, ${window_}`, (limit) => t("goal.down", { limit }));
+    this.ratio(level, entry, "service_level", (limit) => t("goal.up", { limit, s: entry.answer_s }));
+    this.ratio(lost, entry, "abandonment", (limit) => t("goal.down", { limit }));
     const slots = levelAt(entry, "slots_free");
     const beside = entry.capacity === null ? "" : `/ ${count(entry.capacity)}`;
     free.draw(say.kpi("slots_free"), count(entry.slots_free), slots, { beside, note: t("slots", { n: count(entry.active) }) });
@@ -95,13 +95,18 @@ export class OneQueue {
     speed.draw(`${say.kpi(kpi)}, ${window_}`, mean(entry[kpi], limitsOf(entry, kpi)), levelAt(entry, kpi), { note: note.join(" · ") });
   }
 
-  ratio(card, entry, kpi, label, goalText) {
+  ratio(card, entry, kpi, goalText) {
+    const { t, say, state } = this.ctx;
     const [top, bottom] = entry[kpi];
     const goal = standing(entry, kpi)?.warn ?? null;
-    const of = bottom > 0 ? this.ctx.t("of", { n: top, all: bottom }) : "";
-    const note = [goal === null ? "" : goalText(limitOf(goal)), of].filter(Boolean).join(" · ");
-    card.draw(label, percent(entry[kpi], limitsOf(entry, kpi)), levelAt(entry, kpi), { note });
-    card.bar(bottom > 0 && kpi === "service_level" ? top / bottom : null, goal);
+    const limits = limitsOf(entry, kpi);
+    const shown = percent(entry[kpi], limits);
+    const judged = offending(entry, kpi, state.head.window);
+    const of = bottom > 0 ? t("of", { n: top, all: bottom }) : "";
+    const note = [goal === null ? "" : goalText(limitOf(goal)), judged ? `${say.window(state.head.window)}: ${shown}` : of];
+    const label = `${say.kpi(kpi)}, ${say.window(judged?.window ?? state.head.window)}`;
+    card.draw(label, judged ? percentOf(judged.value, limits) : shown, levelAt(entry, kpi), { note: note.filter(Boolean).join(" · ") });
+    card.bar(bottom > 0 && kpi === "service_level" ? (judged?.value ?? top / bottom) : null, goal);
   }
 
   sizes() {

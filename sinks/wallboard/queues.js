@@ -1,8 +1,8 @@
 // Page "all queues": a tile each up to twelve; beyond, the worst as tiles and all of them as a mosaic.
 import { arrange, attribute, el, figure, fit, text } from "./dom.js";
 import { countsText } from "./edges.js";
-import { NONE, count, duration, percent } from "./format.js";
-import { ORDERS, keyOf, levelAt, levelOf, limitsOf, offenders } from "./state.js";
+import { NONE, count, duration, percent, percentOf } from "./format.js";
+import { ORDERS, keyOf, levelAt, levelOf, limitsOf, offenders, offending } from "./state.js";
 
 const REORDER_MS = 10000; // the order changes no oftener
 const TURN_MS = 10000; // so long each page of breaches stays
@@ -46,11 +46,15 @@ class Tile {
     figure(this.waiting, count(entry.waiting), levelAt(entry, "waiting"));
     text(this.labels[0], say.kpi("oldest_wait"));
     text(this.labels[1], say.kpi("waiting"));
-    const sl = percent(entry.service_level, limitsOf(entry, "service_level"));
-    figure(this.level, sl, levelAt(entry, "service_level"));
-    text(this.goal, t("within", { s: entry.answer_s }));
-    figure(this.lost, percent(entry.abandonment, limitsOf(entry, "abandonment")), levelAt(entry, "abandonment"));
-    text(this.lostLabel, t("short.abandonment"));
+    this.ratio(ctx, "service_level", this.level, this.goal, t("within", { s: entry.answer_s }));
+    this.ratio(ctx, "abandonment", this.lost, this.lostLabel, t("short.abandonment"));
+  }
+
+  ratio({ say, state }, kpi, value, label, words) {
+    const limits = limitsOf(this.entry, kpi);
+    const judged = offending(this.entry, kpi, state.head.window);
+    figure(value, judged ? percentOf(judged.value, limits) : percent(this.entry[kpi], limits), levelAt(this.entry, kpi));
+    text(label, judged ? say.window(judged.window) : words);
   }
 
   tick(now) {
@@ -62,7 +66,7 @@ class Tile {
   // Numbers shrink where they must. Long names: the word goes, its mark stays, then the name is cut.
   fit() {
     if (!this.element.isConnected) return;
-    const lengths = [this.oldest, this.waiting, this.level, this.lost].map((each) => each.textContent.length).join();
+    const lengths = [this.oldest, this.waiting, this.level, this.goal, this.lost, this.lostLabel].map((each) => each.textContent.length).join();
     if (lengths === this.lengths && !this.unfitted) return;
     this.lengths = lengths;
     this.unfitted = false;

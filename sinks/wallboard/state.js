@@ -65,6 +65,12 @@ export const standing = (entry, kpi) => entry.standings?.[kpi] ?? null;
 export const levelAt = (entry, kpi) => standing(entry, kpi)?.level ?? 0;
 export const limitsOf = (entry, kpi) => [standing(entry, kpi)?.warn ?? null, standing(entry, kpi)?.breach ?? null];
 
+// The judgement to show instead of a ratio over the shown window: the number that offends is that of the window which was judged.
+export function offending(entry, kpi, shown) {
+  const judged = standing(entry, kpi);
+  return judged?.level > 0 && judged.value !== undefined && judged.window !== shown ? judged : null;
+}
+
 // The indicators that make a queue's level, those first that stand so for longest.
 export function offenders(entry) {
   const level = levelOf(entry);

@@ -118,7 +118,7 @@ def run(*, screens: int = SCREENS, queues: int = QUEUES, seconds: float = SECOND
         assert board.stdin is not None
         try:
             port = int(_told(board.stdout, "port"))
-            figures = {}
+            figures: dict[str, float] = {}
             for number in (0, screens):
                 found = asyncio.run(_measure(board, port, number, seconds))
                 figures |= {f"{number} screens: {name}": value for name, value in found.items()}

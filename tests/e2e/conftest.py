@@ -7,7 +7,6 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -82,9 +81,5 @@ def look(browser: Browser) -> Look:
 
 async def shoot(page: Page, name: str) -> bytes:
     """Take a screenshot; it is kept where `FLOORPULSE_SCREENS` names a folder."""
-    picture = await page.screenshot(animations="disabled")
     folder = os.environ.get(SCREENS)
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        Path(folder, f"{name}.png").write_bytes(picture)
-    return picture
+    return await page.screenshot(animations="disabled", path=f"{folder}/{name}.png" if folder else None)

@@ -123,16 +123,19 @@ def _standing(kpi: str, value: float, n: int, since: int) -> Standing:
 class Stage:
     """A running board. `tell` says what is the case; while `pulse` is on, heartbeats follow each other."""
 
-    def __init__(self, board: Board, clock_ms: Callable[[], int], judge: Judge) -> None:
+    def __init__(self, board: Board, clock_ms: Clock, judge: Judge) -> None:
         self.board, self.clock_ms, self.judge = board, clock_ms, judge
         self.pulse = True
         self.worker = Publisher(0)
         self._offset = 0
+        self._standings: Mapping[Subject, Standing] = {}
         take = board._take
         board._take = lambda: self._judged(take())  # type: ignore[method-assign]
 
     def _judged(self, snapshot: Snapshot) -> Snapshot:
-        return replace(snapshot, standings=self.judge(snapshot)) if snapshot.ready else snapshot
+        if snapshot.ready and self.pulse:  # what is old is not judged anew
+            self._standings = self.judge(snapshot)
+        return replace(snapshot, standings=self._standings)
 
     async def tell(self, *lines: Line, window: bool = True) -> None:
         """Say how queues stand; without `window` only who waits now."""
@@ -167,14 +170,14 @@ class Stage:
         self.worker.now("group", "all", "", **total)
         await self.flush()
 
-    async def quality(self) -> None:
-        """Say something of satisfaction, surveys, resolution and complaints."""
+    async def quality(self, name: str = "Orders") -> None:
+        """Say something of satisfaction, surveys, resolution and complaints of a queue."""
         now = self.clock_ms()
         parts = {"rated": 412, "rated_score_e6": 394_000_000, "surveys_sent": 760, "fcr_contacts": 1830, "fcr_resolved": 1599}
-        self.worker.count("Orders", now - 30 * MINUTE, "voice", **parts)
+        self.worker.count(name, now - 30 * MINUTE, "voice", **parts)
         before = {"rated": 500, "rated_score_e6": 484_000_000, "surveys_sent": 900, "fcr_contacts": 2000, "fcr_resolved": 1720}
-        self.worker.count("Orders", now - 9 * 24 * 60 * MINUTE, "voice", **before)
-        self.worker.now("queue", "Billing", "unassigned", complaints_open=7)
+        self.worker.count(name, now - 9 * 24 * 60 * MINUTE, "voice", **before)
+        self.worker.now("queue", name, "unassigned", complaints_open=7)
         await self.flush()
 
     async def remember(self, name: str, channel: str, waits: Sequence[int]) -> None:
@@ -186,6 +189,12 @@ class Stage:
         assert rings is not None
         for ago, wait in enumerate(reversed(waits), 1):
             rings[0][(step - ago) % 360] = wait
+
+    def later(self, seconds: float) -> None:
+        """Let time pass in which nothing is read."""
+        self.clock_ms.ahead_ms += round(1000 * seconds)
+        for partition in self.board._reader._heard:
+            self.board._reader._heard[partition] -= seconds
 
     async def flush(self) -> None:
         """Let what was said take effect."""
@@ -224,16 +233,22 @@ def settings(lines: Sequence[Line] = (), **changes: Any) -> Config:
     return Config.model_validate({"zone": "Asia/Shanghai", "board": board, "queues": queues, **changes})
 
 
-def clock_from(at: int) -> Callable[[], int]:
-    """Return a clock that shows `at` now and goes on."""
-    began = time.monotonic_ns()
-    return lambda: at + (time.monotonic_ns() - began) // 1_000_000
+class Clock:
+    """A clock that shows `at` now and goes on."""
+
+    def __init__(self, at: int) -> None:
+        self._at, self._began = at, time.monotonic_ns()
+        self.ahead_ms = 0
+
+    def __call__(self) -> int:
+        """Return the time, in ms."""
+        return self._at + self.ahead_ms + (time.monotonic_ns() - self._began) // 1_000_000
 
 
 @asynccontextmanager
 async def staged(*lines: Line, at: int | None = None, judge: Judge = judged, config: Config | None = None) -> AsyncIterator[Stage]:
     """Run a board that knows these queues; `at`: where its clock begins, by default now."""
-    clock = clock_from(time.time_ns() // 1_000_000 if at is None else at)
+    clock = Clock(time.time_ns() // 1_000_000 if at is None else at)
     board = Board(config or settings(lines), NOBODY, clock_ms=clock)
     stage = Stage(board, clock, judge)
     await board.start()
@@ -250,5 +265,6 @@ async def staged(*lines: Line, at: int | None = None, judge: Judge = judged, con
 
 
 __all__ = [
-    "AT", "CHINESE", "GROUPS", "LIMITS", "NOBODY", "TWELVE", "Line", "Stage", "clock_from", "judged", "many", "settings", "staged",
+    "AT", "CHINESE", "GROUPS", "LIMITS", "MINUTE", "NOBODY", "TWELVE", "Clock", "Line", "Stage", "judged", "many", "settings",
+    "staged",
 ]  # fmt: skip

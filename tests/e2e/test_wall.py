@@ -14,8 +14,10 @@ from PIL import Image
 from playwright.async_api import Page, expect
 
 from sinks.board import Board
+from sinks.snapshot import Snapshot
+from sinks.standing import BREACH, WARN, Standing, Subject
 from tests.e2e.conftest import Look, shoot
-from tests.e2e.stage import AT, CHINESE, GROUPS, NOBODY, TWELVE, Line, many, settings, staged
+from tests.e2e.stage import AT, CHINESE, GROUPS, MINUTE, NOBODY, TWELVE, Line, many, settings, staged
 from tests.unit.test_hostile_names import NAMES
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -25,7 +27,7 @@ CALM = (Line("Billing", 6, 2), Line("Orders", 20, 3, 90, 99, 2), Line("Sales cha
 async def until(what: Callable[[], Awaitable[bool]], within_s: float = 15) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(within_s):
-        while not await what():
+        while not await what():  # noqa: ASYNC110  what is waited for lies in the browser
             await asyncio.sleep(0.05)
 
 
@@ -120,7 +122,7 @@ async def test_stale_data_is_told_instead_of_shown_as_true(look: Look) -> None:
     async with staged(*TWELVE, at=AT) as stage, look(stage.board.url) as page:
         await expect(page.locator(".tile")).to_have_count(12)
         stage.pulse = False
-        stage.board._reader._heard[0] -= 13
+        stage.later(13)
         await expect(page.locator("#banner")).to_have_text(
             re.compile(r"OLD DATA: nothing new since 14:07:\d\d \(1[5-9] s\)"), timeout=9000
         )
@@ -202,7 +204,7 @@ async def test_chinese(look: Look, page_name: str) -> None:
     """All words, and they fit, also in the fonts at hand."""
     async with staged(*CHINESE, at=AT) as stage:
         await stage.staff(GROUPS)
-        await stage.quality()
+        await stage.quality(CHINESE[1].name)
         query = f"?lang=zh-CN&page={page_name}" + ("&queue=订单查询" if page_name == "queue" else "")
         async with look(stage.board.url + query) as page:
             await expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
@@ -234,6 +236,30 @@ async def test_one_queue_page(look: Look) -> None:
             await expect(page.locator(".card .value b").nth(3)).to_have_text("0:17")
         async with look(f"{stage.board.url}?page=queue&queue=Nobody") as page:
             await expect(page.locator(".message")).to_have_text("no such queue: Nobody")
+
+
+async def test_the_number_that_offends_is_the_one_that_was_judged(look: Look) -> None:
+    """Where thresholds look at another window than the screen, tile and page show that one, and say which."""
+
+    def judge(snapshot: Snapshot) -> dict[Subject, Standing]:
+        since = snapshot.now or 0
+        return {
+            Subject("service_level", "Orders", "voice"): Standing(BREACH, since // MINUTE, 0.6549, 0.8, 0.7, "15m", 40),
+            Subject("first_response", "Tech chat", "chat"): Standing(WARN, since // MINUTE, 24.0, 20, 40, "15m", 40),
+        }
+
+    async with staged(*TWELVE, at=AT, judge=judge) as stage:
+        async with look(stage.board.url) as page:
+            seconds = tile(page, "Orders").locator(".seconds p")
+            await expect(seconds.first).to_have_text("65% 15 min")
+            await expect(seconds.first.locator("b")).to_have_class("offends")
+            await expect(seconds.nth(1)).to_have_text("12% lost")
+            await expect(tile(page, "Tech chat").locator(".state")).to_have_text("▲ first response")  # no number of the tile
+            assert await overflowing(page) == []
+        async with look(f"{stage.board.url}?page=queue&queue=Orders&channel=voice") as page:
+            card = page.locator(".queue > .card").nth(1)
+            await expect(card.locator(".label").first).to_have_text("service level, 15 min ■")
+            await expect(card.locator(".note")).to_have_text("goal 80% within 20 s · 30 min: 58%")
 
 
 async def test_agents_page_and_privacy(look: Look) -> None:

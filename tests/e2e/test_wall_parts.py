@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Page, async_playwright, expect
 
 from schemas.kpis import BY_ID, SERVICE_LEVELS
 from sinks.board import Board
@@ -45,7 +44,8 @@ async def bare(look: Look) -> AsyncIterator[Page]:
 
 async def module(page: Page, name: str, expression: str, *arguments: Any) -> Any:
     """Evaluate an expression with a module of the page as `m` and the arguments as `a`."""
-    return await page.evaluate(f"async (a) => {{ const m = await import('/static/{name}'); return {expression}; }}", list(arguments))
+    script = f"async (a) => {{ const m = await import('/static/{name}'); return {expression}; }}"
+    return await page.evaluate(script, list(arguments))
 
 
 async def test_numbers_for_people(look: Look) -> None:
@@ -55,11 +55,12 @@ async def test_numbers_for_people(look: Look) -> None:
                  h: "1h00", h + 5 * m: "1h05", 27 * h: "27h00", -5: "0:00"}  # fmt: skip
     counts = {0: "0", 999: "999", 1000: "1.0k", 1299: "1.2k", 99_999: "99.9k", 123_456: "123k"}
     shares = [
-        ((0, 0), [], "–"), ((0, 5), [], "0%"), ((5, 5), [], "100%"), ((58, 100), [0.8, 0.7], "58%"), ((7996, 10_000), [0.8], "79.9%"),
-        ((796, 1000), [0.8], "79.6%"), ((8004, 10_000), [0.8], "80.1%"), ((8, 10), [0.8], "80%"), ((80_000_001, 100_000_000), [0.8], "80.1%"),
-        ((79_999_999, 100_000_000), [0.8], "79.9%"), ((504, 10_000), [0.05], "5.1%"), ((496, 10_000), [0.05], "4.9%"),
-        ((5, 100), [0.05], "5.0%"), ((9996, 10_000), [], "99.9%"), ((4, 10_000), [], "0.1%"), ((61, 1000), [0.05, 0.1], "6.1%"),
-        ((105, 1000), [0.05, 0.1], "11%"), ((1004, 10_000), [0.1], "10.1%"), ((999, 10_000), [0.1], "9.9%"), ((94, 100), [None], "94%"),
+        ((0, 0), [], "–"), ((0, 5), [], "0%"), ((5, 5), [], "100%"), ((58, 100), [0.8, 0.7], "58%"),
+        ((7996, 10_000), [0.8], "79.9%"), ((796, 1000), [0.8], "79.6%"), ((8004, 10_000), [0.8], "80.1%"), ((8, 10), [0.8], "80%"),
+        ((80_000_001, 100_000_000), [0.8], "80.1%"), ((79_999_999, 100_000_000), [0.8], "79.9%"), ((504, 10_000), [0.05], "5.1%"),
+        ((496, 10_000), [0.05], "4.9%"), ((5, 100), [0.05], "5.0%"), ((9996, 10_000), [], "99.9%"), ((4, 10_000), [], "0.1%"),
+        ((61, 1000), [0.05, 0.1], "6.1%"), ((105, 1000), [0.05, 0.1], "11%"), ((1004, 10_000), [0.1], "10.1%"),
+        ((999, 10_000), [0.1], "9.9%"), ((94, 100), [None], "94%"), ((612, 826), [0.741, 0.74], "74.09%"),
     ]  # fmt: skip
     means = [((0, 0), [], "–"), ((38_400, 1), [20], "0:38"), ((20_400, 1), [20], "0:21"), ((19_600, 1), [20], "0:19"),
              ((20_000, 1), [20], "0:20"), ((3_000_000, 4), [], "12m")]  # fmt: skip
@@ -137,7 +138,8 @@ async def test_parameters_of_the_address(look: Look) -> None:
         assert found == {
             "page": "agents", "queue": ["a", "b"], "channel": ["voice"], "group": ["north"], "window": "5m", "sort": "risk",
             "rotate": [["queues", 20], ["agents", 10]], "lang": "zh-CN", "theme": "light", "zoom": 1.25, "zone": "Asia/Shanghai",
-            "names": "id", "sound": "breach", "motion": "off", "clock": "12", "view": "table", "title": "Wall", "kiosk": True, "bad": [],
+            "names": "id", "sound": "breach", "motion": "off", "clock": "12", "view": "table", "title": "Wall", "kiosk": True,
+            "bad": [],
         }  # fmt: skip
         default = await module(page, "options.js", read, "")
         spoilt = await module(page, "options.js", read, "?" + "&".join(f"{name}={value}" for name, value in bad.items()))
@@ -156,12 +158,12 @@ async def test_parameters_of_the_address(look: Look) -> None:
 async def test_the_window_and_zone_that_were_asked_for_are_shown(look: Look) -> None:
     """Numbers of that window by the server, the clock of that zone."""
     async with staged(*TWELVE[:2], at=AT) as stage:
-        stage.worker.count("Orders", stage.clock_ms() - 20_000, "voice", answered=9, answered_within=9)
+        stage.worker.count("Billing", stage.clock_ms() - 20_000, "voice", answered=9, answered_within=9)
         await stage.flush()
         await stage.shown()
         async with look(f"{stage.board.url}?window=5m&zone=Asia/Jerusalem") as page:
             await expect(page.locator("#about")).to_have_text(re.compile("^trailing 5 min · Asia/Jerusalem"))
-            await expect(page.locator(".tile", has_text="Orders").locator(".seconds b").first).to_have_text("100%")
+            await expect(page.locator(".tile", has_text="Billing").locator(".seconds b").first).to_have_text("100%")
             await expect(page.locator("#clock")).to_have_text(re.compile(r"08:07:\d\d"))
 
 
@@ -207,7 +209,8 @@ async def test_rotation_goes_to_a_new_breach(look: Look) -> None:
 
 async def test_who_wants_no_motion_gets_none(look: Look) -> None:
     """No rotation, no pages of breaches that turn, no transitions."""
-    async with staged(*TWELVE, at=AT) as stage, look(f"{stage.board.url}?rotate=queues:3,agents:3", reduced_motion="reduce") as page:
+    query = "?rotate=queues:3,agents:3"
+    async with staged(*TWELVE, at=AT) as stage, look(stage.board.url + query, reduced_motion="reduce") as page:
         await expect(page.locator(".tile")).to_have_count(12)
         assert await page.locator(".tile").first.evaluate("e => getComputedStyle(e).transitionDuration") == "0s"
         await asyncio.sleep(3.5)
@@ -235,11 +238,12 @@ async def test_rotation_and_takeover_by_the_clock(look: Look) -> None:
         )
     assert told == [
         [9, "agents", None], [10.001, "queues", None], [29, "queues", None], [30.002, "agents", None],
-        [31, "queue", "a"], [32, "queues", None], [62, "agents", None], [63, "queues", None], [64, "queues", None], [200, "queues", None],
+        [31, "queue", "a"], [32, "queues", None], [62, "agents", None], [63, "queues", None], [64, "queues", None],
+        [200, "queues", None],
     ]  # fmt: skip
 
 
-async def test_sound_is_rare_and_on_request(look: Look, browser: Browser) -> None:
+async def test_sound_is_rare_and_on_request(look: Look) -> None:
     """At most one per queue in 30 s and one in 10 s overall; a browser that wants a gesture first is told to be tapped."""
     async with bare(look) as page:
         played = await module(
@@ -251,7 +255,8 @@ async def test_sound_is_rare_and_on_request(look: Look, browser: Browser) -> Non
                 const s = new m.Sound(true); Object.defineProperty(s, "blocked", { value: false });
                 const seen = [];
                 const at = (t, key) => { now = t; s.breach(key); seen.push(s.played); };
-                at(0, "a"); at(5000, "b"); at(9999, "a"); at(10000, "b"); at(20000, "a"); at(30000, "a"); s.muted = true; at(99000, "a");
+                at(0, "a"); at(5000, "b"); at(9999, "a"); at(10000, "b"); at(20000, "a"); at(30000, "a");
+                s.muted = true; at(99000, "a");
                 return [off.played, seen];
               } finally { performance.now = real; } })()""",
         )
@@ -263,10 +268,8 @@ async def test_sound_is_rare_and_on_request(look: Look, browser: Browser) -> Non
         await expect(page.get_by_role("button", name="muted")).to_be_visible()
 
 
-async def test_a_kiosk_may_sound_without_a_gesture(look: Look) -> None:
+async def test_a_kiosk_may_sound_without_a_gesture() -> None:
     """With Chromium's switch nobody has to tap."""
-    from playwright.async_api import async_playwright
-
     async with async_playwright() as playwright:
         arguments = [*ARGUMENTS, "--autoplay-policy=no-user-gesture-required"]
         started = await playwright.chromium.launch(executable_path=chromium(), args=arguments)
@@ -276,7 +279,6 @@ async def test_a_kiosk_may_sound_without_a_gesture(look: Look) -> None:
             await expect(page.locator(".tile")).to_have_count(2)
             assert not await page.get_by_role("button", name="tap to allow sound").is_visible()
         await started.close()
-    del look
 
 
 async def test_the_page_is_small_and_fast(look: Look, record_property: Any) -> None:
@@ -303,39 +305,45 @@ async def test_the_page_is_small_and_fast(look: Look, record_property: Any) -> N
     assert first_s < 5
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+def _free_ports(number: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 async def test_the_whole_pipeline_shows(look: Look, tmp_path: Path) -> None:
     """Simulated centre, broker, worker and board in a process of their own: its queues stand on the screen and move."""
-    port = _free_port()
-    environment = {**os.environ, "FLOORPULSE_WORKER__LISTEN": f"127.0.0.1:{_free_port()}"}
+    port, other = _free_ports(2)
+    environment = {**os.environ, "FLOORPULSE_WORKER__LISTEN": f"127.0.0.1:{other}"}
     command = [sys.executable, "-m", "streams.cli", "demo", "--duration", "60s", "--listen", f"127.0.0.1:{port}"]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as demo:
-        try:
-            await _listening(port)
-            async with look(f"http://127.0.0.1:{port}/") as page:
-                orders = page.locator(".tile", has_text="Orders")
-                await expect(orders.locator(".seconds b").first).to_have_text(re.compile(r"^\d+(\.\d)?%$"), timeout=40_000)
-                await expect(page.locator(".tile")).to_have_count(6)
-                before = await page.locator("main").inner_text()
-                await expect(page.locator("#fresh")).to_have_text("live")
-                async with asyncio.timeout(20):
-                    while await page.locator("main").inner_text() == before:
-                        await asyncio.sleep(0.2)
-                await shoot(page, "demo")
-        finally:
+    pipe = asyncio.subprocess.PIPE
+    out = asyncio.subprocess.STDOUT
+    demo = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, env=environment, stdout=pipe, stderr=out)
+    assert demo.stdout is not None
+    said = asyncio.create_task(demo.stdout.read())
+    try:
+        await _listening(port, said)
+        async with look(f"http://127.0.0.1:{port}/") as page:
+            orders = page.locator(".tile", has_text="Orders")
+            await expect(orders.locator(".seconds b").first).to_have_text(re.compile(r"^\d+(\.\d)?%$"), timeout=40_000)
+            await expect(page.locator(".tile")).to_have_count(6)
+            before = await page.locator("main").inner_text()
+            await expect(page.locator("#fresh")).to_have_text("live")
+            await expect(page.locator("main")).not_to_have_text(before, use_inner_text=True, timeout=20_000)
+            await shoot(page, "demo")
+    finally:
+        if demo.returncode is None:
             demo.terminate()
-            await asyncio.to_thread(demo.wait, 20)
+        await said
+        await demo.wait()
 
 
-async def _listening(port: int) -> None:
-    async with asyncio.timeout(30):
+async def _listening(port: int, said: asyncio.Task[bytes]) -> None:
+    async with asyncio.timeout(40):
         while True:
+            assert not said.done(), said.result().decode()
             with contextlib.suppress(OSError):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.close()
