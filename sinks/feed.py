@@ -144,6 +144,8 @@ class Frames:
         self._making = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._seen: tuple[int, float] = (-1, 0.0)
+        self.closing = False
+        """Whether all streams are to end."""
 
     def variant(self, query: Mapping[str, str]) -> Variant:
         """Return what a screen asks for; a window that there is not becomes the default one, which the frame's head tells."""
@@ -167,6 +169,12 @@ class Frames:
         finally:
             feed.followers -= 1
             feed.left_at = time.monotonic()
+
+    def close(self) -> None:
+        """Let all streams end, now."""
+        self.closing = True
+        for feed in self._feeds.values():
+            feed.tell(b"")
 
     async def stop(self) -> None:
         """Make no more."""
@@ -214,7 +222,7 @@ class Frames:
 
     async def _run(self) -> None:
         beat_at = time.monotonic() + BEAT_S
-        while self._feeds and not self._source.closing:
+        while self._feeds and not self.closing:
             began = time.monotonic()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, beat_at - began)):
@@ -225,8 +233,6 @@ class Frames:
                 log.exception("no frame this time")
             self._drop_left()
             await asyncio.sleep(max(0.05, FRAME_S - (time.monotonic() - began)))
-        for feed in self._feeds.values():
-            feed.tell(b"")  # whoever follows sees that the board is closing
 
     async def _frame(self, beat_at: float) -> float:
         """Make the next frame and tell of it; returns when the next beat is due."""

@@ -39,6 +39,10 @@ class Screens:
     def add_to(self, app: web.Application) -> None:
         """Register the routes."""
         app.add_routes([web.get("/api/v1/stream", self.stream), web.get("/api/v1/trend", self.trend)])
+        app.on_shutdown.append(self._close)
+
+    async def _close(self, _: web.Application) -> None:
+        self._frames.close()
 
     async def stop(self) -> None:
         """Make no more frames."""
@@ -69,7 +73,7 @@ class Screens:
         number = self._frames.number_of(request.headers.get("Last-Event-ID"))
         await turns.send(response, b"retry: %d\n\n" % random.randint(*RETRY_MS))
         first = True
-        while not self._source.closing:
+        while not self._frames.closing:
             changed, has = feed.changed, feed.number
             data = feed.since(number) or self._frames.beat() if first or has != number else feed.beat
             number, first = has, False

@@ -95,6 +95,7 @@ export class Agents {
     const sorted = all.sort((a, b) => (a.group < b.group ? -1 : 1));
     const shown = this.turns > 1 ? sorted.slice(this.turn * rows, (this.turn + 1) * rows) : sorted;
     arrange(this.body, shown.map((entry) => this.row(entry).element));
+    for (const group of this.rows.keys()) if (!state.groups.has(JSON.stringify([group]))) this.rows.delete(group);
     const breaches = all.filter((entry) => levelOf(entry) === 2).length;
     const from = this.turn * rows + 1;
     const some = t("some", { from, to: from + shown.length - 1, n: all.length });

@@ -38,6 +38,8 @@ export class Table {
     });
     const rows = { groups: () => this.groups(), quality: () => this.quality(), queues: () => this.queues(entries) }[what]();
     arrange(this.body, rows);
+    const present = new Set(rows);
+    for (const [key, row] of this.rows) if (!present.has(row.element)) this.rows.delete(key);
   }
 
   row(key, cells, level = 0) {

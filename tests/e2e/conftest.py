@@ -52,7 +52,9 @@ def look(browser: Browser) -> Look:
     """Open a page in a fresh context; what it must not have at its end: errors, policy violations, foreign requests."""
 
     @asynccontextmanager
-    async def opened(url: str, *, size: tuple[int, int] = (1920, 1080), quiet: bool = True, **context: Any) -> AsyncIterator[Page]:
+    async def opened(
+        url: str, *, size: tuple[int, int] = (1920, 1080), quiet: bool = True, real_clock: bool = False, **context: Any
+    ) -> AsyncIterator[Page]:
         complaints: list[str] = []
 
         def heard(message: ConsoleMessage) -> None:
@@ -62,6 +64,8 @@ def look(browser: Browser) -> Look:
         fresh = await browser.new_context(viewport={"width": size[0], "height": size[1]}, locale="en-GB", **context)
         page = await fresh.new_page()
         await page.add_init_script(_WATCH)
+        if not real_clock:
+            await page.clock.install()  # it runs as always, until a test lets it jump
         page.on("console", heard)
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
         page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
