@@ -35,6 +35,7 @@ from sinks.wall import (
     ranks_of,
     shown_window,
 )
+from tests.bench.screens import run
 from tests.builders import T0, Publisher, feed
 from tests.unit.test_board import NOBODY, config, running, wall
 
@@ -214,8 +215,8 @@ async def test_what_does_not_differ_makes_no_frame() -> None:
     """The number stays, nobody is sent anything; a patch that would be larger than the whole gives way to it."""
     assert fed([3, 3, 3]).number == 1
     found = Feed()
-    for run in range(KEPT):
-        made = found.next(frame({f"q{i}": run + i for i in range(200)}), {}, "boot")
+    for more in range(KEPT):
+        made = found.next(frame({f"q{i}": more + i for i in range(200)}), {}, "boot")
         assert made is not None
         found.put(made)
     assert [event for event, _ in bodies(found.since(1))] == ["snapshot"]
@@ -385,3 +386,12 @@ async def test_a_trend_over_http() -> None:
             async with client.get(f"/api/v1/trend?{query}") as answer:
                 assert answer.status == status
                 assert said in await answer.text()
+
+
+def test_many_screens_cost_little() -> None:
+    """As `python -m tests.bench --only screens`, smaller: each gets a message a second, the board hardly notices."""
+    figures = run(screens=200, queues=5, seconds=3)
+    assert figures["200 screens: kB a second and screen"] > 0.5
+    assert figures["200 screens: between messages p99, s"] < 4
+    assert figures["200 screens: board, share of a core"] < 0.3
+    assert figures["200 screens: board peak MB"] < figures["0 screens: board peak MB"] + 30
