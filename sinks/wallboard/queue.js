@@ -24,6 +24,15 @@ class Card {
     figure(this.value, value, level);
     text(this.beside, beside);
     text(this.note, note);
+    this.fit();
+  }
+
+  fit() {
+    const texts = this.label.textContent + this.note.textContent;
+    if (texts === this.fitted || !this.root.isConnected) return;
+    this.fitted = texts;
+    fit(this.label);
+    fit(this.note);
   }
 
   // A share of a goal as a bar: `share` filled, a mark at `goal`.
@@ -117,6 +126,7 @@ export class OneQueue {
     if (!this.root.isConnected) return;
     this.lengths = this.sizes();
     for (const row of [this.top, this.oldest, this.waiting, this.next]) fit(row);
+    for (const card of this.cards) card.fit();
   }
 
   // Yesterday and a week ago, up to the same time: what the board compares each quarter-hour.

@@ -53,7 +53,13 @@ def look(browser: Browser) -> Look:
 
     @asynccontextmanager
     async def opened(
-        url: str, *, size: tuple[int, int] = (1920, 1080), quiet: bool = True, real_clock: bool = False, **context: Any
+        url: str,
+        *,
+        size: tuple[int, int] = (1920, 1080),
+        quiet: bool = True,
+        real_clock: bool = False,
+        script: str = "",
+        **context: Any,
     ) -> AsyncIterator[Page]:
         complaints: list[str] = []
 
@@ -63,7 +69,7 @@ def look(browser: Browser) -> Look:
 
         fresh = await browser.new_context(viewport={"width": size[0], "height": size[1]}, locale="en-GB", **context)
         page = await fresh.new_page()
-        await page.add_init_script(_WATCH)
+        await page.add_init_script(_WATCH + script)
         if not real_clock:
             await page.clock.install()  # it runs as always, until a test lets it jump
         page.on("console", heard)
