@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Page, expect
 
 from sinks.board import Board
@@ -478,3 +479,27 @@ async def test_before_there_is_anything(look: Look) -> None:
         await board.stop()
     async with staged() as stage, look(stage.board.url) as page:
         await expect(page.locator(".message")).to_have_text("no queues yet")
+
+
+async def test_a_new_build_is_loaded_by_itself(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the board comes back with other files; not over and over in the first half minute."""
+    async with staged(*CALM) as stage:
+        port = stage.board.port
+        async with look(stage.board.url, quiet=False) as page:
+            await expect(page.locator(".tile")).to_have_count(3)
+            await page.evaluate("window.before = true")
+            await stage.board.stop()
+            monkeypatch.setattr("sinks.board.build_of", lambda _: "another")
+            async with staged(*CALM, config=settings(CALM, board={"listen": f"127.0.0.1:{port}"})):
+                await expect(page.locator("#alarm")).to_have_text(re.compile("^$|connected again"))
+                await page.wait_for_function("window.before === true && document.querySelectorAll('.tile').length === 3")
+                await page.clock.fast_forward(31_000)
+                await until(lambda: _reloaded(page), 20)
+                await expect(page.locator(".tile")).to_have_count(3)
+
+
+async def _reloaded(page: Page) -> bool:
+    try:
+        return bool(await page.evaluate("window.before === undefined"))
+    except PlaywrightError:  # between two pages
+        return False
