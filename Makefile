@@ -9,7 +9,6 @@
 # make reference what is generated: docs/indicators.md, docs/schemas, grafana/dashboards
 # make rules     compose/prometheus/rules.yml anew from the default thresholds
 # make screens   the pictures in docs/screens anew, in Chromium
-# make reference docs/indicators.md anew from the catalogue
 #
 # Each makes its own environment in .venv first; delete that folder to start anew.
 
@@ -25,8 +24,7 @@ ifneq ($(wildcard $(BANK_FOLDER)/$(BANK_FILE)),)
 export FLOORPULSE_BANK_DATA ?= $(abspath $(BANK_FOLDER))
 endif
 
-.PHONY: environment demo test test-deep chaos soak bench lint mutation reference rules
-.PHONY: environment demo test test-deep chaos soak bench lint mutation reference screens
+.PHONY: environment demo test test-deep chaos soak bench lint mutation reference rules screens
 
 environment: $(STAMP)
 

@@ -152,6 +152,8 @@ def _standing(kpi: str, standing: Standing) -> Entry:
     }
     if standing.level:
         entry["since"] = standing.since_ms
+        if standing.quiet:
+            entry["quiet"] = True
         if standing.window and standing.value is not None:
             entry |= {"value": round(standing.value, 5), "n": standing.n}
     return entry

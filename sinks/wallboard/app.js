@@ -10,7 +10,7 @@ import { Queues } from "./queues.js";
 import { Rotation } from "./rotation.js";
 import { Changes, Speaker } from "./say.js";
 import { Sound } from "./sound.js";
-import { ORDERS, State, keyOf, levelOf } from "./state.js";
+import { ORDERS, State, keyOf, levelOf, quiet } from "./state.js";
 import { listen } from "./stream.js";
 import { Table } from "./table.js";
 
@@ -112,9 +112,9 @@ function told() {
   if (state.head.ready) {
     const changed = changes.take(chosen());
     speaker.note(changed);
-    const breaches = changed.filter((entry) => levelOf(entry) === 2).map((entry) => keyOf(entry.queue, entry.channel));
-    for (const key of breaches) sound.breach(key);
-    rotation.breach(breaches);
+    const breaches = changed.filter((entry) => levelOf(entry) === 2);
+    for (const entry of breaches) if (!quiet(entry)) sound.breach(keyOf(entry.queue, entry.channel));
+    rotation.breach(breaches.map((entry) => keyOf(entry.queue, entry.channel)));
   }
   if (current === null || state.freshness().kind !== "old") draw();
   edges.tick();

@@ -79,6 +79,9 @@ export function offenders(entry) {
   return found.sort((a, b) => a[1].since - b[1].since).map(([kpi]) => kpi);
 }
 
+// Whether all that makes its level is in its quiet hours: shown, but not heard.
+export const quiet = (entry) => offenders(entry).every((kpi) => entry.standings[kpi].quiet === true);
+
 // Since when it stands as it does: what is worst for longest comes first.
 export function since(entry) {
   const [first] = offenders(entry);

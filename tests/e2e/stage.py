@@ -123,7 +123,7 @@ def _standing(kpi: str, value: float, n: int, since: int) -> Standing:
 class Stage:
     """A running board. `tell` says what is the case; while `pulse` is on, heartbeats follow each other."""
 
-    def __init__(self, board: Board, clock_ms: Clock, judge: Judge) -> None:
+    def __init__(self, board: Board, clock_ms: Clock, judge: Judge | None) -> None:
         self.board, self.clock_ms, self.judge = board, clock_ms, judge
         self.pulse = True
         self.worker = Publisher(0)
@@ -133,6 +133,8 @@ class Stage:
         board._take = lambda: self._judged(take())  # type: ignore[method-assign]
 
     def _judged(self, snapshot: Snapshot) -> Snapshot:
+        if self.judge is None:
+            return snapshot
         if snapshot.ready and self.pulse:  # what is old is not judged anew
             self._standings = self.judge(snapshot)
         return replace(snapshot, standings=self._standings)
@@ -246,8 +248,10 @@ class Clock:
 
 
 @asynccontextmanager
-async def staged(*lines: Line, at: int | None = None, judge: Judge = judged, config: Config | None = None) -> AsyncIterator[Stage]:
-    """Run a board that knows these queues; `at`: where its clock begins, by default now."""
+async def staged(
+    *lines: Line, at: int | None = None, judge: Judge | None = judged, config: Config | None = None
+) -> AsyncIterator[Stage]:
+    """Run a board that knows these queues; `at`: where its clock begins, by default now; without `judge` it judges itself."""
     clock = Clock(time.time_ns() // 1_000_000 if at is None else at)
     board = Board(config or settings(lines), NOBODY, clock_ms=clock)
     stage = Stage(board, clock, judge)

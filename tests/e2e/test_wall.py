@@ -503,3 +503,22 @@ async def _reloaded(page: Page) -> bool:
         return bool(await page.evaluate("window.before === undefined"))
     except PlaywrightError:  # between two pages
         return False
+
+
+async def test_colours_follow_the_boards_own_thresholds(look: Look) -> None:
+    """Nothing injected: in breach by its wait and its quarter-hour at once, in a warning by its half-hour; it leaves, too."""
+    async with staged(*TWELVE, at=AT, judge=None) as stage, look(stage.board.url) as page:
+        orders, chat = tile(page, "Orders"), tile(page, "Sales chat")
+        await expect(orders).to_have_attribute("data-level", "2")
+        await expect(orders.locator(".oldest")).to_have_class(re.compile("offends"))
+        await expect(orders.locator(".seconds p").first).to_have_text("58% 15 min")
+        await expect(chat).to_have_attribute("data-level", "1")
+        await expect(tile(page, "Returns")).to_have_attribute("data-level", "0")
+        await stage.tell(Line("Returns", 95, 5), window=False)
+        await expect(tile(page, "Returns")).to_have_attribute("data-level", "2")
+        await stage.tell(Line("Returns", 5, 5), window=False)
+        await asyncio.sleep(1.2)
+        await expect(tile(page, "Returns")).to_have_attribute("data-level", "2")  # not before it has been good for a while
+        stage.later(20)
+        stage.board._reader._heard[0] += 20
+        await expect(tile(page, "Returns")).to_have_attribute("data-level", "0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import re
 import socket
@@ -17,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.async_api import Page, async_playwright, expect
 
 from schemas.kpis import BY_ID, SERVICE_LEVELS
 from sinks.board import Board
 from tests.e2e.conftest import ARGUMENTS, Look, chromium, shoot
+from tests.e2e.screens import PICTURES
 from tests.e2e.stage import AT, GROUPS, NOBODY, TWELVE, Line, settings, staged
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -359,3 +362,17 @@ async def test_queues_of_one_name_are_told_apart(look: Look) -> None:
     lines = (Line("Orders", 5, 1), Line("Orders", 5, 2, channel="chat"), Line("Billing", 5, 3))
     async with staged(*lines, at=AT, config=settings(())) as stage, look(stage.board.url) as page:
         await expect(page.locator(".tile .name")).to_have_text(["Billing", "Orders · chat", "Orders · voice"])
+
+
+async def test_the_pictures_of_the_docs_are_those_that_are_made() -> None:
+    """Each has its page, is small, and stands in the documentation or is a spare one."""
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    assert {file.stem for file in (docs / "screens").iterdir()} == set(PICTURES)
+    for name, (_, _, size, _) in PICTURES.items():
+        body = (docs / "screens" / f"{name}.png").read_bytes()
+        scale = 1 if size[0] > size[1] else 2
+        assert Image.open(io.BytesIO(body)).size == (scale * size[0], scale * size[1])
+        assert len(body) < 150_000
+    shown = set(re.findall(r"screens/([\w-]+)\.png", (docs / "wall-screen.md").read_text()))
+    assert shown <= set(PICTURES)
+    assert {"all-queues", "one-queue", "agents", "chinese", "stale"} <= shown

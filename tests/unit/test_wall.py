@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -86,6 +87,10 @@ def test_colours_come_from_standings_alone() -> None:
     shown = found["standings"]["service_level"]
     assert (shown["level"], shown["value"], shown["n"], shown["since"]) == (WARN, 0.78123, 40, T0 - 5000)
     assert "value" not in found["standings"]["oldest_wait"]
+    assert "quiet" not in shown
+    judged = {subject: replace(standing, quiet=True) for subject, standing in judged.items()}
+    found = queue(contents(snapshot_of(worker, standings=judged), VARIANT, Setting()))
+    assert found["standings"]["service_level"]["quiet"] is True
     assert not is_of_the_tile("satisfaction")
 
 
