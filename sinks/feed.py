@@ -99,8 +99,8 @@ class Feed:
         behind = self.number - number
         if number <= 0 or not 0 <= behind <= len(self._patches):
             return self._whole
-        patches = b"".join(list(self._patches)[len(self._patches) - behind :])
-        return patches if len(patches) <= len(self._whole) else self._whole
+        patches = list(self._patches)[len(self._patches) - behind :]
+        return b"".join(patches) if sum(map(len, patches)) <= len(self._whole) else self._whole
 
     def tell(self, beat: bytes) -> None:
         """Wake all who wait; those who have the present frame get the beat."""

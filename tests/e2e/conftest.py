@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 REQUIRE: Final = "FLOORPULSE_REQUIRE_BROWSER"
 SCREENS: Final = "FLOORPULSE_SCREENS"
@@ -23,6 +23,7 @@ _WATCH: Final = """
 window.violations = [];
 addEventListener("securitypolicyviolation", (event) => violations.push(`${event.violatedDirective} ${event.blockedURI}`));
 """
+expect.set_options(timeout=20_000)  # a loaded machine is no failure
 Look = Callable[..., AbstractAsyncContextManager[Page]]
 
 

@@ -492,7 +492,8 @@ async def test_a_new_build_is_loaded_by_itself(look: Look, monkeypatch: pytest.M
             monkeypatch.setattr("sinks.board.build_of", lambda _: "another")
             async with staged(*CALM, config=settings(CALM, board={"listen": f"127.0.0.1:{port}"})):
                 await expect(page.locator("#alarm")).to_have_text(re.compile("^$|connected again"))
-                await page.wait_for_function("window.before === true && document.querySelectorAll('.tile').length === 3")
+                await expect(page.locator("#fresh")).to_have_text("live")
+                assert await page.evaluate("window.before")
                 await page.clock.fast_forward(31_000)
                 await until(lambda: _reloaded(page), 20)
                 await expect(page.locator(".tile")).to_have_count(3)

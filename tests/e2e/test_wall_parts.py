@@ -24,7 +24,7 @@ from playwright.async_api import Page, async_playwright, expect
 from schemas.kpis import BY_ID, SERVICE_LEVELS
 from sinks.board import Board
 from tests.e2e.conftest import ARGUMENTS, Look, chromium, shoot
-from tests.e2e.screens import PICTURES
+from tests.e2e.screens import FOLDER, PICTURES
 from tests.e2e.stage import AT, GROUPS, NOBODY, TWELVE, Line, settings, staged
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -296,7 +296,7 @@ async def test_the_page_is_small_and_fast(look: Look, record_property: Any) -> N
         devtools.on("Network.loadingFinished", lambda event: weights.update({event["requestId"]: int(event["encodedDataLength"])}))
         began = time.monotonic()
         await page.goto(stage.board.url)
-        await page.wait_for_function("document.querySelector('.tile .waiting')?.textContent === '2'")
+        await expect(page.locator(".tile .waiting").first).to_have_text("2")
         first_s = time.monotonic() - began
         inside_ms = await page.evaluate(
             "performance.getEntriesByType('resource').filter((e) => e.name.includes('/static/')).map((e) => e.responseEnd)"
@@ -308,7 +308,7 @@ async def test_the_page_is_small_and_fast(look: Look, record_property: Any) -> N
     record_property("first number, s", round(first_s, 3))
     sys.stdout.write(f"weight {weight} raw {raw} files {len(inside_ms)} last {max(inside_ms):.0f} ms first {first_s:.3f} s\n")
     assert 10_000 < weight < MOST_WEIGHT
-    assert first_s < 5
+    assert first_s < 20  # about 0.4 s on an idle machine
 
 
 def _free_ports(number: int) -> list[int]:
@@ -366,13 +366,12 @@ async def test_queues_of_one_name_are_told_apart(look: Look) -> None:
 
 async def test_the_pictures_of_the_docs_are_those_that_are_made() -> None:
     """Each has its page, is small, and stands in the documentation or is a spare one."""
-    docs = Path(__file__).resolve().parents[2] / "docs"
-    assert {file.stem for file in (docs / "screens").iterdir()} == set(PICTURES)
+    assert {file.stem for file in FOLDER.iterdir()} == set(PICTURES)
     for name, (_, _, size, _) in PICTURES.items():
-        body = (docs / "screens" / f"{name}.png").read_bytes()
+        body = (FOLDER / f"{name}.png").read_bytes()
         scale = 1 if size[0] > size[1] else 2
         assert Image.open(io.BytesIO(body)).size == (scale * size[0], scale * size[1])
         assert len(body) < 150_000
-    shown = set(re.findall(r"screens/([\w-]+)\.png", (docs / "wall-screen.md").read_text()))
+    shown = set(re.findall(r"screens/([\w-]+)\.png", (FOLDER.parent / "wall-screen.md").read_text()))
     assert shown <= set(PICTURES)
     assert {"all-queues", "one-queue", "agents", "chinese", "stale"} <= shown
