@@ -224,6 +224,8 @@ async def test_comparisons_over_http(broker: EmbeddedBroker) -> None:
         orders = next(queue for queue in body["queues"] if queue["queue"] == "orders")
         assert set(orders["kpis"]["answered"]) == {"today/yesterday", "today/week_ago", "7d/before"}
         assert orders["kpis"]["answered"]["7d/before"]["base"] == 0
+        async with client.get("/api/v1/comparisons", params={"queue": HOSTILE, "channel": "chat"}) as answer:
+            assert answer.status == 200  # it exists, though nothing of it lies before the present quarter-hour
         async with client.get("/api/v1/comparisons?queue=order") as answer:
             assert (answer.status, await answer.text()) == (404, "unknown queue 'order': the nearest is 'orders'\n")
         async with client.get("/api/v1/comparisons?quue=orders") as answer:
