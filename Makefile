@@ -8,6 +8,7 @@
 # make mutation  does some test notice when a rule is broken? (minutes)
 # make reference what is generated: docs/indicators.md, docs/configuration.md, docs/schemas, grafana/dashboards
 # make rules     compose/prometheus/rules.yml anew from the default thresholds
+# make screens   the pictures in docs/screens anew, in Chromium
 #
 # Each makes its own environment in .venv first; delete that folder to start anew.
 
@@ -23,7 +24,7 @@ ifneq ($(wildcard $(BANK_FOLDER)/$(BANK_FILE)),)
 export FLOORPULSE_BANK_DATA ?= $(abspath $(BANK_FOLDER))
 endif
 
-.PHONY: environment demo test test-deep chaos soak bench lint mutation reference rules
+.PHONY: environment demo test test-deep chaos soak bench lint mutation reference rules screens
 
 environment: $(STAMP)
 
@@ -51,6 +52,9 @@ lint: $(STAMP)
 
 mutation: $(STAMP)
 	$(BIN)/python -m tests.mutation $(ARGS)
+
+screens: $(STAMP)
+	$(BIN)/python -m tests.e2e.screens
 
 reference: $(STAMP)
 	$(BIN)/python -m streams.reference > docs/indicators.md.new

@@ -37,7 +37,8 @@ class Answers:
         try:
             known_parameters(request.query, _FILTERS)
             body = await self._comparisons()
-            found = await asyncio.to_thread(lambda: as_bytes(chosen(body, **_asked(request, _FILTERS))))
+            places = [(view.name, view.channel) for view in self._source.snapshot.queues]
+            found = await asyncio.to_thread(lambda: as_bytes(chosen(body, **_asked(request, _FILTERS), places=places)))
             return await answer(request, found, _JSON)
         except UsageError as error:
             raise _refused(error) from None

@@ -28,8 +28,11 @@ from sinks.loop import forget_what_is_old, tune_process
 from sinks.merge import Merge
 from sinks.reader import Reader, wall_ms
 from sinks.routes import Routes
-from sinks.security import add_headers, credentials, guard, load_assets, server_tls
+from sinks.security import add_headers, build_of, credentials, guard, load_assets, server_tls
 from sinks.snapshot import Snapshot, Snapshots
+from sinks.stream import Screens
+from sinks.trend import Trends
+from sinks.wall import Setting, ranks_of
 from sinks.windows import Windows
 
 log = structlog.get_logger()
@@ -83,6 +86,8 @@ class Board:
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self._reading_since: int | None = None
+        self._trends = Trends()
+        self._ranks, self._agent_series = ranks_of(self._configured), config.agents.series
         self._snapshot = Snapshot(0, None, clock_ms())
         self._use(self._reader.merge)
 
@@ -156,7 +161,8 @@ class Board:
         app = web.Application(client_max_size=MAX_REQUEST_BYTES, middlewares=guards)
         app.on_response_prepare.append(add_headers)
         exposition = Exposition(FloorCollector(self._exported, self._max_series, lambda: alert_families(self._alerts)))
-        self._routes = Routes(self, exposition, load_assets())
+        assets = load_assets()
+        self._routes = Routes(self, exposition, assets, Screens(self, lambda: self._setting(build_of(assets)), self._trends))
         self._routes.add_to(app)
         app.on_shutdown.append(self._say_goodbye)
         self._runner = web.AppRunner(
@@ -241,9 +247,14 @@ class Board:
         self._reading_since = now if reader.ready and self._snapshots.windows.now is None else None
         try:
             taken = self._snapshots.take(now, ready=reader.ready, readings_age_ms=reader.ages_ms(), delays=reader.delays)
-            return replace(taken, standings=self._judge.standings(taken), left_out=self._judge.left_out)
+            snapshot = replace(taken, standings=self._judge.standings(taken), left_out=self._judge.left_out)
         finally:
             self._reading_since = None
+        self._trends.take(snapshot)
+        return snapshot
+
+    def _setting(self, build: str) -> Setting:
+        return Setting(self.title, self.zone, build, self.merge.rules.speech_channels, self._ranks, self._agent_series)
 
 
 async def _settle(board: Board) -> None:

@@ -191,14 +191,17 @@ def _floor_kpis(columns: Iterable[Column], found: Gathered) -> dict[str, Any]:
 
 def chosen(
     body: Mapping[str, Any], *, queue: str | None = None, channel: str | None = None, group: str | None = None,
-    kpi: str | None = None,
+    kpi: str | None = None, places: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Any]:  # fmt: skip
-    """Return those comparisons that were asked for; raises `UnknownName`."""
+    """Return those comparisons that were asked for; raises `UnknownName`.
+
+    `places`: (queue, channel) that exist without having anything to compare yet.
+    """
     rows = [*body["queues"], *body["whole_queues"]]
     if queue is not None:
-        known_name("queue", queue, (row["queue"] for row in rows))
+        known_name("queue", queue, (*(row["queue"] for row in rows), *(name for name, _ in places)))
     if channel is not None:
-        known_name("channel", channel, (row["channel"] for row in rows))
+        known_name("channel", channel, (*(row["channel"] for row in rows), *(name for _, name in places)))
     if group is not None:
         known_name("group", group, (row["group"] for row in body["groups"]))
     names = {name: _INDICATOR_OF.get(name, name) for row in (body["floor"], *rows, *body["groups"]) for name in row["kpis"]}

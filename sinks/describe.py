@@ -1,4 +1,4 @@
-"""A snapshot as JSON: all of it for programs, and the little that a wall-screen needs."""
+"""A snapshot as JSON: all of it, for programs. `sinks.wall` has the little that a wall-screen needs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from schemas.codec import encode_json
 from schemas.columns import Column, Value, day_columns, group_columns, queue_columns
-from schemas.kpis import BY_ID, total_of, turnover_of
+from schemas.kpis import turnover_of
 from schemas.rules import FLOOR, STATUSES
 from sinks.collector import product_version
 from sinks.gauges import OLDEST
@@ -18,7 +18,7 @@ from sinks.views import COMPLAINTS, View
 from sinks.windows import DAY_WINDOWS
 from sinks.written import rounded
 
-WALL_KPIS: Final = ("service_level", "abandonment")
+_OWN_FORMULA: Final = ("service_level", "abandonment")
 _SLOTS: Final = ("capacity", "slots_used", "slots_free")
 _GROUP_COLUMNS: Final = tuple(group_columns())
 _QUEUE_DAYS: Final = tuple(day_columns("queue"))
@@ -53,16 +53,6 @@ def everything(snapshot: Snapshot) -> dict[str, Any]:
         "standings": [_standing(subject, standing) for subject, standing in snapshot.standings.items()],
         "slots": [{"queue": view.name, **{part: view.now.get(part, 0) for part in _SLOTS}} for view in snapshot.slots],
     }
-
-
-def for_wall(snapshot: Snapshot, title: str, zone: str) -> dict[str, Any]:
-    """Return what the wall-screen shows; ratios as [numerator, denominator]."""
-    queues = [{**_queue_now(snapshot, view), "windows": _wall_windows(snapshot, view)} for view in snapshot.session_queues]
-    body = {**_head(snapshot), "title": title, "zone": zone, "queues": queues}
-    if snapshot.ready:
-        floor = {kpi: {label: snapshot.floor_terms(kpi, label) for label in snapshot.labels} for kpi in WALL_KPIS}
-        body["floor"] = {**_floor_now(snapshot), **floor}
-    return body
 
 
 def _standing(subject: Subject, standing: Standing) -> dict[str, Any]:
@@ -101,18 +91,6 @@ def _queue_now(snapshot: Snapshot, view: View) -> dict[str, Any]:
         "answer_s": view.rules.answer_ms / 1000,
         "formula": view.rules.service_level,
     }
-
-
-def _wall_windows(snapshot: Snapshot, view: View) -> dict[str, Any]:
-    return {label: {kpi: _terms(view, kpi, label) for kpi in WALL_KPIS} for label in snapshot.labels}
-
-
-def _terms(view: View, kpi: str, label: str) -> tuple[int, int]:
-    terms = BY_ID[kpi].terms
-    assert terms is not None
-    top, bottom = terms(view.rules)
-    parts = view.parts(label)
-    return total_of(top, parts), total_of(bottom, parts)
 
 
 def _queue(snapshot: Snapshot, view: View, columns: Columns) -> dict[str, Any]:
@@ -157,7 +135,7 @@ def _floor(snapshot: Snapshot, columns: Columns) -> dict[str, Any]:
     formulas = {view.rules.service_level for view in snapshot.queues}
     formula = formulas.pop() if len(formulas) == 1 else None
     for label, derived in windows.items():
-        for kpi in WALL_KPIS:
+        for kpi in _OWN_FORMULA:
             top, bottom = snapshot.floor_terms(kpi, label)
             derived[kpi] = round(top / bottom, 6) if bottom > 0 else None
         derived["formula"] = formula
@@ -173,4 +151,4 @@ def _derived(columns: Columns, view: View, label: str) -> dict[str, Value]:
     return {column.name: rounded(column, column.value(parts, view.rules)) for column in columns}
 
 
-__all__ = ["as_bytes", "everything", "for_wall"]
+__all__ = ["as_bytes", "everything"]

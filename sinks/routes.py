@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import io
 import os
-import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -19,42 +18,34 @@ from schemas.errors import InvalidEvent, UsageError
 from schemas.instants import parse_instant
 from sinks.answers import Answers
 from sinks.collector import OPENMETRICS, TEXT, Exposition, product_version
-from sinks.describe import as_bytes, everything, for_wall
+from sinks.describe import as_bytes, everything
 from sinks.names import known_parameters
-from sinks.paced import TURNS, Turns, answer, begin
+from sinks.paced import TURNS, Turns, answer
 from sinks.scrapes import Scrapes
-from sinks.security import Asset, asset_response
+from sinks.security import Asset, asset_response, takes_gzip
 from sinks.snapshot import Snapshot
 from sinks.source import Source
+from sinks.stream import Screens
 from sinks.table import Choice, Frozen, Slices, choose, interval_table
 
-MAX_STREAMS: Final = 500
-"""Wall-screens at once; each costs one small write a second."""
-STREAM_S: Final = 1.0
-"""Least time between two messages of a stream."""
-RETRY_MS: Final = 2000
 _INTERVAL_PARAMETERS: Final = frozenset({"interval", "by", "zone", "format", "since", "until", "compare"})
 PROGRAM: Final = "floorpulse board"
 JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
 CSV: Final = {"Content-Type": "text/csv; charset=utf-8"}
 
 
-_GZIP: Final = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
-"""An Accept-Encoding that takes gzip, unless by a quality of 0."""
-
-
 class Routes:
     """Handlers over one board."""
 
-    def __init__(self, source: Source, exposition: Exposition, assets: dict[str, Asset]) -> None:
+    def __init__(self, source: Source, exposition: Exposition, assets: dict[str, Asset], screens: Screens) -> None:
         self._source = source
         self._scrapes = Scrapes(source, exposition)
         self._assets = assets
         self._answers = Answers(source)
+        self._screens = screens
         self._rendering = asyncio.Lock()
         self._tabling = asyncio.Lock()
         self._made: dict[str, tuple[int, bytes]] = {}
-        self._streams = 0
 
     def add_to(self, app: web.Application) -> None:
         """Register all routes."""
@@ -62,16 +53,16 @@ class Routes:
         app.add_routes(
             [
                 web.get("/", self.page),
-                web.get("/static/{name}", self.static),
+                web.get("/static/{name:.+}", self.static),
                 web.get("/metrics", self.metrics),
                 web.get("/api/v1/snapshot", self.snapshot),
                 web.get("/api/v1/intervals", self.intervals),
-                web.get("/api/v1/stream", self.stream),
                 web.get("/livez", self.livez),
                 web.get("/readyz", self.readyz),
             ]
         )
         self._answers.add_to(app)
+        self._screens.add_to(app)
 
     async def page(self, request: web.Request) -> web.Response:
         """Answer with the wall-screen."""
@@ -87,7 +78,7 @@ class Routes:
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """Answer a scrape, in the form that its headers ask for."""
         openmetrics = "application/openmetrics-text" in request.headers.get("Accept", "")
-        zipped = _GZIP.search(request.headers.get("Accept-Encoding", "")) is not None
+        zipped = takes_gzip(request)
         body = await self._scrapes.body(openmetrics=openmetrics, zipped=zipped)
         headers = {"Content-Type": OPENMETRICS if openmetrics else TEXT, "Vary": "Accept, Accept-Encoding"}
         if zipped:
@@ -97,6 +88,7 @@ class Routes:
     async def stop(self) -> None:
         """Begin nothing any more."""
         await self._scrapes.stop()
+        await self._screens.stop()
 
     async def snapshot(self, request: web.Request) -> web.StreamResponse:
         """Answer with everything now, as JSON."""
@@ -126,30 +118,6 @@ class Routes:
             frozen = await self._source.alone(lambda: Frozen(self._source.merge))
             body = await asyncio.to_thread(_written, frozen, snapshot.now, choice, as_csv)
         return await answer(request, body, CSV if as_csv else JSON)
-
-    async def stream(self, request: web.Request) -> web.StreamResponse:
-        """Answer with server-sent events: the present snapshot each second; who is slow misses some."""
-        if self._streams >= MAX_STREAMS:
-            raise web.HTTPServiceUnavailable(text="too many streams\n")
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
-        turns = request.app[TURNS]
-        self._streams += 1
-        try:
-            await begin(request, response)
-            await turns.send(response, f"retry: {RETRY_MS}\n\n".encode())
-            number = -1
-            while True:
-                number = (await self._source.next_snapshot(number)).number
-                if self._source.closing:
-                    break
-                body = await self._made_once("wall", lambda s: for_wall(s, self._source.title, self._source.zone))
-                await turns.send(response, b"id: %d\nevent: snapshot\ndata: %s\n\n" % (number, body))
-                await asyncio.sleep(STREAM_S)
-        except (ConnectionError, TimeoutError):
-            pass  # the client has gone, or takes nothing
-        finally:
-            self._streams -= 1
-        return response
 
     async def livez(self, _: web.Request) -> web.Response:
         """Tell whether the process works; 500 when snapshots have stopped."""
@@ -204,4 +172,4 @@ def _written(slices: Slices, now: int, choice: Choice, as_csv: bool) -> bytes:
         return file.getvalue().encode()
 
 
-__all__ = ["MAX_STREAMS", "PROGRAM", "Routes"]
+__all__ = ["PROGRAM", "Routes"]

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import gzip
 import hashlib
 import hmac
+import re
 import ssl
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -24,8 +28,8 @@ from schemas.config import Board
 from schemas.errors import ConfigError
 
 POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 HEADERS: Final[dict[str, str]] = {
     "Content-Security-Policy": POLICY,
@@ -40,6 +44,8 @@ HEADERS: Final[dict[str, str]] = {
 _TYPES: Final = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 
 
+_GZIP: Final = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
+"""An Accept-Encoding that takes gzip, unless by a quality of 0."""
 OPEN: Final = frozenset({"/livez", "/readyz"})
 """What anybody may ask: probes have no password."""
 MAX_PASSWORD_BYTES: Final = 4096
@@ -111,22 +117,32 @@ def _given(header: str) -> bytes:
 
 
 class Asset(NamedTuple):
-    """One file of the page."""
+    """One file of the page, as it is and zipped."""
 
     body: bytes
     kind: str
     etag: str
+    zipped: bytes
 
 
 def load_assets() -> dict[str, Asset]:
-    """Return the page's files by name."""
-    found: dict[str, Asset] = {}
-    for file in (files("sinks") / "wallboard").iterdir():
+    """Return the page's files by name, those of folders as `lang/en.js`."""
+    return dict(_assets(files("sinks") / "wallboard", ""))
+
+
+def _assets(folder: Traversable, prefix: str) -> Iterator[tuple[str, Asset]]:
+    for file in sorted(folder.iterdir(), key=lambda each: each.name):
         kind = _TYPES.get(file.name.rpartition(".")[2])
-        if kind is not None:
+        if file.is_dir():
+            yield from _assets(file, f"{prefix}{file.name}/")
+        elif kind is not None:
             body = file.read_bytes()
-            found[file.name] = Asset(body, kind, hashlib.sha256(body).hexdigest()[:16])
-    return found
+            yield prefix + file.name, Asset(body, kind, hashlib.sha256(body).hexdigest()[:16], gzip.compress(body, mtime=0))
+
+
+def build_of(assets: Mapping[str, Asset]) -> str:
+    """Return what tells one build of the page from another."""
+    return hashlib.sha256("".join(name + asset.etag for name, asset in sorted(assets.items())).encode()).hexdigest()[:12]
 
 
 async def add_headers(_: web.BaseRequest, response: web.StreamResponse) -> None:
@@ -137,10 +153,18 @@ async def add_headers(_: web.BaseRequest, response: web.StreamResponse) -> None:
 
 def asset_response(request: web.Request, asset: Asset) -> web.Response:
     """Answer with a file; browsers ask again each time and mostly get 304."""
-    headers = {"ETag": f'"{asset.etag}"', "Cache-Control": "no-cache"}
+    headers = {"ETag": f'"{asset.etag}"', "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
     if any(tag.value == asset.etag for tag in request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
+    if takes_gzip(request):
+        headers["Content-Encoding"] = "gzip"
+        return web.Response(body=asset.zipped, content_type=asset.kind, charset="utf-8", headers=headers)
     return web.Response(body=asset.body, content_type=asset.kind, charset="utf-8", headers=headers)
+
+
+def takes_gzip(request: web.Request) -> bool:
+    """Tell whether who asks takes gzip."""
+    return _GZIP.search(request.headers.get("Accept-Encoding", "")) is not None
 
 
 __all__ = [
@@ -150,8 +174,10 @@ __all__ = [
     "Asset",
     "add_headers",
     "asset_response",
+    "build_of",
     "credentials",
     "guard",
     "load_assets",
     "server_tls",
+    "takes_gzip",
 ]

@@ -1,184 +1,234 @@
-// The wall-screen: one stream of snapshots in, tiles out. Names are only ever set as text.
-"use strict";
+// The wall-screen: one stream in, one page at a time out. No frameworks, no build step, nothing from elsewhere.
+import { Agents } from "./agents.js";
+import { arrange, attribute, byId, el, text } from "./dom.js";
+import { Edges } from "./edges.js";
+import { LANGUAGES, choose, load, phrases } from "./lang.js";
+import { PAGES, read } from "./options.js";
+import { Quality } from "./quality.js";
+import { OneQueue } from "./queue.js";
+import { Queues } from "./queues.js";
+import { Rotation } from "./rotation.js";
+import { Changes, Speaker } from "./say.js";
+import { Sound } from "./sound.js";
+import { ORDERS, State, keyOf, levelOf, quiet } from "./state.js";
+import { listen } from "./stream.js";
+import { Table } from "./table.js";
 
-const OLD_MS = 15000; // readings older than this: OLD DATA
-const SILENT_MS = 10000; // no message for so long: CONNECTION LOST
-const QUIET_MS = 120000; // no event for so long is worth a grey note
-const SETTLE = 3; // a tile appears once its queue was in so many messages: a channel may be unknown for a moment
-const MAX_TILES = 24; // what can still be read; the rest is counted in the footer
+const RELOAD_AFTER_MS = 30000; // a new build is loaded, but not over and over while two boards differ
+const IDLE_MS = 3000; // the pointer is hidden when it rests for so long
 
-const byId = (id) => document.getElementById(id);
-const tiles = new Map(); // key → {element, parts, queue}
-const wanted = new URLSearchParams(location.search);
-const seen = new Map(); // key → messages in a row that had this queue
-let snapshot = null;
-let heardAt = 0; // monotonic, of the last message
-let page = "";
+const o = read(location.search, LANGUAGES);
+const language = choose(o.lang, navigator.languages ?? []);
+const t = await load(language);
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const still = () => o.motion === "off" || calm.matches;
+const state = new State();
+const ctx = { o, t, say: phrases(t), state, still: () => still() || rotation.paused };
+const rotation = new Rotation(o.rotate, o.rotate[0]?.[0] ?? o.page, still);
+const pages = new Map();
+const edges = new Edges(ctx);
+const changes = new Changes();
+const speaker = new Speaker(ctx);
+const sound = new Sound(o.sound === "breach");
+const message = el("p", "message");
+let build = null;
+let current = null;
 
-function text(element, value) {
-  if (element.textContent !== value) element.textContent = value;
+function dress() {
+  const root = document.documentElement;
+  const light = matchMedia("(prefers-color-scheme: light)");
+  root.lang = language;
+  root.style.setProperty("--zoom", o.zoom);
+  root.classList.toggle("kiosk", o.kiosk);
+  root.classList.toggle("still", still());
+  const paint = () => {
+    root.dataset.theme = o.theme === "auto" ? (light.matches ? "light" : "dark") : o.theme;
+  };
+  light.addEventListener("change", paint);
+  calm.addEventListener("change", () => root.classList.toggle("still", still()));
+  paint();
 }
 
-function count(n) {
-  return n < 1000 ? String(n) : `${(Math.floor(n / 100) / 10).toFixed(1)}k`;
+// The queues that the address asks for; all of them where it asks for none.
+function chosen() {
+  const of = (entry) => (!o.queue.length || o.queue.includes(entry.queue)) && (!o.channel.length || o.channel.includes(entry.channel));
+  return [...state.queues.values()].filter(of);
 }
 
-function duration(ms) {
-  const s = Math.max(0, Math.floor(ms / 1000));
-  if (s < 600) return `${Math.floor(s / 60)}:${String(s % 60).padStart(2, "0")}`;
-  if (s < 3600) return `${Math.floor(s / 60)}m`;
-  return `${Math.floor(s / 3600)}h${String(Math.floor((s % 3600) / 60)).padStart(2, "0")}`;
-}
-
-// Rounded down, so that 79.96 % never shows as the goal of 80 %.
-function percent([top, bottom]) {
-  if (!(bottom > 0)) return "–";
-  const share = (100 * top) / bottom;
-  return share >= 10 ? `${Math.floor(share + 1e-9)}%` : `${(Math.floor(share * 10 + 1e-9) / 10).toFixed(1)}%`;
-}
-
-// For what should be low: rounded up.
-function percentUp([top, bottom]) {
-  if (!(bottom > 0)) return "–";
-  const share = (100 * top) / bottom;
-  return share >= 10 ? `${Math.ceil(share - 1e-9)}%` : `${(Math.ceil(share * 10 - 1e-9) / 10).toFixed(1)}%`;
-}
-
-function shownWindow() {
-  const asked = wanted.get("window");
-  if (asked && snapshot.windows.includes(asked)) return asked;
-  return snapshot.windows.includes("30m") ? "30m" : snapshot.windows[0];
-}
-
-// The floor's clock now: the server's, carried on by the monotonic clock of this machine.
-function floorNow() {
-  return snapshot.live ? snapshot.now + (performance.now() - heardAt) : snapshot.now;
-}
-
-function keyOf(queue) {
-  return JSON.stringify([queue.queue, queue.channel]);
-}
-
-// Queues that are there to stay; at the first message all of them.
-function settled(queues) {
-  const first = seen.size === 0;
-  const present = new Set(queues.map(keyOf));
-  for (const key of seen.keys()) if (!present.has(key)) seen.delete(key);
-  for (const key of present) seen.set(key, first ? SETTLE : (seen.get(key) ?? 0) + 1);
-  return queues.filter((queue) => seen.get(keyOf(queue)) >= SETTLE);
-}
-
-function make(key) {
-  const element = byId("tile").content.firstElementChild.cloneNode(true);
-  const parts = {};
-  for (const name of ["name", "channel", "oldest", "waiting", "level", "goal", "lost"]) {
-    parts[name] = element.querySelector(`.${name}`);
+function pageOf(name) {
+  const kind = o.view === "table" ? `table ${name}` : name;
+  if (!pages.has(kind)) {
+    const made = o.view === "table" ? new Table(ctx, name) : new { queues: Queues, queue: OneQueue, agents: Agents, quality: Quality }[name](ctx);
+    pages.set(kind, made);
   }
-  const tile = { element, parts };
-  tiles.set(key, tile);
-  return tile;
+  return pages.get(kind);
 }
 
-function layout(shown) {
-  const n = shown.length;
-  const columns = n <= 1 ? 1 : n <= 4 ? 2 : n <= 9 ? 3 : n <= 12 ? 4 : n <= 20 ? 5 : 6;
-  const main = byId("tiles");
-  main.style.setProperty("--columns", String(columns));
-  const elements = shown.map((queue) => {
-    const key = keyOf(queue);
-    const tile = tiles.get(key) || make(key);
-    tile.queue = queue;
-    return tile.element;
-  });
-  if (elements.length !== main.children.length || elements.some((e, i) => main.children[i] !== e)) {
-    main.replaceChildren(...elements);
+// The page's name, and the queue that it is about.
+function wanted(entries) {
+  if (o.view === "table") return [rotation.page, null];
+  if (rotation.page === "queue" || (rotation.page === "queues" && entries.length === 1)) {
+    const over = rotation.key && state.queues.get(rotation.key);
+    return ["queue", over || [...entries].sort(ORDERS.risk)[0]];
   }
-  const present = new Set(elements);
-  for (const [key, tile] of tiles) if (!present.has(tile.element)) tiles.delete(key);
+  return [rotation.page, null];
 }
 
 function draw() {
-  const window_ = shownWindow();
-  const queues = settled(snapshot.queues);
-  layout(queues.slice(0, MAX_TILES));
-  for (const { parts, queue } of tiles.values()) {
-    text(parts.name, queue.queue);
-    text(parts.channel, queue.channel);
-    text(parts.waiting, count(queue.waiting));
-    text(parts.level, percent(queue.windows[window_].service_level));
-    text(parts.goal, `≤ ${queue.answer_s} s`);
-    text(parts.lost, percentUp(queue.windows[window_].abandonment));
+  if (!state.head) return;
+  const entries = chosen();
+  const [name, queue] = wanted(entries);
+  const empty = state.head.ready && entries.length === 0 && ["queue", "queues"].includes(name) && o.view !== "table";
+  if (!state.head.ready || empty) {
+    const missing = o.queue.length && state.queues.size > 0;
+    text(message, state.head.ready ? (missing ? t("no_queue", { name: o.queue.join(", ") }) : t("nothing")) : t("fresh.reading"));
+    edges.draw(o.title ?? (state.head.title || t("title.queues")), entries);
+    arrange(byId("main"), [message]);
+    current = null;
+    return;
   }
-  const floor = snapshot.floor;
-  text(byId("title"), snapshot.title || "All queues");
-  if (floor) {
-    text(byId("floor-waiting"), count(floor.waiting));
-    text(byId("floor-level"), percent(floor.service_level[window_]));
-    text(byId("floor-available"), count(floor.agents.available));
+  current = pageOf(name);
+  if (name === "queue" && queue) current.draw(queue);
+  else current.draw(entries);
+  document.body.dataset.page = name;
+  edges.draw(current.title(), queue && name === "queue" ? [queue] : entries);
+  arrange(byId("main"), [current.root]);
+  current.fit?.();
+  controls(name);
+  const { kind, age } = state.freshness();
+  const now = wholeSecond();
+  if (now !== null) current.tick(kind === "live" ? now : Math.floor((state.now() - age) / 1000) * 1000); // as it was then
+}
+
+// The floor's clock in whole seconds: whoever counts on by it steps together with all others.
+function wholeSecond() {
+  const now = state.now();
+  return now === null ? null : Math.floor(now / 1000) * 1000;
+}
+
+function told() {
+  if (build && state.head.build !== build && performance.now() > RELOAD_AFTER_MS) location.reload();
+  build ??= state.head.build;
+  if (state.head.ready) {
+    const changed = changes.take(chosen());
+    speaker.note(changed);
+    const breaches = changed.filter((entry) => levelOf(entry) === 2);
+    for (const entry of breaches) if (!quiet(entry)) sound.breach(keyOf(entry.queue, entry.channel));
+    rotation.breach(breaches.map((entry) => keyOf(entry.queue, entry.channel)));
   }
-  for (const element of document.querySelectorAll(".window")) text(element, window_);
-  const formulas = [...new Set(queues.map((queue) => queue.formula))];
-  text(byId("about"), [`window ${window_}`, snapshot.zone, ...formulas.slice(0, 3)].join(" · "));
-  const more = queues.length - MAX_TILES;
-  text(byId("note"), more > 0 ? `${more} more queues: /api/v1/snapshot` : quiet());
+  if (current === null || state.freshness().kind !== "old") draw();
+  edges.tick();
+}
+
+// Each whole second of the floor's clock, so that all waits step together.
+function tick() {
+  const kind = edges.tick();
+  speaker.tick(kind);
+  const turned = rotation.tick();
+  const whole = wholeSecond();
+  const again = current !== null && whole !== null && kind === "live" && current.tick(whole);
+  if (turned || again) draw();
+  const now = state.now();
+  const rest = now === null ? 0 : ((now % 1000) + 1000) % 1000;
+  setTimeout(tick, 1000 - rest + 5);
+}
+
+const buttons = {};
+function button(name, press) {
+  buttons[name] = el("button");
+  buttons[name].type = "button";
+  buttons[name].addEventListener("click", press);
+  byId("controls").append(buttons[name]);
+}
+
+function controls(name) {
+  const shown = { allow: sound.blocked, mute: sound.wanted && !sound.blocked && !o.kiosk, pause: rotation.turns && !still(), full: !o.kiosk };
+  for (const [each, visible] of Object.entries(shown)) buttons[each].hidden = !visible;
+  text(buttons.allow, t("sound.allow"));
+  text(buttons.mute, t(sound.muted ? "sound.off" : "sound.on"));
+  text(buttons.pause, t(rotation.paused ? "resume" : "pause"));
+  text(buttons.full, t("full"));
+  attribute(buttons.pause, "aria-pressed", rotation.paused);
+  for (const dot of byId("dots").children) attribute(dot, "aria-current", dot.dataset.page === name ? "page" : null);
+}
+
+function pause() {
+  rotation.paused = !rotation.paused;
+  rotation.since = performance.now();
+  draw();
+}
+
+function mute() {
+  sound.muted = !sound.muted;
+  draw();
+}
+
+async function full() {
+  if (document.fullscreenElement) await document.exitFullscreen();
+  else await document.documentElement.requestFullscreen?.();
+}
+
+function step(by) {
+  if (rotation.turns) rotation.step(by);
+  else rotation.show(PAGES[(PAGES.indexOf(rotation.page) + by + PAGES.length) % PAGES.length]);
+  draw();
+}
+
+function turn(by) {
+  current?.step?.(by);
+  draw();
+}
+
+const KEYS = {
+  ArrowRight: () => step(1), ArrowLeft: () => step(-1), ArrowDown: () => turn(1), ArrowUp: () => turn(-1),
+  " ": pause, f: full, F: full, m: mute, M: mute,
+};
+
+function listenToPeople() {
+  addEventListener("keydown", (event) => {
+    const pressed = event.key === " " && event.target instanceof HTMLButtonElement; // a button takes it itself
+    const scrolls = o.view === "table" && event.key.startsWith("Arrow") && !["ArrowLeft", "ArrowRight"].includes(event.key);
+    if (event.ctrlKey || event.altKey || event.metaKey || pressed || scrolls || !Object.hasOwn(KEYS, event.key)) return;
+    event.preventDefault();
+    KEYS[event.key]();
+  });
+  for (const gesture of ["pointerdown", "keydown"]) addEventListener(gesture, () => sound.allow().then(draw), { passive: true });
+  let rest = 0;
+  addEventListener("pointermove", () => {
+    clearTimeout(rest);
+    document.documentElement.classList.remove("resting");
+    rest = setTimeout(() => document.documentElement.classList.add("resting"), IDLE_MS);
+  });
+}
+
+function begin() {
+  dress();
+  button("allow", () => sound.allow().then(draw));
+  button("pause", pause);
+  button("mute", mute);
+  button("full", full);
+  for (const name of PAGES) {
+    const dot = el("button", "dot");
+    dot.type = "button";
+    dot.dataset.page = name;
+    attribute(dot, "aria-label", t(`page.${name}`));
+    attribute(dot, "title", t(`page.${name}`));
+    dot.addEventListener("click", () => {
+      rotation.show(name);
+      draw();
+    });
+    byId("dots").append(dot);
+  }
+  for (const each of Object.values(buttons)) each.hidden = true;
+  text(message, t("fresh.connecting"));
+  arrange(byId("main"), [message]);
+  text(byId("title"), o.title ?? t("title.queues"));
+  listenToPeople();
+  const asked = new URLSearchParams();
+  if (o.window) asked.set("window", o.window);
+  if (o.names === "id") asked.set("names", "id");
+  listen(`/api/v1/stream${asked.size ? `?${asked}` : ""}`, state, told);
   tick();
 }
 
-function quiet() {
-  const age = snapshot.data_age_ms;
-  return age !== null && age > QUIET_MS ? `Quiet: no event for ${duration(age)}` : "";
-}
-
-function clockText(ms) {
-  try {
-    return new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: snapshot.zone }).format(ms);
-  } catch {
-    return new Date(ms).toISOString().slice(11, 19);
-  }
-}
-
-function freshness() {
-  const silent = performance.now() - heardAt;
-  if (silent > SILENT_MS) return ["lost", "CONNECTION LOST, retrying"];
-  const age = (snapshot.oldest_reading_ms ?? 0) + silent;
-  if (snapshot.ready && age > OLD_MS) {
-    return ["old", `OLD DATA: nothing new since ${clockText(snapshot.made_at + silent - age)} (${duration(age)})`];
-  }
-  return snapshot.ready ? ["", "live"] : ["", "reading what came before"];
-}
-
-function tick() {
-  if (!snapshot) return;
-  const [state, words] = freshness();
-  document.body.className = state;
-  const banner = byId("banner");
-  banner.hidden = state === "";
-  text(banner, state ? words : "");
-  text(byId("fresh-text"), state === "old" ? "old data" : state === "lost" ? "no connection" : words);
-  if (state || snapshot.now === null) return; // what is shown stands still while it is not known to be true
-  const now = floorNow();
-  const clock = clockText(now);
-  text(byId("hour-minute"), clock.slice(0, 5));
-  text(byId("second"), clock.slice(5));
-  for (const { parts, queue } of tiles.values()) {
-    text(parts.oldest, queue.oldest_entered_at === null ? "–" : duration(now - queue.oldest_entered_at));
-  }
-}
-
-function listen() {
-  const stream = new EventSource("/api/v1/stream");
-  stream.addEventListener("snapshot", (message) => {
-    snapshot = JSON.parse(message.data);
-    heardAt = performance.now();
-    if (page && page !== snapshot.version) location.reload();
-    page = snapshot.version;
-    draw();
-  });
-  stream.addEventListener("error", () => {
-    if (stream.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
-    setTimeout(listen, 1000 + Math.random() * 4000);
-  });
-}
-
-listen();
-setInterval(tick, 250);
+begin();

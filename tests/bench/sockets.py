@@ -73,7 +73,8 @@ def _publisher(queues: int) -> Publisher:
     return worker
 
 
-async def _feed(board: Board, queues: int) -> None:
+async def feed(board: Board, queues: int) -> None:
+    """Feed a board from memory, each queue anew twice a second."""
     worker = _publisher(queues)
     while True:
         now = time.time_ns() // 1_000_000
@@ -95,7 +96,7 @@ async def serve(settings: dict[str, Any], queues: int) -> None:
     tune_process()
     board = Board(Config.model_validate({"board": {"listen": "127.0.0.1:0", **settings}}), _NOBODY)
     await board.start()
-    feeding = asyncio.create_task(_feed(board, queues))
+    feeding = asyncio.create_task(feed(board, queues))
     while not board.snapshot.ready:
         await board.next_snapshot(board.snapshot.number)
     sys.stdout.write(f"port={board.port}\n")
@@ -228,4 +229,4 @@ if __name__ == "__main__":
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(serve(json.loads(sys.argv[1]), int(sys.argv[2])))
 
-__all__ = ["bench_sockets", "run"]
+__all__ = ["bench_sockets", "feed", "raise_file_limit", "run"]

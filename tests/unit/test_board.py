@@ -226,6 +226,8 @@ async def test_comparisons_over_http(broker: EmbeddedBroker) -> None:
         orders = next(queue for queue in body["queues"] if queue["queue"] == "orders")
         assert set(orders["kpis"]["answered"]) == {"today/yesterday", "today/week_ago", "7d/before"}
         assert orders["kpis"]["answered"]["7d/before"]["base"] == 0
+        async with client.get("/api/v1/comparisons", params={"queue": HOSTILE, "channel": "chat"}) as answer:
+            assert answer.status == 200  # it exists, though nothing of it lies before the present quarter-hour
         async with client.get("/api/v1/comparisons?queue=order") as answer:
             assert (answer.status, await answer.text()) == (404, "unknown queue 'order': the nearest is 'orders'\n")
         async with client.get("/api/v1/comparisons?quue=orders") as answer:
@@ -267,15 +269,16 @@ async def test_what_is_not_read_yet_cannot_be_explained() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/static/app.js", "/static/style.css", "/metrics", "/api/v1/snapshot", "/livez", "/readyz", "/nothing", "/static/x",
-     "/api/v1/intervals", "/api/v1/comparisons", "/api/v1/explain", "/static/..%2fboard.py", "/static/__init__.py"],
+    ["/", "/static/app.js", "/static/style.css", "/static/lang/en.js", "/metrics", "/api/v1/snapshot", "/livez", "/readyz",
+     "/nothing", "/static/x", "/api/v1/intervals", "/api/v1/comparisons", "/api/v1/explain", "/api/v1/trend", "/static/lang",
+     "/static/__init__.py", "/static/..%2fboard.py", "/static/lang/..%2f__init__.py"],
 )  # fmt: skip
 async def test_security_headers_are_on_everything(path: str) -> None:
     """Errors too; only files of the page are served."""
     async with running(config(), NOBODY) as (_, client), client.get(path) as answer:
         assert {name: answer.headers[name] for name in HEADERS} == HEADERS
         assert "Cache-Control" in answer.headers
-        if path in ("/nothing", "/static/x", "/static/..%2fboard.py", "/static/__init__.py"):
+        if path in ("/nothing", "/static/x", "/static/lang") or path.endswith(".py"):
             assert answer.status == 404
 
 
@@ -294,20 +297,27 @@ async def test_the_page_brings_everything_itself() -> None:
     async with running(config(), NOBODY) as (_, client):
         async with client.get("/") as answer:
             page, tag = await answer.text(), answer.headers["ETag"]
-        async with client.get("/static/app.js") as answer:
-            script = await answer.text()
-        async with client.get("/static/style.css") as answer:
-            style = await answer.text()
         async with client.get("/", headers={"If-None-Match": tag}) as answer:
             assert answer.status == 304
+        named, files = re.findall(r'(?:src|href)="/static/([^"]+)"', page), {}
+        for name in (*named, "lang/en.js", "lang/zh-CN.js"):
+            async with client.get(f"/static/{name}", headers={"Accept-Encoding": "identity"}) as answer:
+                assert answer.status == 200
+                files[name] = await answer.text()
+            async with client.get(f"/static/{name}", headers={"Accept-Encoding": "gzip"}) as answer:
+                assert (answer.headers["Content-Encoding"], await answer.text()) == ("gzip", files[name])
+    scripts = {name: text for name, text in files.items() if name.endswith(".js")}
+    imported = {f"{each}.js" for text in scripts.values() for each in re.findall(r'from "\./([\w/-]+)\.js"', text)}
+    assert imported <= set(named)  # none is found out about late
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=", page)
-    assert not re.search(r"https?://|//\w+\.", page + style + script.replace("// ", ""))
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", script)
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|[\"'(]//\w+\.", page + "".join(files.values()))
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", "".join(scripts.values()))
 
 
 async def test_the_stream_sends_the_present_and_goes_on(broker: EmbeddedBroker) -> None:
-    """Each message is a whole snapshot with a growing id; hostile names are escaped; the end is clean."""
-    await send(broker, "stream", *four())
+    """First a whole snapshot, then what differs, with growing ids; hostile names are escaped; the end is clean."""
+    publishers = four()
+    await send(broker, "stream", *publishers)
     board = Board(config(), {"bootstrap_servers": broker.bootstrap}, topic="stream")
     await board.start()
     async with ClientSession(board.url) as client:
@@ -318,10 +328,13 @@ async def test_the_stream_sends_the_present_and_goes_on(broker: EmbeddedBroker) 
             async with asyncio.timeout(20):
                 async for line in answer.content:
                     if line.startswith(b"id:"):
-                        ids.append(int(line[3:]))
+                        ids.append(int(line.rpartition(b"-")[2]))
                     elif line.startswith(b"data:"):
                         assert b"<" not in line
                         bodies.append(json.loads(line[5:]))
+                        if len(bodies) == 1:
+                            publishers[0].now("queue", "orders", "voice", waiting=5)
+                            await send(broker, "stream", publishers[0])
                     if len(bodies) == 2:
                         break
                 stopping = asyncio.create_task(board.stop())
@@ -331,6 +344,8 @@ async def test_the_stream_sends_the_present_and_goes_on(broker: EmbeddedBroker) 
     assert ids == sorted(set(ids))
     assert bodies[0]["floor"]["waiting"] == 4
     assert {queue["queue"] for queue in bodies[0]["queues"]} == {"orders", HOSTILE}
+    assert ("head" in bodies[1], "groups" in bodies[1], bodies[1]["floor"]["waiting"]) == (False, False, 8)
+    assert [(queue["queue"], queue["waiting"]) for queue in bodies[1]["queues"]] == [("orders", 8)]
 
 
 async def test_a_taken_port_is_told(broker: EmbeddedBroker) -> None:

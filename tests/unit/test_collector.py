@@ -17,10 +17,12 @@ from schemas.rules import Rules
 from schemas.sketch import bucket_of
 from sinks.collector import Exposition, FloorCollector
 from sinks.delays import Delays
-from sinks.describe import as_bytes, everything, for_wall
+from sinks.describe import as_bytes, everything
+from sinks.feed import whole
 from sinks.merge import Merge
 from sinks.series import OVERFLOW
 from sinks.snapshot import Snapshot, Snapshots
+from sinks.wall import Setting, Variant, contents
 from tests.builders import T0, Publisher, feed
 
 WINDOWS = (300_000, 900_000, 1_800_000)
@@ -378,7 +380,7 @@ def test_a_place_that_only_holds_costs_has_no_series_of_sessions() -> None:
     merge = feed(Merge(Rules(live=True)), worker.total("orders", offered=1).flush(T0))
     snapshot = snapshot_of(merge)
     assert [view.channel for view in snapshot.queues] == ["unassigned", "voice"]
-    assert [queue["channel"] for queue in for_wall(snapshot, "", "UTC")["queues"]] == ["voice"]
+    assert list(contents(snapshot, Variant("5m"), Setting()).many["queues"]) == [("orders", "voice")]
     found = samples(snapshot)
     places = {(name, dict(labels)["channel"]) for name, labels in found if "channel" in dict(labels)}
     assert {channel for _, channel in places} == {"voice", "any"}
@@ -553,9 +555,10 @@ def test_the_floor_adds_up_formulas_and_agents_once() -> None:
     worker.count("returns", T0, answered=10, answered_within=5, abandoned=7)
     worker.step("all", T0 - 1, "status_available", 3).step("north", T0 - 1, "status_available", 3)
     snapshot = snapshot_of(feed(Merge(rules), worker.flush(T0)))
-    wall = for_wall(snapshot, "Title", "UTC")
-    assert wall["floor"]["service_level"]["5m"] == (8, 20)
-    assert wall["floor"]["agents"]["available"] == 3
+    floor = contents(snapshot, Variant("5m"), Setting()).single["floor"]
+    assert floor is not None
+    assert floor["service_level"] == (8, 20)
+    assert floor["in_session"] == 3
     assert everything(snapshot)["floor"]["windows"]["5m"]["formula"] is None
 
 
@@ -564,4 +567,4 @@ def test_a_floor_without_anything_can_be_described() -> None:
     for ready in (True, False):
         snapshot = snapshot_of(Merge(Rules(live=True)), ready=ready)
         assert as_bytes(everything(snapshot))
-        assert as_bytes(for_wall(snapshot, "", "UTC"))
+        assert as_bytes(whole(contents(snapshot, Variant("5m"), Setting())))

@@ -132,7 +132,7 @@ async def shown(name: str) -> AsyncIterator[ClientSession]:
 @each_name
 async def test_a_hostile_name_comes_out_as_it_went_in(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everywhere, and alone."""
-    monkeypatch.setattr("sinks.routes.STREAM_S", 0.05)  # the board's end waits for the stream's
+    monkeypatch.setattr("sinks.feed.FRAME_S", 0.05)  # the board's end waits for the stream's
     async with shown(name) as client:
         await _gauges(client, name)
         await _json(client, name)

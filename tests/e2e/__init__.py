@@ -1,0 +1,1 @@
+"""The wall-screen in a real Chromium, on real boards."""
