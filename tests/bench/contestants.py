@@ -37,7 +37,7 @@ class Contestant:
     """One who takes part.
 
     `commands` makes ready and returns the processes to start; it raises `Unavailable`. `ends`: the process ends by itself when
-    the input does. `slow`: it reads the short input.
+    the input does. `slow`: it reads a shorter input. `slack`: see `Progress`.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Contestant:
     result: Callable[[Place], dict[Window, Sums]]
     inputs: tuple[str, ...] = ("sessions", "queues")
     ends: bool = False
+    slow: bool = False
     slack: int = 0
     also_done: Callable[[Place], bool] = field(default=lambda _: True)
 
@@ -76,6 +77,10 @@ def _java(guarantee: str) -> Callable[[Place], list[list[str]]]:
         return [[*java, place.ground.bootstrap, place.filled.prefix, place.run, str(place.folder), guarantee]]
 
     return commands
+
+
+def _transport(place: Place) -> list[list[str]]:
+    return [[sys.executable, "-m", "tests.bench.counting", place.ground.bootstrap, place.filled.prefix, place.run]]
 
 
 def _left(place: Place) -> dict[Window, Sums]:
@@ -150,10 +155,11 @@ _CONTESTANTS: Final = (
         "floorpulse-board", "floorpulse worker and board", "journal on Kafka", _ours("worker", "board"), readings, _INPUTS,
         also_done=_board_has_all,
     ),
+    Contestant("transport", "(its transport alone, nothing decoded)", "none", _transport, lambda place: place.filled.expected, _INPUTS),
     Contestant("plain", "confluent-kafka, plain dicts", "none", _python("plain", "plain"), _left),
     Contestant("bytewax", "Bytewax", "SQLite, every second", _python("bytewax", "bytewax_flow"), _left, ends=True),
     Contestant("quix", "Quix Streams", "RocksDB, changelog", _python("quix", "quix"), _left),
-    Contestant("faust", "Faust, windowed tables", "memory, changelog", _python("faust", "faust_tables"), _left),
+    Contestant("faust", "Faust, windowed tables", "memory, changelog", _python("faust", "faust_tables"), _left, slow=True),
     Contestant("streams-alo", "Kafka Streams, at least once", "RocksDB, changelog", _java("at_least_once"), _left),
     Contestant("streams-eos", "Kafka Streams, exactly once v2", "RocksDB, changelog", _java("exactly_once_v2"), _left, slack=1),
 )  # fmt: skip
