@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
-import socket
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +15,7 @@ from schemas.readings import SLICE_MS, decode_key, decode_value
 from tests.bench.environments import PROJECT, java_classpath, python_with
 from tests.bench.ground import PARTITIONS, Filled, Ground, Progress
 from tests.bench.recount import WIDTHS_MS, Sums, Window, read_result
+from tests.bench.running import free_address, metric
 
 PARTS: Final = ("answered", "abandoned", "wait_answered_ms", "wait_abandoned_ms", "first_response_n", "first_response_ms")
 
@@ -87,13 +85,6 @@ def _left(place: Place) -> dict[Window, Sums]:
     return read_result(place.folder / "result.jsonl")
 
 
-def free_address() -> str:
-    """Return an address on loopback that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{found.getsockname()[1]}"
-
-
 def _ours(*roles: str) -> Callable[[Place], list[list[str]]]:
     def commands(place: Place) -> list[list[str]]:
         place.ground.made_anew(place.filled)
@@ -139,13 +130,7 @@ def _spread(windows: dict[Window, list[int]], queue: str, start_ms: int, sums: l
 
 def _board_has_all(place: Place) -> bool:
     address = (place.folder / "board").read_text()
-    try:
-        with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
-    except OSError:
-        return False
-    counted = re.findall(r"^floorpulse_events_total\{.*\} (\S+)$", text, re.MULTILINE)
-    return sum(map(float, counted)) >= place.filled.events
+    return metric(address, r"floorpulse_events_total\{.*\}") >= place.filled.events
 
 
 _INPUTS: Final = ("sessions", "queues", "status", "business")
@@ -165,4 +150,4 @@ _CONTESTANTS: Final = (
 )  # fmt: skip
 CONTESTANTS: Final[Mapping[str, Contestant]] = {each.name: each for each in _CONTESTANTS}
 
-__all__ = ["CONTESTANTS", "Contestant", "Place", "free_address", "start"]
+__all__ = ["CONTESTANTS", "Contestant", "Place", "start"]
