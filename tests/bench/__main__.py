@@ -104,7 +104,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="floorpulse-bench-") as folder:
         file = Path(folder) / "events.jsonl"
         count = write_events(file, events)
-        console.print(f"{count} simulated events, {file.stat().st_size / count:.0f} bytes each; {options.runs} runs; {baseline.told()}")
+        size = file.stat().st_size / count
+        console.print(f"{count} simulated events, {size:.0f} bytes each; {options.runs} runs; {baseline.told()}")
         parts = measure([name for name in names if name != "peers"], options.runs, file)
     peers: dict[str, dict[str, Any]] = {}
     if "peers" in names:

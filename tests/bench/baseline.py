@@ -1,9 +1,9 @@
 """What was measured before, and what has got worse.
 
-Only CPU time per event is judged, since it depends least on what else the machine does; it still does (caches, the other half of
-a core), by 10 % and more on a busy machine. So a fixed piece of work, the yardstick, is measured in turns with the rest, here and for
-the baseline, and its change is taken out. `worse` is what takes more than 10 % more and lies apart: its least value is above the
-baseline's greatest. What takes more but overlaps is called `noise?`: run it again on a quiet machine.
+Only CPU time per event is judged, since it depends least on what else the machine does; it still does (caches, the other half
+of a core), by 10 % and more on a busy machine. So a fixed piece of work, the yardstick, is measured in turns with the rest,
+here and for the baseline, and its change is taken out. `worse` is what takes more than 10 % more and lies apart: its least
+value is above the baseline's greatest. What takes more but overlaps is called `noise?`: run it again on a quiet machine.
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ def middle(values: Sequence[float]) -> float:
 
 def machine() -> dict[str, Any]:
     """Return what a figure depends on."""
-    cpu = next((line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
-    memory = next((int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
+    cpu = _fact("/proc/cpuinfo", "model name") or platform.machine()
+    memory = int((_fact("/proc/meminfo", "MemTotal") or "0").split()[0])
     return {"cpu": cpu, "cores": os.cpu_count(), "memory_gb": round(memory / 2**20), "python": platform.python_version()}
 
 
-def _lines(file: str) -> list[str]:
+def _fact(file: str, name: str) -> str:
     try:
-        return Path(file).read_text().splitlines()
+        lines = Path(file).read_text().splitlines()
     except OSError:
-        return []
+        return ""
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(name)), "")
 
 
 def told() -> str:
     """Return date, machine and how busy it is, for people."""
     facts = machine()
     load = os.getloadavg()[0]
-    return (
-        f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d %H:%M} UTC, {facts['cpu']}, {facts['cores']} cores, {facts['memory_gb']} GB, "
-        f"Python {facts['python']}, load {load:.1f}"
-    )
+    now = datetime.datetime.now(tz=datetime.UTC)
+    size = f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gb']} GB"
+    return f"{now:%Y-%m-%d %H:%M} UTC, {size}, Python {facts['python']}, load {load:.1f}"
 
 
 def write(file: Path, events: int, parts: Values, peers: Mapping[str, Any]) -> None:
@@ -80,7 +80,8 @@ def compare(known: Mapping[str, Any], parts: Values) -> tuple[int, Table]:
     scale = _scale(known["parts"], parts)
     same = known["machine"] == machine()
     title = f"against the baseline of {known['date']}; yardstick {scale:.2f} × the baseline's, taken out"
-    table = Table("measurement", "figure", "baseline", "now", "change", "verdict", title=title if same else f"{title}; ANOTHER MACHINE")
+    title += "" if same else "; ANOTHER MACHINE"
+    table = Table("measurement", "figure", "baseline", "now", "change", "verdict", title=title)
     worse = 0
     for name, taken in parts.items():
         for figure, values in taken.items():

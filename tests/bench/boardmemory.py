@@ -52,13 +52,12 @@ def _plain(parts: tuple[str, ...]) -> dict[str, int]:
     return {part: 40 + 7000 * part.endswith("_ms") for part in parts}
 
 
-def kinds(now: int, queues: int) -> Iterator[tuple[str, dict[str, int], int, list[int]]]:
+def kinds(now: int) -> Iterator[tuple[str, dict[str, int], int, list[int]]]:
     """Yield (kind, parts of one cell, length, starts)."""
     day = now // DATE_MS * DATE_MS
     quarters = [now // QUARTER_MS * QUARTER_MS - n * QUARTER_MS for n in range(DAYS * 96 - 1, -1, -1)]
     slices = [now // SLICE_MS * SLICE_MS - n * SLICE_MS for n in range(SLICE_HOURS * 360 - 1, -1, -1)]
     fresh = SKETCH_DAYS * 96
-    del queues
     yield "quarter-hour", _plain(_COUNTS), QUARTER_MS, quarters[:-fresh]
     yield "quarter-hour with sketches", _plain(_COUNTS) | _sketches(), QUARTER_MS, quarters[-fresh:]
     yield "day of sketches", _sketches(), DATE_MS, [day - n * DATE_MS for n in range(DAYS - 1, -1, -1)]
@@ -74,9 +73,9 @@ def _records(parts: dict[str, int], length: int, starts: list[int], queues: int)
                 yield encode_key(key), value
 
 
-def _rss_mb() -> float:
+def _memory_mb(what: str = "VmRSS") -> float:
     status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(what)) / 1024
 
 
 async def serve(queues: int) -> None:
@@ -84,7 +83,7 @@ async def serve(queues: int) -> None:
     tune_process()
     board = Board(Config.model_validate({"board": {"listen": free_address()}}), _NOBODY)
     await board.start()
-    told: dict[str, float] = {"empty": _rss_mb()}
+    told: dict[str, float] = {"empty": _memory_mb()}
     beats, now, seq = (list(range(PARTITIONS)), time.time_ns() // 1_000_000, 1)
 
     async def put(records: list[tuple[bytes, bytes | None]]) -> None:
@@ -100,7 +99,7 @@ async def serve(queues: int) -> None:
         await put([(encode_key(ReadingKey("heartbeat", p)), encode_value(clock, 1, seq)) for p in beats])
 
     took = time.process_time()
-    for kind, parts, length, starts in kinds(now, queues):
+    for kind, parts, length, starts in kinds(now):
         chunk: list[tuple[bytes, bytes | None]] = []
         for record in _records(parts, length, starts, queues):
             chunk.append(record)
@@ -113,16 +112,15 @@ async def serve(queues: int) -> None:
         seq += 1
         await beat(now, seq)
         gc.collect()
-        told[kind] = _rss_mb()
+        told[kind] = _memory_mb()
     told["read_cpu_s"] = time.process_time() - took
     board._reader.ready = True
     for _ in range(_HEAT_BEATS):
         seq += 1
         await beat(time.time_ns() // 1_000_000, seq)
         await asyncio.sleep(0.5)
-    told["serving"] = _rss_mb()
-    status = Path("/proc/self/status").read_text()
-    told["peak"] = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+    told["serving"] = _memory_mb()
+    told["peak"] = _memory_mb("VmHWM")
     sys.stdout.write(f"told={json.dumps(told)}\n")
     sys.stdout.flush()
     await board.stop()
@@ -134,7 +132,7 @@ def measure(queues: int = QUEUES) -> dict[str, float]:
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=900)
     told: dict[str, Any] = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("told="))[5:])
     figures, before = {"empty board, MB": told["empty"]}, told["empty"]
-    cells = {kind: len(starts) * PARTITIONS * queues for kind, _, _, starts in kinds(time.time_ns() // 1_000_000, queues)}
+    cells = {kind: len(starts) * PARTITIONS * queues for kind, _, _, starts in kinds(time.time_ns() // 1_000_000)}
     for kind, number in cells.items():
         figures[f"bytes per {kind}"] = (told[kind] - before) * 2**20 / number
         before = told[kind]

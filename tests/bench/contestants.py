@@ -81,6 +81,10 @@ def _transport(place: Place) -> list[list[str]]:
     return [[sys.executable, "-m", "tests.bench.counting", place.ground.bootstrap, place.filled.prefix, place.run]]
 
 
+def _nothing(place: Place) -> dict[Window, Sums]:
+    return place.filled.expected
+
+
 def _left(place: Place) -> dict[Window, Sums]:
     return read_result(place.folder / "result.jsonl")
 
@@ -140,7 +144,7 @@ _CONTESTANTS: Final = (
         "floorpulse-board", "floorpulse worker and board", "journal on Kafka", _ours("worker", "board"), readings, _INPUTS,
         also_done=_board_has_all,
     ),
-    Contestant("transport", "(its transport alone, nothing decoded)", "none", _transport, lambda place: place.filled.expected, _INPUTS),
+    Contestant("transport", "(its transport alone, nothing decoded)", "none", _transport, _nothing, _INPUTS),
     Contestant("plain", "confluent-kafka, plain dicts", "none", _python("plain", "plain"), _left),
     Contestant("bytewax", "Bytewax", "SQLite, every second", _python("bytewax", "bytewax_flow"), _left, ends=True),
     Contestant("quix", "Quix Streams", "RocksDB, changelog", _python("quix", "quix"), _left),

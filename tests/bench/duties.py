@@ -38,7 +38,8 @@ def bench_idle(file: Path) -> dict[str, float]:
     with kafka() as config, ExitStack() as stack:
         addresses = {role: free_address() for role in ("worker", "board")}
         processes = {
-            role: stack.enter_context(floorpulse(role, "--listen", address, "--config", config)) for role, address in addresses.items()
+            role: stack.enter_context(floorpulse(role, "--listen", address, "--config", config))
+            for role, address in addresses.items()
         }
         while metric(addresses["worker"], "floorpulse_worker_ready") + metric(addresses["board"], "floorpulse_ready") < 2:
             time.sleep(0.1)

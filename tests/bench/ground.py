@@ -121,7 +121,8 @@ class Progress:
         ends = self._ends | {place: self._end(place) - self._slack for topic in between for place in self._places(topic)}
         asked = [TopicPartition(*place) for place in ends]
         committed = self._consumer.committed(asked, timeout=_TIMEOUT_S)
-        return all(known.offset >= ends[known.topic, known.partition] or ends[known.topic, known.partition] <= 0 for known in committed)
+        offsets = {(known.topic, known.partition): known.offset for known in committed}
+        return all(end <= 0 or offsets[place] >= end for place, end in ends.items())
 
     def close(self) -> None:
         """End watching."""

@@ -87,7 +87,8 @@ async def _probe(config: str, board: str) -> tuple[list[float], list[float]]:
             await send("queues", session, {"type": "queue.entered", "session_id": session, "queue": "probe"})
 
         async def connect(session: str) -> None:
-            await send("sessions", session, {"type": "session.connected", "session_id": session, "agent_id": _AGENT, "queue": "probe"})
+            event = {"type": "session.connected", "session_id": session, "agent_id": _AGENT, "queue": "probe"}
+            await send("sessions", session, event)
 
         status = {"type": "agent.status", "agent_id": _AGENT, "status": "available", "groups": ["probe"], "capacity": 1000}
         await send("status", _AGENT, status)

@@ -50,9 +50,10 @@ def _first_response(events: list[dict[str, Any]]) -> Iterator[Fact]:
     answers = [_at(event) for event in manual if event["sender"] == "agent" and _at(event) >= since]
     entered = [(_at(event), event["queue"]) for event in events if event["type"] == "queue.entered"]
     if answers:
-        named = [event["queue"] for event in events if event["type"] in ("session.started", "session.connected") and "queue" in event]
-        before = [queue for at, queue in entered if at <= answers[0]] or named
-        yield (before[-1] if entered else named[0]), answers[0], (0, 0, 0, 0, 1, answers[0] - since)
+        naming = ("session.started", "session.connected")
+        named = [event["queue"] for event in events if event["type"] in naming and "queue" in event]
+        before = [queue for at, queue in entered if at <= answers[0]]
+        yield (before[-1] if before else named[0]), answers[0], (0, 0, 0, 0, 1, answers[0] - since)
 
 
 def facts_of(lines: Iterable[str | bytes]) -> Iterator[Fact]:

@@ -2,8 +2,9 @@
 
 Theory of operation. All inputs are filled beforehand. First everybody reads a small one, a few times: whoever comes to another
 result than the recount is out, and the time that this takes is mostly start-up. Then everybody reads the large one, one after
-another, and that several times over, so that what else the machine does meets all alike. Speed and CPU "in steady state" are those of
-the events that the large input has more than the small one; ratios are taken within a round. Every run's result is checked.
+another, and that several times over, so that what else the machine does meets all alike. Speed and CPU "in steady state" are
+those of the events that the large input has more than the small one; ratios are taken within a round. Every run's result is
+checked.
 
 Each run is noted in a file; with `resume` what stands there is not run again.
 """

@@ -78,7 +78,7 @@ def main(bootstrap: str, prefix: str, run: str, folder: str) -> None:
     store = str(Path(folder) / run)
     Path(store).mkdir()
     subprocess.run([sys.executable, "-m", "bytewax.recovery", store, "1"], check=True)
-    called = f"{__spec__.name if __spec__ else ''}:flow_of({bootstrap!r}, {prefix!r}, {folder!r})"
+    called = f"tests.bench.peers.bytewax_flow:flow_of({bootstrap!r}, {prefix!r}, {folder!r})"
     os.execv(sys.executable, [sys.executable, "-m", "bytewax.run", called, "-r", store, "-s", "1", "-b", "0"])
 
 

@@ -28,13 +28,13 @@ def main(bootstrap: str, prefix: str, run: str, folder: str) -> None:
     )
     consumer.subscribe([f"{prefix}sessions", f"{prefix}queues"])
     queues = f"{prefix}queues"
-    visits: dict[bytes, Any] = {}
-    talks: dict[bytes, Any] = {}
+    visits: dict[bytes | None, Any] = {}
+    talks: dict[bytes | None, Any] = {}
     slices: dict[tuple[str, int], list[int]] = {}
     committed, dirty = time.monotonic(), False
     while going:
         for record in consumer.consume(10_000, 0.1):
-            key, event, dirty = record.key(), orjson.loads(record.value()), True
+            key, event, dirty = record.key(), orjson.loads(record.value() or b""), True
             states, take = (visits, job.waited) if record.topic() == queues else (talks, job.responded)
             state, fact = take(states.get(key), event)
             if state is None:

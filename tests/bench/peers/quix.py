@@ -10,7 +10,7 @@ from quixstreams.dataframe.windows.aggregations import Reduce
 
 from tests.bench.peers import job
 
-Gauges = dict[tuple[str, int, int], list[int]]
+Gauges = dict[tuple[Any, ...], list[int]]
 
 
 def event_time(value: Any, headers: Any, timestamp: float, timestamp_type: Any) -> int:
@@ -35,7 +35,8 @@ def _take(event: dict[str, Any], state: State, step: Any) -> dict[str, Any] | No
         state.set("session", after)
     elif before is not None:
         state.delete("session")
-    return fact
+    result: dict[str, Any] | None = fact
+    return result
 
 
 def main(bootstrap: str, prefix: str, run: str, folder: str) -> None:
@@ -71,4 +72,4 @@ def _setter(gauges: Any, topic: str) -> Any:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:5])
