@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams.topics import INPUTS
 from tests.bench.recount import Sums, Window, recount
+from tests.bench.running import fill
 from tests.kafka import RealKafka
 
 PARTITIONS: Final = 4
@@ -65,11 +66,9 @@ class Ground:
         """Make the topics and send the events of a file."""
         config = str(self.config(prefix))
         self.floorpulse("topics", "--create", "--partitions", str(PARTITIONS), "--config", config)
-        self.floorpulse("produce", str(file), "--no-end", "--config", config)
+        events = fill(self.bootstrap, prefix, file, PARTITIONS)
         with file.open("rb") as lines:
-            expected = recount(lines)
-        with file.open("rb") as lines:
-            return Filled(prefix, sum(1 for _ in lines), expected)
+            return Filled(prefix, events, recount(lines))
 
     def made_anew(self, filled: Filled) -> None:
         """Take floorpulse's own topics away and make them again, so that a run begins with nothing but the inputs."""

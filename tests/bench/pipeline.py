@@ -9,8 +9,10 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from schemas.config_file import load
+from streams.topics import DEFAULT_PREFIX
 from tests.bench.processes import usage
-from tests.bench.running import COUNTED, PARTITIONS, floorpulse, free_address, kafka, metric
+from tests.bench.running import COUNTED, PARTITIONS, fill, floorpulse, free_address, kafka, metric
 
 TIMEOUT_S = 600.0
 
@@ -60,7 +62,7 @@ def _drained_by(number: int, file: Path) -> dict[str, float]:
     addresses = [free_address() for _ in range(number)]
     with kafka() as config, ExitStack() as stack:
         with Path(config).open("a") as more:
-            more.write("worker: {session_timeout: 5m}\n")
+            more.write("worker: {session_timeout: 40s}\n")
         workers = [stack.enter_context(floorpulse("worker", "--listen", address, "--config", config)) for address in addresses]
         deadline = time.perf_counter() + TIMEOUT_S
         while any(metric(each, "floorpulse_worker_partitions") != PARTITIONS / number for each in addresses):
@@ -69,14 +71,14 @@ def _drained_by(number: int, file: Path) -> dict[str, float]:
                 raise TimeoutError(f"{number} workers did not share the partitions out")
         for worker in workers:
             worker.send_signal(signal.SIGSTOP)
-        total, _ = _produce(file, config)
+        total = fill(load(config).kafka.bootstrap[0], DEFAULT_PREFIX, file)
         before = sum(usage(worker.pid).cpu_s for worker in workers)
         began = time.perf_counter()
         for worker in workers:
             worker.send_signal(signal.SIGCONT)
         while sum(metric(address, COUNTED) for address in addresses) < total:
             time.sleep(0.05)
-            if time.perf_counter() > began + TIMEOUT_S:
+            if time.perf_counter() > began + TIMEOUT_S or any(worker.poll() is not None for worker in workers):
                 raise TimeoutError(f"{number} workers were not done")
         took = time.perf_counter() - began
         cpu = sum(usage(worker.pid).cpu_s for worker in workers) - before
