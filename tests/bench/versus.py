@@ -32,9 +32,9 @@ from tests.bench.workload import write_events
 RATE: Final = 200.0
 """Events per second of event time: a large input spans more than the longest window."""
 SMALL_EVENTS: Final = 20_000
-SHORT_EVENTS: Final = 60_000
+SHORT_EVENTS: Final = 40_000
 """The large input of contestants that are slow."""
-SMALL_ROUNDS: Final = 3
+SMALL_ROUNDS: Final = 2
 TIMEOUT_S: Final = 240.0
 OURS: Final = "floorpulse"
 
