@@ -120,11 +120,12 @@ def readings(place: Place) -> dict[Window, Sums]:
             continue
         sums = [parts.get(part, 0) for part in PARTS]
         if any(sums):
-            _spread(windows, found.name, found.start_ms, sums)
+            spread_over_windows(windows, found.name, found.start_ms, sums)
     return {window: tuple(held) for window, held in windows.items()}
 
 
-def _spread(windows: dict[Window, list[int]], queue: str, start_ms: int, sums: list[int]) -> None:
+def spread_over_windows(windows: dict[Window, list[int]], queue: str, start_ms: int, sums: list[int]) -> None:
+    """Add what lies in one slice of time to every window that holds it."""
     minute = start_ms // 60_000
     for width in WIDTHS_MS:
         for number in range(width // 60_000):
@@ -154,4 +155,4 @@ _CONTESTANTS: Final = (
 )  # fmt: skip
 CONTESTANTS: Final[Mapping[str, Contestant]] = {each.name: each for each in _CONTESTANTS}
 
-__all__ = ["CONTESTANTS", "Contestant", "Place", "start"]
+__all__ = ["CONTESTANTS", "PARTS", "Contestant", "Place", "spread_over_windows", "start"]
