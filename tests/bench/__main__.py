@@ -35,7 +35,7 @@ from tests.bench.memory import bench_core, bench_decode, bench_report, bench_yar
 from tests.bench.pipeline import bench_drain, bench_workers
 from tests.bench.sockets import bench_scrape, bench_sockets
 from tests.bench.state import bench_state
-from tests.bench.versus import OURS, Contest, figures, table_of
+from tests.bench.versus import OURS, Contest, figures, markdown_of, table_of
 from tests.bench.workload import write_events
 
 Figures = dict[str, float]
@@ -88,6 +88,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--peers", default=",".join(CONTESTANTS), help="who takes part; default: all")
     parser.add_argument("--limit", type=float, default=25.0, help="minutes after which peers begin no further round")
     parser.add_argument("--resume", action="store_true", help="keep the peers' runs of the last time")
+    parser.add_argument("--markdown", action="store_true", help="print the peers' table for docs/performance.md, too")
     parser.add_argument("--save", type=Path, default=baseline.LATEST, help="file for all values, JSON")
     parser.add_argument("--save-baseline", action="store_true", help="write baseline.json, too")
     parser.add_argument("--compare", action="store_true", help="compare with baseline.json; status 1 if something got worse")
@@ -115,6 +116,8 @@ def main() -> int:
             contest.hold(Path(folder))
         peers = figures(contest)
         console.print(table_of(peers))
+        if options.markdown:
+            sys.stdout.write(markdown_of(peers))
     if parts:
         console.print(table_of_parts(parts))
     baseline.write(options.save, events, parts, peers)

@@ -161,24 +161,41 @@ def spread(values: Sequence[float], form: str = ",.2f") -> str:
     return f"{middle:{form}} ({least:{form}}–{most:{form}})" if len(values) > 1 else f"{middle:{form}}"
 
 
-def table_of(found: dict[str, dict[str, Any]]) -> Table:
-    """Return the table: medians, (least–most)."""
-    table = Table(
-        "", "state", "runs × events", "events/s", "CPU s per 100k", "its start, s", "broker CPU s per 100k", "peak MB",
-        "floorpulse faster by", "its CPU / floorpulse's", title="peers: the same job on the same Kafka",
-    )  # fmt: skip
+COLUMNS: Final = (
+    "", "state", "runs × events", "events/s", "CPU s per 100k", "start, s", "broker CPU s per 100k", "peak MB",
+    "floorpulse is faster by", "its CPU / floorpulse's",
+)  # fmt: skip
+
+
+def rows_of(found: dict[str, dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Return what stands in the table: medians, (least–most)."""
+    rows: list[tuple[str, ...]] = []
     for name, row in found.items():
         contestant = CONTESTANTS[name]
         if "events" not in row:
-            table.add_row(contestant.title, contestant.state, row["failure"])
+            rows.append((contestant.title, contestant.state, row["failure"]))
             continue
-        table.add_row(
+        rows.append((
             contestant.title, contestant.state, f"{len(row['wall_s'])} × {row['events']:,}",
             spread(row["events_per_s"], ",.0f"), spread(row["cpu_s_per_100k"]), spread(row["start_s"], ".1f"),
             spread(row["broker_cpu_s_per_100k"]), spread(row["peak_mb"], ",.0f"), spread(row["ours_is_faster"]),
             spread(row["cpu_is_more"]),
-        )  # fmt: skip
+        ))  # fmt: skip
+    return rows
+
+
+def table_of(found: dict[str, dict[str, Any]]) -> Table:
+    """Return the table."""
+    table = Table(*COLUMNS, title="peers: the same job on the same Kafka")
+    for row in rows_of(found):
+        table.add_row(*row)
     return table
 
 
-__all__ = ["Contest", "figures", "spread", "table_of"]
+def markdown_of(found: dict[str, dict[str, Any]]) -> str:
+    """Return the table for docs/performance.md."""
+    rows = [COLUMNS, ("---",) * len(COLUMNS), *rows_of(found)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+__all__ = ["Contest", "figures", "markdown_of", "spread", "table_of"]
