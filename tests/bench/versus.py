@@ -41,11 +41,21 @@ OURS: Final = "floorpulse"
 
 @dataclass
 class Outcome:
-    """Runs on the small and on the large input, by round; why there are no more of them."""
+    """Runs on the small and on the large input, by round, and what failed."""
 
     small: dict[int, Run] = field(default_factory=dict)
     large: dict[int, Run] = field(default_factory=dict)
-    failure: str = ""
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def failure(self) -> str:
+        """Return the latest failure."""
+        return self.failures[-1] if self.failures else ""
+
+    @property
+    def out(self) -> bool:
+        """Tell whether no more runs are tried: the first failed, or two did."""
+        return len(self.failures) > (1 if self.small else 0)
 
     def steady(self, number: int) -> tuple[float, float]:
         """Return events per second and CPU seconds per event of a round, start-up left out."""
@@ -110,12 +120,12 @@ class Contest:
     def _run(self, contestant: Contestant, place: Ground, size: str, filled: Filled, number: int) -> None:
         outcome = self.outcomes[contestant.name]
         runs: dict[int, Run] = getattr(outcome, size)
-        if outcome.failure or number in runs:
+        if outcome.out or number in runs:
             return
         try:
             run = runs[number] = run_once(contestant, place, filled, TIMEOUT_S * (2 if contestant.slow else 1))
         except Exception as error:  # noqa: BLE001  # one who fails, in whatever way, shall not end the others
-            outcome.failure = f"{type(error).__name__.lower()}: {error}"
+            outcome.failures.append(f"{type(error).__name__.lower()}: {error}")
             sys.stderr.write(f"peers {contestant.name} {size} {outcome.failure}\n")
             return
         note = {"name": contestant.name, "size": size, "round": number, "run": run.figures()}
