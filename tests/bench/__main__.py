@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections import defaultdict
@@ -98,6 +99,8 @@ def _options() -> argparse.Namespace:
 def main() -> int:
     """Run the chosen measurements."""
     options = _options()
+    for end in (signal.SIGTERM, signal.SIGINT):  # whatever was started is stopped
+        signal.signal(end, lambda *_: sys.exit(1))
     known = baseline.read() if options.compare else None
     names = list(known["parts"]) if known else options.only.split(",")
     events = known["events"] if known else options.events
