@@ -1,60 +1,139 @@
-"""Measure, and print one table: medians, minimum and maximum of a few runs on this machine.
+"""Measure, and print tables: medians, minimum and maximum of a few runs on this machine, taken in turns.
 
-    python -m tests.bench [--runs 3] [--events 500000] [--only core,report,drain,live]
+    python -m tests.bench [--runs 5] [--events 300000] [--only peers,core,…] [--resume] [--save FILE] [--compare]
 
-`core`, `report`: CPU of one process. `drain`: one worker with journal and readings against a backlog on a real Kafka of this
-machine. `state`: bytes of memory per piece of state. `live`: time from an event (its own time, given just before it is sent) to
-its count on `/metrics`. `sockets`: scrapes of a board that a thousand idle and slow sockets hold on to. `screens`: CPU of a board
-with 500 wall-screens.
+* `peers`: floorpulse, and other stream processors, at the same job on the same Kafka (`tests/bench/versus.py`); `--peers` chooses.
+* `decode`, `core`, `report`: CPU of one process, in memory. The transport's ceiling is a row among the peers.
+* `drain`: one worker against a backlog. `workers`: two workers against one.
+* `live`: time from an event (its own time, given just before it is sent) to its count on /metrics, direct and by relay.
+* `scrape`: a board with 50,000 series. `sockets`: the same while a thousand idle and slow sockets hold on to it. `screens`: CPU of a board
+  with 500 wall-screens.
+* `state`: bytes of memory per piece of a worker's state. `board`: memory of a full board, and bytes per cell.
+* `start`, `idle`: from start to ready; a worker and a board that wait.
+
+`--compare` measures what `baseline.json` has and says what takes more than 10 % more CPU; `--save-baseline` writes that file.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
+import signal
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.memory import bench_core, bench_decode, bench_report
-from tests.bench.pipeline import bench_drain, bench_live
+from tests.bench import baseline
+from tests.bench.boardmemory import bench_board
+from tests.bench.contestants import CONTESTANTS
+from tests.bench.duties import bench_idle, bench_start
+from tests.bench.live import bench_live
+from tests.bench.memory import bench_core, bench_decode, bench_report, bench_yardstick
+from tests.bench.pipeline import bench_drain, bench_workers
 from tests.bench.screens import bench_screens
-from tests.bench.sockets import bench_sockets
+from tests.bench.sockets import bench_scrape, bench_sockets
 from tests.bench.state import bench_state
+from tests.bench.versus import OURS, Contest, figures, markdown_of, table_of
 from tests.bench.workload import write_events
 
 Figures = dict[str, float]
+Bench = Callable[[Path], Figures]
+
+BENCHES: dict[str, Bench] = {
+    "yardstick": bench_yardstick, "core": bench_core, "decode": bench_decode, "report": bench_report, "state": bench_state,
+    "drain": bench_drain, "workers": bench_workers, "live": bench_live, "scrape": bench_scrape, "sockets": bench_sockets,
+    "screens": bench_screens, "board": bench_board, "start": bench_start, "idle": bench_idle,
+}  # fmt: skip
+ONCE = frozenset({"live", "scrape", "sockets", "screens", "board", "idle", "state"})
+"""Long ones, which have many samples of their own, or no noise."""
+DEFAULT = "decode,core,report,drain,peers"
 
 
-def main() -> None:
+def measure(names: list[str], runs: int, file: Path) -> dict[str, dict[str, list[float]]]:
+    """Return all values of each figure of each part, the parts taken in turns; one that fails is left out and said."""
+    values: dict[str, dict[str, list[float]]] = {}
+    for number in range(runs):
+        for name in names:
+            if number and name in ONCE:
+                continue
+            sys.stderr.write(f"{name}, run {number + 1}\n")
+            try:
+                found = BENCHES[name](file)
+            except Exception as error:  # noqa: BLE001  # one measurement shall not end the others
+                sys.stderr.write(f"{name} failed: {type(error).__name__}: {error}\n")
+                continue
+            taken = values.setdefault(name, defaultdict(list))
+            for figure, value in found.items():
+                taken[figure].append(value)
+    return values
+
+
+def table_of_parts(values: dict[str, dict[str, list[float]]]) -> Table:
+    """Return the table of everything but the peers."""
+    table = Table("measurement", "figure", "median", "min", "max", "runs")
+    for name, taken in values.items():
+        for figure, each in taken.items():
+            numbers = (baseline.middle(each), min(each), max(each))
+            table.add_row(name, figure, *(f"{value:,.3f}" for value in numbers), str(len(each)))
+    return table
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.split("\n", 1)[0] if __doc__ else None)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--events", type=int, default=300_000)
+    parser.add_argument("--only", default=DEFAULT, help=f"of {','.join([*BENCHES, 'peers'])}; default {DEFAULT}")
+    parser.add_argument("--peers", default=",".join(CONTESTANTS), help="who takes part; default: all")
+    parser.add_argument("--limit", type=float, default=25.0, help="minutes after which peers begin no further round")
+    parser.add_argument("--resume", action="store_true", help="keep the peers' runs of the last time")
+    parser.add_argument("--markdown", action="store_true", help="print the peers' table for docs/performance.md, too")
+    parser.add_argument("--save", type=Path, default=baseline.LATEST, help="file for all values, JSON")
+    parser.add_argument("--save-baseline", action="store_true", help="write baseline.json, too")
+    parser.add_argument("--compare", action="store_true", help="compare with baseline.json; status 1 if something got worse")
+    return parser.parse_args()
+
+
+def main() -> int:
     """Run the chosen measurements."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--events", type=int, default=500_000)
-    parser.add_argument("--only", default="core,decode,report,state,drain,live")
-    options = parser.parse_args()
-    console = Console()
+    options = _options()
+    for end in (signal.SIGTERM, signal.SIGINT):  # whatever was started is stopped
+        signal.signal(end, lambda *_: sys.exit(1))
+    known = baseline.read() if options.compare else None
+    names = list(known["parts"]) if known else options.only.split(",")
+    events = known["events"] if known else options.events
+    console = Console(width=None if sys.stdout.isatty() else 240)
     with tempfile.TemporaryDirectory(prefix="floorpulse-bench-") as folder:
         file = Path(folder) / "events.jsonl"
-        count = write_events(file, options.events)
-        console.print(f"{count} simulated events, {file.stat().st_size / count:.0f} bytes each; {options.runs} runs")
-        benches: dict[str, Callable[[Path], Figures]] = {
-            "core": bench_core, "decode": bench_decode, "report": bench_report, "state": bench_state, "drain": bench_drain,
-            "live": bench_live, "sockets": bench_sockets, "screens": bench_screens,
-        }  # fmt: skip
-        table = Table("measurement", "figure", "median", "min", "max")
-        for name in options.only.split(","):
-            runs = [benches[name](file) for _ in range(1 if name in ("live", "sockets", "screens") else options.runs)]
-            for figure in runs[0]:
-                values = [run[figure] for run in runs]
-                table.add_row(name, figure, *(f"{value:,.3f}" for value in (statistics.median(values), min(values), max(values))))
-                sys.stderr.write(f"{name} {figure} {statistics.median(values):,.3f}\n")
+        count = write_events(file, events)
+        size = file.stat().st_size / count
+        console.print(f"{count} simulated events, {size:.0f} bytes each; {options.runs} runs; {baseline.told()}")
+        parts = measure([name for name in names if name != "peers"], options.runs, file)
+    peers: dict[str, dict[str, Any]] = {}
+    if "peers" in names:
+        wanted = [OURS, *(name for name in options.peers.split(",") if name != OURS)]
+        contest = Contest(wanted, events, options.runs, resume=options.resume, limit_s=60 * options.limit)
+        with tempfile.TemporaryDirectory(prefix="floorpulse-bench-") as folder:
+            contest.hold(Path(folder))
+        peers = figures(contest)
+        console.print(table_of(peers))
+        if options.markdown:
+            sys.stdout.write(markdown_of(peers))
+    if parts:
+        console.print(table_of_parts(parts))
+    baseline.write(options.save, events, parts, peers)
+    if options.save_baseline:
+        baseline.write(baseline.BASELINE, events, parts, {})
+    if known:
+        worse, table = baseline.compare(known, parts)
         console.print(table)
+        return 1 if worse else 0
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,155 +1,95 @@
-"""What worker and board do on a real Kafka of this machine."""
+"""How fast workers read a backlog on a real Kafka of this machine."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import re
-import statistics
+import signal
 import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from schemas.config_file import load
-from streams.sender import Sender
-from tests.kafka import RealKafka
+from streams.topics import DEFAULT_PREFIX
+from tests.bench.processes import usage
+from tests.bench.running import COUNTED, PARTITIONS, fill, floorpulse, free_address, kafka, metric
 
-_PARTITIONS = 4
-_WORKER = "127.0.0.1:29465"
-_BOARD = "127.0.0.1:29464"
-_TICKS = os.sysconf("SC_CLK_TCK")
-_LIVE_RATE = 2000
-_LIVE_S = 60
-_PROBES = 100
+TIMEOUT_S = 600.0
 
 
-@contextmanager
-def _floorpulse(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-m", "streams.cli", *arguments], stderr=subprocess.DEVNULL)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def _metric(address: str, pattern: str) -> float:
-    try:
-        with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
-    except OSError:
-        return 0.0
-    return sum(float(value) for value in re.findall(rf"^{pattern} (\S+)$", text, re.MULTILINE))
-
-
-@contextmanager
-def _kafka() -> Iterator[str]:
-    with RealKafka() as kafka, tempfile.TemporaryDirectory(prefix="floorpulse-bench-") as folder:
-        config = Path(folder) / "floorpulse.yaml"
-        config.write_text(f'kafka: {{bootstrap: ["{kafka.bootstrap}"]}}\n')
-        create = ("topics", "--create", "--partitions", str(_PARTITIONS), "--config", str(config))
-        subprocess.run([sys.executable, "-m", "streams.cli", *create], check=True, stdout=subprocess.DEVNULL)
-        yield str(config)
+def _produce(file: Path, config: str) -> tuple[int, float]:
+    """Send the events; return how many, and how long it took."""
+    began = time.perf_counter()
+    produce = [sys.executable, "-m", "streams.cli", "produce", str(file), "--config", config]
+    subprocess.run(produce, check=True, stderr=subprocess.DEVNULL)
+    took = time.perf_counter() - began
+    with file.open("rb") as lines:
+        return sum(1 for _ in lines), took
 
 
 def bench_drain(file: Path) -> dict[str, float]:
     """Let one worker read a backlog, journal and readings on."""
-    with _kafka() as config:
-        produce = [sys.executable, "-m", "streams.cli", "produce", str(file), "--config", config]
-        began = time.perf_counter()
-        subprocess.run(produce, check=True, stderr=subprocess.DEVNULL)
-        produced_s = time.perf_counter() - began
-        with file.open("rb") as lines:
-            total = sum(1 for _ in lines)
-        pattern = r'floorpulse_worker_events_total\{.*\}'
-        with _floorpulse("worker", "--listen", _WORKER, "--config", config) as worker:
+    address = free_address()
+    with kafka() as config:
+        total, produced_s = _produce(file, config)
+        with floorpulse("worker", "--listen", address, "--config", config) as worker:
             began, cpu, counted = time.perf_counter(), 0.0, 0.0
             while counted < total:
                 time.sleep(0.05)
                 if counted == 0:
-                    began, cpu = time.perf_counter(), _cpu_s(worker.pid)
-                counted = _metric(_WORKER, pattern)
+                    began, cpu = time.perf_counter(), usage(worker.pid).cpu_s
+                counted = metric(address, COUNTED)
+                if time.perf_counter() > began + TIMEOUT_S or worker.poll() is not None:
+                    raise TimeoutError(f"{counted:.0f} of {total} events counted")
             took = time.perf_counter() - began
-            cpu = _cpu_s(worker.pid) - cpu
-            flushes = _metric(_WORKER, "floorpulse_worker_journal_records_total")
-            journal = _metric(_WORKER, "floorpulse_worker_journal_bytes_total")
-            readings = _metric(_WORKER, "floorpulse_worker_readings_total")
+            used = usage(worker.pid)
+            flushes = metric(address, "floorpulse_worker_journal_records_total")
+            journal = metric(address, "floorpulse_worker_journal_bytes_total")
+            readings = metric(address, "floorpulse_worker_readings_total")
     return {
         "produce events/s": total / produced_s,
         "events/s": total / took,
-        "CPU s per 100k events": cpu / total * 1e5,
+        "CPU s per 100k events": (used.cpu_s - cpu) / total * 1e5,
+        "peak MB": used.peak_mb,
         "events per journal record": total / flushes,
         "journal bytes per event": journal / total,
         "events per reading": total / readings,
     }
 
 
-def bench_live(file: Path) -> dict[str, float]:
-    """Measure event to /metrics while 2,000 simulated events a second flow."""
-    del file
-    with _kafka() as config, ExitStack() as stack:
-        workers = [stack.enter_context(_floorpulse("worker", "--listen", _WORKER, "--config", config))]
-        board = stack.enter_context(_floorpulse("board", "--listen", _BOARD, "--config", config))
-        while _metric(_WORKER, "floorpulse_worker_ready") < 1:
-            time.sleep(0.1)
-        flow = ("simulate", "--rate", str(_LIVE_RATE), "--duration", f"{_LIVE_S + 400}s", "--config", config)
-        stack.enter_context(_floorpulse(*flow))
-        pattern = r'floorpulse_worker_events_total\{.*\}'
-        _until_caught_up(pattern)
-        cpu, counted, began = [_cpu_s(p.pid) for p in (workers[0], board)], _metric(_WORKER, pattern), time.perf_counter()
-        delays = asyncio.run(_probe(config))
+def _drained_by(number: int, file: Path) -> dict[str, float]:
+    """Let so many workers read a backlog together. They share the partitions out first and are stopped while it is filled."""
+    addresses = [free_address() for _ in range(number)]
+    with kafka() as config, ExitStack() as stack:
+        with Path(config).open("a") as more:
+            more.write("worker: {session_timeout: 40s}\n")
+        workers = [stack.enter_context(floorpulse("worker", "--listen", address, "--config", config)) for address in addresses]
+        deadline = time.perf_counter() + TIMEOUT_S
+        while any(metric(each, "floorpulse_worker_partitions") != PARTITIONS / number for each in addresses):
+            time.sleep(0.2)
+            if time.perf_counter() > deadline:
+                raise TimeoutError(f"{number} workers did not share the partitions out")
+        for worker in workers:
+            worker.send_signal(signal.SIGSTOP)
+        total = fill(load(config).kafka.bootstrap[0], DEFAULT_PREFIX, file)
+        before = sum(usage(worker.pid).cpu_s for worker in workers)
+        began = time.perf_counter()
+        for worker in workers:
+            worker.send_signal(signal.SIGCONT)
+        while sum(metric(address, COUNTED) for address in addresses) < total:
+            time.sleep(0.05)
+            if time.perf_counter() > began + TIMEOUT_S or any(worker.poll() is not None for worker in workers):
+                raise TimeoutError(f"{number} workers were not done")
         took = time.perf_counter() - began
-        used = [_cpu_s(p.pid) - before for p, before in zip((workers[0], board), cpu, strict=True)]
-        rate = (_metric(_WORKER, pattern) - counted) / took
-    ordered = sorted(delays)
-    return {
-        "events/s": rate,
-        "event to /metrics p50, s": statistics.median(ordered),
-        "event to /metrics p99, s": ordered[int(len(ordered) * 0.99)],
-        "worker, share of a core": used[0] / took,
-        "board, share of a core": used[1] / took,
-    }
+        cpu = sum(usage(worker.pid).cpu_s for worker in workers) - before
+    return {"events/s": total / took, "CPU s per 100k events": cpu / total * 1e5}
 
 
-def _until_caught_up(pattern: str) -> None:
-    """Wait until the simulator's warm-up has been sent and read: the rate of counting is the rate of the flow."""
-    before, calm = 0.0, 0
-    while calm < 3:
-        time.sleep(3)
-        counted = _metric(_WORKER, pattern)
-        calm = calm + 1 if 0 < counted - before < 3 * 1.2 * _LIVE_RATE else 0
-        before = counted
+def bench_workers(file: Path) -> dict[str, float]:
+    """Compare two workers with one."""
+    one, two = _drained_by(1, file), _drained_by(2, file)
+    figures = {f"{name}, {number}": value for number, each in (("one", one), ("two", two)) for name, value in each.items()}
+    return figures | {"two workers' speed over one's": two["events/s"] / one["events/s"]}
 
 
-async def _probe(config: str) -> list[float]:
-    """Send single events and look for their count on /metrics; return the delays in s."""
-    delays: list[float] = []
-    pattern = r'floorpulse_offered_total\{.*queue="probe".*\}'
-    async with Sender(load(config)) as sender:
-        for number in range(_PROBES):
-            sent = time.time()
-            session = f"probe-{number}-{sent}"
-            event = {"id": session, "type": "queue.entered", "at": int(sent * 1000), "session_id": session, "queue": "probe"}
-            await sender.send("queues", session.encode(), json.dumps(event).encode())
-            await sender.flush()
-            while await asyncio.to_thread(_metric, _BOARD, pattern) < number + 1:
-                await asyncio.sleep(0.01)
-                if time.time() - sent > 30:
-                    raise TimeoutError(f"probe {number} never arrived")
-            delays.append(time.time() - sent)
-            await asyncio.sleep(_LIVE_S / _PROBES / 3)
-    return delays
-
-
-__all__ = ["bench_drain", "bench_live"]
+__all__ = ["bench_drain", "bench_workers"]

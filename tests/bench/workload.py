@@ -12,10 +12,10 @@ RATE = 500.0
 """Events per second of event time."""
 
 
-def write_events(file: Path, count: int, seed: int = 1) -> int:
+def write_events(file: Path, count: int, seed: int = 1, *, rate: float = RATE) -> int:
     """Write so many events as JSON Lines, the last of them about now; return how many."""
-    start_ms = int((time() - count / RATE) * 1000)
-    centre = Centre.default(queues=20, seed=seed, rate=RATE)
+    start_ms = int((time() - count / rate) * 1000)
+    centre = Centre.default(queues=20, seed=seed, rate=rate)
     written = 0
     with file.open("wb") as output:
         for _, _, _, event in islice(simulate(centre, start_ms, None), count):

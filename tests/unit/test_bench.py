@@ -1,0 +1,106 @@
+"""The benchmark itself: what everybody is compared by, and when a figure counts as worse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.readings import SLICE_MS, ReadingKey
+from schemas.rules import Rules
+from streams.core.driver import Driver
+from streams.lines import read_lines
+from tests.bench.baseline import compare, judge
+from tests.bench.contestants import PARTS, spread_over_windows
+from tests.bench.peers import job
+from tests.bench.recount import Sums, Window, difference, read_result, recount
+from tests.bench.workload import write_events
+
+_EVENTS = 12_000
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some events of the simulator."""
+    file = tmp_path_factory.mktemp("bench") / "events.jsonl"
+    write_events(file, _EVENTS, rate=200.0)
+    return file
+
+
+def _recounted(file: Path) -> dict[Window, Sums]:
+    with file.open("rb") as lines:
+        return recount(lines)
+
+
+def test_the_peers_job_comes_to_what_the_recount_comes_to(events: Path, tmp_path: Path) -> None:
+    """The state machines that Python's peers share, fed topic by topic, give the same windows as the slow recount."""
+    states: dict[tuple[str, str], job.State | None] = {}
+    windows: dict[Window, list[int]] = {}
+    steps = {"queue": job.waited, "session": job.responded}
+    for line in sorted(events.read_text().splitlines(), key=lambda line: json.loads(line)["type"].startswith("queue.")):
+        event = json.loads(line)
+        topic = event["type"].split(".")[0]
+        if topic not in steps:
+            continue
+        place = (topic, event["session_id"])
+        states[place], fact = steps[topic](states.get(place), event)
+        if fact is not None:
+            minute = fact["at"] // job.STEP_MS
+            for length in job.LENGTHS_MS:
+                for number in range(length // job.STEP_MS):
+                    window = (fact["queue"], length, (minute - number) * job.STEP_MS)
+                    windows[window] = job.add(windows.get(window, job.NOTHING), fact["totals"])
+    job.write_result(str(tmp_path), ((*window, totals) for window, totals in windows.items()))
+    expected = _recounted(events)
+    assert difference(expected, read_result(tmp_path / "result.jsonl")) == ""
+    assert sum(sums[4] for sums in expected.values()) > 0, "some first responses"
+    assert sum(sums[1] for sums in expected.values()) > 0, "some abandonments"
+
+
+def test_our_slices_come_to_what_the_recount_comes_to(events: Path) -> None:
+    """What the contest reads out of the readings is the same job: the core's slices give the recount's windows."""
+    driver = Driver(4, Rules())
+    last: dict[ReadingKey, dict[str, Any] | None] = {}
+    for batch in read_lines(events):
+        driver.apply([line[:3] for line in batch])
+        driver.flush()
+        taken = driver.take()
+        last |= {key: body for key, body in taken if (key.kind, key.dimension, key.length_ms) == ("slice", "queue", SLICE_MS)}
+    windows: dict[Window, list[int]] = {}
+    for key, body in last.items():
+        sums = [(body or {"parts": {}})["parts"].get(part, 0) for part in PARTS]
+        if any(sums):
+            spread_over_windows(windows, key.name, key.start_ms, sums)
+    assert difference(_recounted(events), {window: tuple(sums) for window, sums in windows.items()}) == ""
+
+
+def test_one_second_more_of_waiting_is_noticed(events: Path) -> None:
+    """A result that is off by a second in one window does not count."""
+    expected = _recounted(events)
+    window = next(iter(expected))
+    found = expected | {window: (*expected[window][:2], expected[window][2] + 1000, *expected[window][3:])}
+    assert difference(expected, found).startswith(f"1 of {len(expected)} windows differ, the first {window}")
+
+
+@pytest.mark.parametrize(
+    ("now", "verdict"),
+    [
+        ([1.0, 1.05, 1.1], "same"),
+        ([1.2, 1.25, 1.3], "worse"),
+        ([0.9, 1.25, 1.3], "noise?"),
+        ([0.7, 0.75, 0.8], "better"),
+    ],
+)
+def test_worse_is_more_than_a_tenth_and_apart_from_the_baseline(now: list[float], verdict: str) -> None:
+    """Where the ranges overlap it may be noise; and it is called that."""
+    assert judge([0.95, 1.0, 1.05], now) == verdict
+
+
+def test_a_slower_machine_is_taken_out() -> None:
+    """When the yardstick takes twice as long, code that takes twice as long is not worse; at three times it is."""
+    known = {"date": "", "machine": {}, "parts": {"yardstick": {"CPU s per 100k": [1.0]}, "core": {"CPU s per 100k events": [2.0]}}}
+    slow = {"yardstick": {"CPU s per 100k": [2.0]}, "core": {"CPU s per 100k events": [4.0]}}
+    assert compare(known, slow)[0] == 0
+    assert compare(known, slow | {"core": {"CPU s per 100k events": [6.0]}})[0] == 1
