@@ -45,6 +45,8 @@ RELEASE_S: Final = 5.0
 """How long the last flushes may take; what they cannot finish, the next owner makes good."""
 COMMIT_S: Final = 3.0
 """How long the commit after them may take; the journal knows the offsets anyway."""
+SILENT_S: Final = 1e9
+"""Faust's own watch over commits cries wolf under load, since it does not see ours; `/livez` and the worker's deadline watch instead."""
 POLL_RECORDS: Final = 10_000
 """The most records taken from the fetched data at a time: a fetch is bounded in compressed bytes only."""
 
@@ -329,6 +331,8 @@ def build_app(ownership: Ownership, names: Mapping[str, str], group: str, **sett
         stream_wait_empty=False,
         stream_recovery_delay=0.1,
         broker_commit_interval=1.0,
+        broker_commit_livelock_soft_timeout=SILENT_S,
+        stream_processing_timeout=SILENT_S,
         broker_max_poll_records=POLL_RECORDS,
         **settings,
     )
