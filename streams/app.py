@@ -30,6 +30,7 @@ from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
 from schemas.errors import JournalMismatch, Replaced, TopicError
+from streams.behind import POLL_RECORDS
 from streams.journal import Folded, Journal, Outlet, offsets_from
 from streams.journal.log import begin_of, records_from
 from streams.journal.ports import Floor, Ports, Record
@@ -46,9 +47,7 @@ RELEASE_S: Final = 5.0
 COMMIT_S: Final = 3.0
 """How long the commit after them may take; the journal knows the offsets anyway."""
 SILENT_S: Final = 1e9
-"""Faust's own watch over commits cries wolf under load, since it does not see ours; `/livez` and the worker's deadline watch instead."""
-POLL_RECORDS: Final = 10_000
-"""The most records taken from the fetched data at a time: a fetch is bounded in compressed bytes only."""
+"""Faust's own watch over commits cries wolf under load, since it does not see ours: `/livez` and the deadline watch instead."""
 
 _log = structlog.get_logger(__name__)
 
@@ -154,6 +153,13 @@ class Ownership:
         except (AttributeError, ConsumerNotStarted):  # stopping
             return offset
         return passed
+
+    def holds(self, tp: TP) -> bool:
+        """Tell whether the client has fetched records of an input that it has not handed out."""
+        try:
+            return bool(self._app.consumer.holds(tp))
+        except (AttributeError, ConsumerNotStarted):  # stopping
+            return False
 
     async def begin(self, topic: str, partition: int) -> int:
         """Ask the broker for the first offset that the log still holds."""

@@ -34,6 +34,7 @@ from prometheus_client.exposition import choose_encoder
 
 from schemas.errors import FloorpulseError, KafkaUnreachable
 from streams.app import COMMIT_S, INPUTS, OUTPUTS, RELEASE_S, Ownership, Thaw, build_app, made_anew
+from streams.behind import Behind
 from streams.journal import Journal, Outlet
 from streams.partition import RECEIVED, Limits, Partition
 from streams.topics import JOURNAL_RECORD_BYTES
@@ -111,9 +112,7 @@ class Worker:
             reclaim_s=settings.session_timeout_s,
             clock_ms=clock_ms,
         )
-        self.lag: dict[TP, int] = {}
-        """How many records each input has beyond what was read, as last asked."""
-        self._behind: dict[TP, tuple[int, float]] = {}
+        self._behind = Behind()
         self._beyond: set[TP] = set()
         self._unready_s: float | None = None
         self._stalled_looks = 0
@@ -225,19 +224,12 @@ class Worker:
                 await self._read_again(positions)
 
     def _note_lag(self, positions: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
-        now = time.monotonic()
         self._look_for_anew(positions, ends)
-        self.lag = {tp: max(0, ends[tp] - offset) for tp, offset in positions.items() if tp in ends}
-        before, self._behind = self._behind, {}
-        for tp, records in self.lag.items():
-            if records > 0:
-                offset, since = before.get(tp, (-1, now))
-                self._behind[tp] = positions[tp], since if offset == positions[tp] else now
+        self._behind.look(time.monotonic(), positions, ends, self.ownership.tally.events, self.ownership.holds)
 
     async def _read_again(self, positions: Mapping[TP, int]) -> None:
         """Go back for what was lost on its way to us with nothing behind it that would have shown the hole."""
-        before = time.monotonic() - AGAIN_S
-        for tp in [tp for tp, (_, since) in self._behind.items() if since < before]:
+        for tp in self._behind.lost(time.monotonic() - AGAIN_S):
             await self.ownership.read_again(tp, positions[tp])
 
     def _look_for_anew(self, positions: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
@@ -253,7 +245,7 @@ class Worker:
         """Say what has made no progress for too long."""
         before = time.monotonic() - STALL_S
         found = [f"partition {p.number}: no flush" for p in self.ownership.owned.values() if p.progress_s < before]
-        found += [f"{tp.topic} {tp.partition}: not read" for tp, (_, since) in self._behind.items() if since < before]
+        found += [f"{tp.topic} {tp.partition}: not read" for tp in self._behind.stuck(before)]
         if self._unready_s is not None and max(self._unready_s, self.journal.read_s) < before:
             found.append("not joined, or not loaded")
         return found
@@ -303,7 +295,7 @@ class Worker:
     def _lags(self) -> Iterator[Metric]:
         lag = GaugeMetricFamily("floorpulse_consumer_lag", "Records not read yet, as last asked", labels=["topic"])
         by_topic = {self._settings.names[short]: 0 for short in INPUTS}
-        for tp, records in self.lag.items():
+        for tp, records in self._behind.lag.items():
             by_topic[tp.topic] += records
         for topic, records in by_topic.items():
             lag.add_metric([topic], records)

@@ -98,9 +98,10 @@ worker: {{session_timeout: {SESSION_TIMEOUT_S}s, flush_interval: 100ms, flush_ev
         )
 
     @contextmanager
-    def worker(self, port: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
-        """A worker process, killed at the end."""
-        command = ["-c", UNCHECKED] if self.unchecked else ["-m", "streams.cli", "worker", "--config"]
+    def worker(self, port: int | None = None, program: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
+        """A worker process, killed at the end; `program` is Python to run instead of the command."""
+        program = UNCHECKED if self.unchecked else program
+        command = ["-c", program] if program else ["-m", "streams.cli", "worker", "--config"]
         environment = {**os.environ, "FLOORPULSE_WORKER__LISTEN": f"127.0.0.1:{port or free_port()}"}
         with self.log.open("ab") as out:
             process = subprocess.Popen([sys.executable, *command, self.config], stderr=out, stdout=out, env=environment)
