@@ -16,6 +16,7 @@ import asyncio
 import os
 import secrets
 import signal
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping
@@ -55,6 +56,8 @@ AGAIN_S: Final = 9.0
 """An input that has more and does not move for so long is read again from where it stands."""
 JANITOR_S: Final = 60.0
 """Time between two clean-ups of the journal."""
+LEFT_OVER_S: Final = 1.0
+"""How long after the stop the client's threads may hold the process up: they wait for a broker's answer that nobody needs."""
 _RECORD_ROOM: Final = 64 << 10  # what a batch takes beside its record
 
 _log = structlog.get_logger(__name__)
@@ -376,9 +379,7 @@ def run_worker(settings: WorkerSettings, thaw: Thaw) -> None:
 
 async def _run(settings: WorkerSettings, thaw: Thaw) -> None:
     def arm() -> None:
-        timer = threading.Timer(settings.deadline_s, _give_up, [settings.deadline_s])
-        timer.daemon = True
-        timer.start()
+        _later(0.95 * settings.deadline_s, _give_up, settings.deadline_s)  # over, not only begun to be
 
     worker = Worker(settings, thaw, on_stopping=arm)
     loop = asyncio.get_running_loop()
@@ -391,7 +392,25 @@ async def _run(settings: WorkerSettings, thaw: Thaw) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    await worker.run()
+    try:
+        await worker.run()
+    except Exception as error:
+        _later(LEFT_OVER_S, _end, 1, f"floorpulse worker: {error or repr(error)}\n")
+        raise
+    _later(LEFT_OVER_S, _end, 0)
+
+
+def _later(seconds: float, do: Callable[..., Any], *arguments: Any) -> None:
+    timer = threading.Timer(seconds, do, arguments)
+    timer.daemon = True
+    timer.start()
+
+
+def _end(status: int, last_words: str = "") -> None:
+    """End the process, which its caller has not come to do; nothing is under way any more that matters."""
+    sys.stderr.write(last_words)
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _give_up(deadline_s: float) -> None:
