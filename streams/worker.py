@@ -395,7 +395,7 @@ async def _run(settings: WorkerSettings, thaw: Thaw) -> None:
     try:
         await worker.run()
     except Exception as error:
-        _later(LEFT_OVER_S, _end, 1, f"floorpulse worker: {error or repr(error)}\n")
+        _later(LEFT_OVER_S, _end, 1, f"floorpulse worker: {str(error) or repr(error)}\n")
         raise
     _later(LEFT_OVER_S, _end, 0)
 
