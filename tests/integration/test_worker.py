@@ -23,6 +23,7 @@ from typing import Any, Final
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from kafka import TopicPartition as AdminTopicPartition
 
 from schemas.partitioner import PARTITIONERS
 from schemas.readings import Published, ReadingKey, decode_key, decode_value
@@ -499,3 +500,30 @@ async def test_a_broker_that_cannot_delete_is_not_asked_all_the_time(tmp_path: P
             assert await journal.claimed(0, 0, 1)
         finally:
             await journal.stop()
+
+
+@pytest.mark.timeout(180)
+async def test_records_that_retention_took_are_told_and_counted(rig: Rig) -> None:
+    """Deleted while no worker was there: the numbers go on without them, and nobody can overlook it."""
+    of, port = records(15, 400), free_port()
+    half = len(of) // 2
+    await rig.feed(of[:half])
+    with rig.worker() as worker:
+        await rig.until_applied(half)
+        worker.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(worker.wait, 20) == 0
+    committed, _ = await rig.committed()
+    await rig.feed(of[half:])
+    _, ends = await rig.committed()
+    name = rig.layout.name("queues")
+    tp = max((tp for tp in ends if tp.topic == name), key=lambda tp: ends[tp] - committed[tp])
+    gone = ends[tp] - committed[tp] - 1  # the last one shows the hole
+    assert gone > 0
+    with open_admin(admin_options(rig.section)) as admin:
+        admin.delete_records({AdminTopicPartition(tp.topic, tp.partition): ends[tp] - 1})
+    with rig.worker(port):
+        await rig.until_applied(len(of) - gone)
+        told = f'floorpulse_worker_skipped_offsets_total{{cause="retention"}} {gone}.0'
+        await until(lambda: told in get(f"http://127.0.0.1:{port}/metrics")[1], told)
+    assert "the broker deleted records before they were counted" in rig.log.read_text()
+    assert (await rig.outcomes())["applied"] == len(of) - gone
