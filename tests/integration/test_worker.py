@@ -445,7 +445,8 @@ async def test_inputs_that_are_made_anew_under_a_worker_stop_it(rig: Rig) -> Non
         await rig.until_applied(len(of))
         await make_anew(rig, *INPUTS)
         assert await asyncio.to_thread(worker.wait, 60) == 1
-    assert "it was made anew or lost records" in rig.log.read_text()
+    told = ("it was made anew or lost records", "the inputs are not partitioned alike")  # the latter while they are away
+    assert any(words in rig.log.read_text() for words in told)
 
 
 @pytest.mark.timeout(180)
