@@ -149,7 +149,7 @@ def _from_model(value: bytes) -> Decoded | InvalidEvent:
     try:
         event = parse_event(value)
     except InvalidEvent as error:
-        return error
+        return InvalidEvent(error.reason, error.detail)  # one never raised: a traceback would hold the batch that it is put in
     fields = event.model_dump()
     return STRUCT_OF[fields.pop("type")](**fields)
 

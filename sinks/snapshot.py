@@ -101,10 +101,10 @@ class Snapshot:
         agents = next((group for group in self.groups if group.name == FLOOR), None)
         total = summed(self.queues, FLOOR, self.queues[0].rules if self.queues else QueueRules())
 
-        sums = total.windows
+        sums, once = total.windows, self.once  # not self, which would hold itself and wait for the collector
 
         def make(label: str) -> Parts:
-            parts = {**sums.get(label, NO_PARTS), REVIEWER_DAYS: self.once.get(label, NO_PARTS).get(REVIEWER_DAYS, 0)}
+            parts = {**sums.get(label, NO_PARTS), REVIEWER_DAYS: once.get(label, NO_PARTS).get(REVIEWER_DAYS, 0)}
             return {part: value for part, value in parts.items() if value}
 
         total = replace(total, windows=Lazy(self.labels, make))

@@ -30,11 +30,12 @@ from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
 from schemas.errors import JournalMismatch, Replaced, TopicError
+from streams.behind import POLL_RECORDS
 from streams.journal import Folded, Journal, Outlet, offsets_from
 from streams.journal.log import begin_of, records_from
 from streams.journal.ports import Floor, Ports, Record
 from streams.logs import told
-from streams.memory import settle_memory
+from streams.memory import collector_off, settle_memory
 from streams.partition import Limits, Partition, Tally
 from streams.transport import batch_topic, install
 
@@ -46,8 +47,8 @@ RELEASE_S: Final = 5.0
 """How long the last flushes may take; what they cannot finish, the next owner makes good."""
 COMMIT_S: Final = 3.0
 """How long the commit after them may take; the journal knows the offsets anyway."""
-POLL_RECORDS: Final = 10_000
-"""The most records taken from the fetched data at a time: a fetch is bounded in compressed bytes only."""
+SILENT_S: Final = 1e9
+"""Faust's own watch over commits cries wolf under load, since it does not see ours: `/livez` and the deadline watch instead."""
 
 _log = structlog.get_logger(__name__)
 
@@ -97,6 +98,8 @@ class Ownership:
         self._loads: set[asyncio.Task[None]] = set()
         self._turn = 0
         """Grows with every assignment and revocation."""
+        self._dropped = False
+        """Whether there is the state of a partition that is not ours any more."""
         self._app: Any = None
 
     def attach(self, app: faust.App) -> None:
@@ -154,6 +157,13 @@ class Ownership:
             return offset
         return passed
 
+    def holds(self, tp: TP) -> bool:
+        """Tell whether the client has fetched records of an input that it has not handed out."""
+        try:
+            return bool(self._app.consumer.holds(tp))
+        except (AttributeError, ConsumerNotStarted):  # stopping
+            return False
+
     async def begin(self, topic: str, partition: int) -> int:
         """Ask the broker for the first offset that the log still holds."""
         return await begin_of(self._connection, self._names[topic], partition)
@@ -189,6 +199,7 @@ class Ownership:
         assigned = self._assigned()
         for number in self._parked.keys() - assigned:
             del self._parked[number]
+            self._dropped = True
         load = self._spawn(self._adopt(assigned), self._loads)
         await asyncio.wait({load})  # a revocation cancels it; then Faust goes on to the next assignment
 
@@ -228,6 +239,7 @@ class Ownership:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._app.consumer.force_commit(), COMMIT_S)
         self._parked = {partition.number: partition for partition in ours if partition.clean}
+        self._dropped = self._dropped or len(self._parked) < len(ours)
         self.owned.clear()
         _log.info("partitions.released", why=why, partitions=sorted(p.number for p in ours), errors=errors)
 
@@ -236,27 +248,40 @@ class Ownership:
         started = time.perf_counter()
         total = await self._journal.partitions()
         kept = {number: partition for number in wanted if (partition := await self._resumed(number, total)) is not None}
-        folded = await self._journal.load(wanted - kept.keys()) if wanted - kept.keys() else {}
-        begins, ends = await self._spans(folded)
-        made = [self._made(each, total, folded[each], begins, ends) for each in sorted(folded)]
-        await self._outlet.send([record for each in folded.values() for record in each.outbox])
-        settle_memory()
+        dropped, self._dropped = self._dropped, True  # what a load leaves behind that is cut off
+        with collector_off():
+            folded = await self._journal.load(wanted - kept.keys()) if wanted - kept.keys() else {}
+            made = await self._make(folded, total)
+            await self._outlet.send([record for each in folded.values() for record in each.outbox])
+        settle_memory(dropped=dropped)
+        self._dropped = False
         for partition in [*made, *kept.values()]:
+            partition.progress_s = time.monotonic()
             self.owned[partition.number] = partition
             self._spawn(self._keep(partition), self._tasks)
         seconds = round(time.perf_counter() - started, 3)
         _log.info("partitions.loaded", loaded=sorted(folded), kept=sorted(kept), seconds=seconds)
 
+    async def _make(self, folded: Mapping[int, Folded], total: int) -> list[Partition]:
+        """Make partitions of what was read, one after the other: others must get their turn, and see that it goes on."""
+        begins, ends = await self._spans(folded)
+        made = []
+        for each in sorted(folded):
+            made.append(self._made(each, total, folded[each], begins, ends))
+            self._journal.read_s = time.monotonic()
+            await asyncio.sleep(0)
+        return made
+
     async def _resumed(self, number: int, total: int) -> Partition | None:
         """Claim a parked partition; None if it was not parked, or somebody else had it meanwhile."""
         parked = self._parked.pop(number, None)
-        if parked is None or parked.partitions != total:
-            return None
-        epoch = await self._journal.claim(number)
-        if not parked.can_resume(epoch):
-            return None
-        parked.resume(epoch)
-        return parked
+        if parked is not None and parked.partitions == total:
+            epoch = await self._journal.claim(number)
+            if parked.can_resume(epoch):
+                parked.resume(epoch)
+                return parked
+        self._dropped = self._dropped or parked is not None
+        return None
 
     async def _spans(self, numbers: Iterable[int]) -> tuple[Mapping[TP, int], Mapping[TP, int]]:
         tps = [TP(self._names[topic], number) for number in numbers for topic in (*INPUTS, "readings")]
@@ -289,6 +314,7 @@ class Ownership:
             _log.warning("partition.replaced", partition=partition.number, error=str(error))
             if turn == self._turn:
                 del self.owned[partition.number]
+                self._dropped = True
                 self._spawn(self._reclaim(partition.number, turn), self._loads)
 
     async def _reclaim(self, number: int, turn: int) -> None:
@@ -330,6 +356,8 @@ def build_app(ownership: Ownership, names: Mapping[str, str], group: str, **sett
         stream_wait_empty=False,
         stream_recovery_delay=0.1,
         broker_commit_interval=1.0,
+        broker_commit_livelock_soft_timeout=SILENT_S,
+        stream_processing_timeout=SILENT_S,
         broker_max_poll_records=POLL_RECORDS,
         **settings,
     )

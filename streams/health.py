@@ -32,7 +32,10 @@ class Watched(Protocol):
 
     ownership: Ownership
     journal: Journal
-    lag: dict[TP, int]
+
+    @property
+    def lag(self) -> Mapping[TP, int]:
+        """Give how many records each input has beyond what was read, as last asked."""
 
     @property
     def names(self) -> Mapping[str, str]:

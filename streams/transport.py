@@ -170,6 +170,11 @@ class BatchConsumer(driver.Consumer):
         origin, reached = (-1, -1) if fetches is None else fetches.idle.get(tp, (-1, -1))
         return reached if origin == offset else offset
 
+    def holds(self, tp: TP) -> bool:
+        """Tell whether records were fetched that are not handed out yet."""
+        fetches = self._thread.fetches  # type: ignore[attr-defined]  # a BatchThread
+        return fetches is not None and tp in fetches
+
     def on_buffer_full(self, tp: TP) -> None:
         """Do nothing: Faust would stop fetching and, once all buffers are full, sleep for a second."""
 

@@ -16,6 +16,7 @@ import asyncio
 import os
 import secrets
 import signal
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
@@ -30,6 +31,7 @@ from faust.types import TP
 
 from schemas.errors import FloorpulseError, KafkaUnreachable
 from streams.app import COMMIT_S, OUTPUTS, RELEASE_S, Ownership, Thaw, build_app, made_anew
+from streams.behind import Behind
 from streams.health import serve_health
 from streams.journal import Journal, Outlet
 from streams.logs import told
@@ -55,6 +57,8 @@ SPEAK_S: Final = 1.0
 """Time between two looks at what is to be told of the input."""
 JANITOR_S: Final = 60.0
 """Time between two clean-ups of the journal."""
+LEFT_OVER_S: Final = 1.0
+"""How long after the stop the client's threads may hold the process up: they wait for a broker's answer that nobody needs."""
 _RECORD_ROOM: Final = 64 << 10  # what a batch takes beside its record
 
 _log = structlog.get_logger(__name__)
@@ -116,14 +120,12 @@ class Worker:
             reclaim_s=settings.session_timeout_s,
             clock_ms=clock_ms,
         )
-        self.lag: dict[TP, int] = {}
-        """How many records each input has beyond what was read, as last asked."""
         self.names = settings.names
         self._clock_ms = clock_ms
         self._watch_input = Watch(
             self.ownership.tally.seen, settings.names, settings.topic_prefix, settings.max_ahead_ms, live=settings.live
         )
-        self._behind: dict[TP, tuple[int, float]] = {}
+        self._behind = Behind()
         self._beyond: set[TP] = set()
         self._unready_s: float | None = None
         self._stalled_looks = 0
@@ -247,20 +249,18 @@ class Worker:
                 self._note_lag(positions, ends)
                 await self._read_again(positions)
 
+    @property
+    def lag(self) -> Mapping[TP, int]:
+        """How many records each input has beyond what was read, as last asked."""
+        return self._behind.lag
+
     def _note_lag(self, positions: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
-        now = time.monotonic()
         self._look_for_anew(positions, ends)
-        self.lag = {tp: max(0, ends[tp] - offset) for tp, offset in positions.items() if tp in ends}
-        before, self._behind = self._behind, {}
-        for tp, records in self.lag.items():
-            if records > 0:
-                offset, since = before.get(tp, (-1, now))
-                self._behind[tp] = positions[tp], since if offset == positions[tp] else now
+        self._behind.look(time.monotonic(), positions, ends, self.ownership.tally.events, self.ownership.holds)
 
     async def _read_again(self, positions: Mapping[TP, int]) -> None:
         """Go back for what was lost on its way to us with nothing behind it that would have shown the hole."""
-        before = time.monotonic() - AGAIN_S
-        for tp in [tp for tp, (_, since) in self._behind.items() if since < before]:
+        for tp in self._behind.lost(time.monotonic() - AGAIN_S):
             await self.ownership.read_again(tp, positions[tp])
 
     def _look_for_anew(self, positions: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
@@ -276,7 +276,7 @@ class Worker:
         """Say what has made no progress for too long."""
         before = time.monotonic() - STALL_S
         found = [f"partition {p.number}: no flush" for p in self.ownership.owned.values() if p.progress_s < before]
-        found += [f"{tp.topic} {tp.partition}: not read" for tp, (_, since) in self._behind.items() if since < before]
+        found += [f"{tp.topic} {tp.partition}: not read" for tp in self._behind.stuck(before)]
         if self._unready_s is not None and max(self._unready_s, self.journal.read_s) < before:
             found.append("not joined, or not loaded")
         return found
@@ -313,9 +313,7 @@ def run_worker(settings: WorkerSettings, thaw: Thaw) -> None:
 
 async def _run(settings: WorkerSettings, thaw: Thaw) -> None:
     def arm() -> None:
-        timer = threading.Timer(settings.deadline_s, _give_up, [settings.deadline_s])
-        timer.daemon = True
-        timer.start()
+        _later(0.95 * settings.deadline_s, _give_up, settings.deadline_s)  # over, not only begun to be
 
     worker = Worker(settings, thaw, on_stopping=arm)
     loop = asyncio.get_running_loop()
@@ -328,7 +326,25 @@ async def _run(settings: WorkerSettings, thaw: Thaw) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    await worker.run()
+    try:
+        await worker.run()
+    except Exception as error:
+        _later(LEFT_OVER_S, _end, 1, f"floorpulse worker: {str(error) or repr(error)}\n")
+        raise
+    _later(LEFT_OVER_S, _end, 0)
+
+
+def _later(seconds: float, do: Callable[..., Any], *arguments: Any) -> None:
+    timer = threading.Timer(seconds, do, arguments)
+    timer.daemon = True
+    timer.start()
+
+
+def _end(status: int, last_words: str = "") -> None:
+    """End the process, which its caller has not come to do; nothing is under way any more that matters."""
+    sys.stderr.write(last_words)
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _give_up(deadline_s: float) -> None:

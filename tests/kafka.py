@@ -225,7 +225,7 @@ class RealKafka:
     def _prepare(self) -> None:
         self._classpath = ":".join(str(jar) for jar in sorted(fetch().glob("*.jar")))
         names = ["PLAINTEXT", "CONTROLLER", *(["SSL", "SASL_SSL", "SASL_PLAINTEXT"] if self._secure else [])]
-        listeners = {name: f"{_ADDRESS}:{port}" for name, port in zip(names, _free_ports(len(names)), strict=True)}
+        listeners = {name: f"{_ADDRESS}:{port}" for name, port in zip(names, free_ports(len(names)), strict=True)}
         options = {
             **_OPTIONS,
             "controller.quorum.bootstrap.servers": listeners["CONTROLLER"],
@@ -301,7 +301,8 @@ def _answers(bootstrap: str) -> bool:
         admin.close()
 
 
-def _free_ports(count: int) -> Iterator[int]:
+def free_ports(count: int) -> Iterator[int]:
+    """Return different ports that nobody listens on."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

@@ -200,7 +200,10 @@ class Entries:
         return next((ids.chunk(name) for kind, ids in self._ids() if kind == letter), None) if letter != _META else self._meta()
 
     def reading(self, key: ReadingKey, now_ms: int) -> Reading:
-        """Return a reading as it is after the last flush; a tombstone where nothing is kept under its key (any more)."""
+        """Return a reading as it is after the last flush; a tombstone where what its key names is over.
+
+        A slice that is only empty now has no tombstone: what is over is over for ever, and facts may come back to this one.
+        """
         floor, books = self._floor, self._floor.books
         address: Address = (key.dimension, key.name, key.channel)
         if key.kind == "now" and key.dimension == "queue":
@@ -210,7 +213,9 @@ class Entries:
         if key.kind == "total":
             parts = books.totals.cells.get(address)
         else:
-            parts = books.cells.get((key.length_ms, key.start_ms // key.length_ms, address))
+            number = key.start_ms // key.length_ms
+            over = number < books.cells.first[key.length_ms] or address not in books.addresses
+            parts = books.cells.get((key.length_ms, number, address)) or (None if over else {})
         return Reading(key, None if parts is None else {"parts": dict(parts)})
 
     def restore(self, entries: Mapping[str, Any], unpublished: Collection[str]) -> None:

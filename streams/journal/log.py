@@ -63,7 +63,7 @@ class Journal:
         self.bytes_written = 0
         self.records_written = 0
         self.read_s = time.monotonic()
-        """When a load has read the last records."""
+        """When a load has read the last records, or something was made of them."""
         self._connection = connection
         self._admin = admin
         self._owner = owner

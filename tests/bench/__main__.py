@@ -6,9 +6,11 @@
 * `decode`, `core`, `report`: CPU of one process, in memory. The transport's ceiling is a row among the peers.
 * `drain`: one worker against a backlog. `workers`: two workers against one.
 * `live`: time from an event (its own time, given just before it is sent) to its count on /metrics, direct and by relay.
-* `scrape`: a board with 50,000 series. `sockets`: the same while a thousand idle and slow sockets hold on to it. `screens`: CPU of a board
-  with 500 wall-screens.
+* `scrape`: a board with 50,000 series. `sockets`: the same while a thousand idle and slow sockets hold on to it.
+* `screens`: CPU of a board with 500 wall-screens.
 * `state`: bytes of memory per piece of a worker's state. `board`: memory of a full board, and bytes per cell.
+* `recovery`: from the kill of a worker with a million open sessions to the first right scrape.
+* `poison`: what a tenth of mutated records costs.
 * `start`, `idle`: from start to ready; a worker and a board that wait.
 
 `--compare` measures what `baseline.json` has and says what takes more than 10 % more CPU; `--save-baseline` writes that file.
@@ -35,6 +37,8 @@ from tests.bench.duties import bench_idle, bench_start
 from tests.bench.live import bench_live
 from tests.bench.memory import bench_core, bench_decode, bench_report, bench_yardstick
 from tests.bench.pipeline import bench_drain, bench_workers
+from tests.bench.poison import bench_poison
+from tests.bench.recovery import bench_recovery
 from tests.bench.screens import bench_screens
 from tests.bench.sockets import bench_scrape, bench_sockets
 from tests.bench.state import bench_state
@@ -48,8 +52,9 @@ BENCHES: dict[str, Bench] = {
     "yardstick": bench_yardstick, "core": bench_core, "decode": bench_decode, "report": bench_report, "state": bench_state,
     "drain": bench_drain, "workers": bench_workers, "live": bench_live, "scrape": bench_scrape, "sockets": bench_sockets,
     "screens": bench_screens, "board": bench_board, "start": bench_start, "idle": bench_idle,
+    "recovery": bench_recovery, "poison": bench_poison,
 }  # fmt: skip
-ONCE = frozenset({"live", "scrape", "sockets", "screens", "board", "idle", "state"})
+ONCE = frozenset({"live", "scrape", "sockets", "screens", "board", "idle", "state", "recovery", "poison"})
 """Long ones, which have many samples of their own, or no noise."""
 DEFAULT = "decode,core,report,drain,peers"
 

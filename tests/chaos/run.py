@@ -214,7 +214,10 @@ worker: {{session_timeout: {SESSION_TIMEOUT_S}s, flush_interval: 200ms, flush_ev
             differing_after_compaction=len(afterwards),
             published_ahead=self._witness.unjournalled(),
             accounting=self._witness.tell(load),
-            examples=[f"{key}: {_difference(got.get(key), want.get(key))}" for key in differing[:5]],
+            examples=[
+                f"{key}: {_difference(got.get(key), want.get(key))}; published last as {self._witness.trail(key)}"
+                for key in differing[:5]
+            ],
             outcomes=dict(outcomes),
         )
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from schemas.readings import ReadingKey, decode_key, decode_value
+from schemas.readings import ReadingKey, decode_key, decode_value, encode_key
 from streams.journal import Claim, decode
 from streams.partition import RECEIVED
 from tests.chaos.load import Load, Parts, cells_of
 
+TRAIL: Final = 5
+"""So many of the last readings of each key are remembered, to explain what differs."""
 Outcomes = dict[tuple[str, int], Counter[str]]
 
 
@@ -34,6 +36,7 @@ class Witness:
         self._partitions = partitions
         self._newest: dict[bytes, tuple[int, int, bytes | None]] = {}
         self._last: dict[bytes, bytes | None] = {}
+        self._trail: dict[bytes, list[tuple[int, ...]]] = {}
         self._flushes: set[tuple[int, int, int]] = set()
         self._valid: set[tuple[int, int, int]] = set()
         self._epochs: dict[int, int] = {}
@@ -66,6 +69,7 @@ class Witness:
                 self.stale += 1
             self._flushes.add((message.partition, value.epoch, value.seq))
         self._last[key] = message.value
+        self._trail[key] = [*self._trail.get(key, ())[-TRAIL + 1 :], () if value is None else (value.epoch, value.seq)]
 
     def _journalled(self, message: Any) -> None:
         record = decode(message.value)
@@ -97,6 +101,10 @@ class Witness:
     def left_by_compaction(self) -> dict[ReadingKey, Parts]:
         """Return the cells as a board has them that starts from nothing after compaction."""
         return _cells(self._last)
+
+    def trail(self, key: ReadingKey) -> list[tuple[int, ...]]:
+        """Return (epoch, sequence) of what was published last under a key, in the order of the log; () for a tombstone."""
+        return self._trail.get(encode_key(key), [])
 
     def unjournalled(self) -> int:
         """Return how many published flushes the journal does not hold."""

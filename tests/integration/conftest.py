@@ -10,7 +10,8 @@ import pytest
 from tests.kafka import RealKafka, available, required
 
 
-def _skip_without_kafka() -> None:
+def skip_without_kafka() -> None:
+    """Skip where none can run, or fail where one must."""
     reason = available()
     if reason is not None:
         (pytest.fail if required() else pytest.skip)(reason)
@@ -19,7 +20,7 @@ def _skip_without_kafka() -> None:
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[RealKafka]:
     """A running broker; a test that stops it starts it again."""
-    _skip_without_kafka()
+    skip_without_kafka()
     with RealKafka() as broker:
         yield broker
 
@@ -27,7 +28,7 @@ def kafka() -> Iterator[RealKafka]:
 @pytest.fixture(scope="session")
 def secure_kafka() -> Iterator[RealKafka]:
     """A running broker that also listens with TLS and SASL."""
-    _skip_without_kafka()
+    skip_without_kafka()
     with RealKafka(secure=True) as broker:
         yield broker
 

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from kafka import TopicPartition as AdminTopicPartition
 
 from schemas.partitioner import PARTITIONERS
 from schemas.readings import Published, ReadingKey, decode_key, decode_value
@@ -98,9 +99,10 @@ worker: {{session_timeout: {SESSION_TIMEOUT_S}s, flush_interval: 100ms, flush_ev
         )
 
     @contextmanager
-    def worker(self, port: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
-        """A worker process, killed at the end."""
-        command = ["-c", UNCHECKED] if self.unchecked else ["-m", "streams.cli", "worker", "--config"]
+    def worker(self, port: int | None = None, program: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
+        """A worker process, killed at the end; `program` is Python to run instead of the command."""
+        program = UNCHECKED if self.unchecked else program
+        command = ["-c", program] if program else ["-m", "streams.cli", "worker", "--config"]
         environment = {**os.environ, "FLOORPULSE_WORKER__LISTEN": f"127.0.0.1:{port or free_port()}"}
         with self.log.open("ab") as out:
             process = subprocess.Popen([sys.executable, *command, self.config], stderr=out, stdout=out, env=environment)
@@ -443,7 +445,8 @@ async def test_inputs_that_are_made_anew_under_a_worker_stop_it(rig: Rig) -> Non
         await rig.until_applied(len(of))
         await make_anew(rig, *INPUTS)
         assert await asyncio.to_thread(worker.wait, 60) == 1
-    assert "it was made anew or lost records" in rig.log.read_text()
+    told = ("it was made anew or lost records", "the inputs are not partitioned alike")  # the latter while they are away
+    assert any(words in rig.log.read_text() for words in told)
 
 
 @pytest.mark.timeout(180)
@@ -498,3 +501,30 @@ async def test_a_broker_that_cannot_delete_is_not_asked_all_the_time(tmp_path: P
             assert await journal.claimed(0, 0, 1)
         finally:
             await journal.stop()
+
+
+@pytest.mark.timeout(180)
+async def test_records_that_retention_took_are_told_and_counted(rig: Rig) -> None:
+    """Deleted while no worker was there: the numbers go on without them, and nobody can overlook it."""
+    of, port = records(15, 400), free_port()
+    half = len(of) // 2
+    await rig.feed(of[:half])
+    with rig.worker() as worker:
+        await rig.until_applied(half)
+        worker.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(worker.wait, 20) == 0
+    committed, _ = await rig.committed()
+    await rig.feed(of[half:])
+    _, ends = await rig.committed()
+    name = rig.layout.name("queues")
+    tp = max((tp for tp in ends if tp.topic == name), key=lambda tp: ends[tp] - committed[tp])
+    gone = ends[tp] - committed[tp] - 1  # the last one shows the hole
+    assert gone > 0
+    with open_admin(admin_options(rig.section)) as admin:
+        admin.delete_records({AdminTopicPartition(tp.topic, tp.partition): ends[tp] - 1})
+    with rig.worker(port):
+        await rig.until_applied(len(of) - gone)
+        told = f'floorpulse_worker_skipped_offsets_total{{cause="retention"}} {gone}.0'
+        await until(lambda: told in get(f"http://127.0.0.1:{port}/metrics")[1], told)
+    assert "the broker deleted records before they were counted" in rig.log.read_text()
+    assert (await rig.outcomes())["applied"] == len(of) - gone

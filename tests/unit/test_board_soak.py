@@ -31,10 +31,12 @@ def test_a_slope_is_per_hour() -> None:
         ({"worker_rss_mib": lambda minute: 200 + min(minute, 55)}, 0),
         ({"worker_rss_mib": lambda minute: 200 + minute % 7}, 0),
         ({"worker_rss_mib": lambda minute: 200 + minute / 50}, 1),
+        ({"worker_rss_mib": lambda minute: 200 + minute / 6, "worker_kept_mib": lambda minute: minute / 6}, 0),
+        ({"worker_rss_mib": lambda minute: 200 + minute / 4, "worker_kept_mib": lambda minute: minute / 6}, 1),
         ({"worker_files": lambda minute: 40 + minute // 5}, 1),
         ({"worker_tasks": lambda minute: 60 + minute % 3}, 0),
-        ({"journal_disk_mib": lambda minute: 50 + 20 * (minute % 3)}, 0),
-        ({"journal_disk_mib": lambda minute: 2 * minute}, 1),
+        ({"journal_disk_mib": lambda minute: 50 + 20 * (minute % 10)}, 0),
+        ({"journal_disk_mib": lambda minute: 10 * minute}, 1),
     ],
 )
 def test_what_grows_is_found(changes: dict[str, object], broken: int) -> None:

@@ -461,3 +461,11 @@ def test_decode_event_raises_what_decode_batch_returns() -> None:
     """With the same reason."""
     with pytest.raises(InvalidEvent, match="naive_timestamp"):
         decode_event(changed("session.held", at='"2026-11-21T14:00:00"'))
+
+
+@pytest.mark.parametrize("bad", [b"{", b'{"id":"1","type":"session.ended"}', b'{"id":"\\u0007","type":"session.ended","at":1}'])
+def test_a_bad_record_holds_nothing_of_its_batch(bad: bytes) -> None:
+    """A traceback would hold the frame that holds the batch that holds the error, until the collector comes by."""
+    _, error = decode_batch([b"{}", bad])
+    assert isinstance(error, InvalidEvent)
+    assert (error.__traceback__, error.__context__, error.__cause__) == (None, None, None)

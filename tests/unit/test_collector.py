@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import shutil
 import subprocess
+import weakref
 
 import pytest
 from prometheus_client import Metric
@@ -23,7 +25,7 @@ from sinks.merge import Merge
 from sinks.series import OVERFLOW
 from sinks.snapshot import Snapshot, Snapshots
 from sinks.wall import Setting, Variant, contents
-from tests.builders import T0, Publisher, feed
+from tests.builders import T0, Publisher, feed, whole_centre
 
 WINDOWS = (300_000, 900_000, 1_800_000)
 EXPORTED = ("5m", "30m", "today")
@@ -568,3 +570,24 @@ def test_a_floor_without_anything_can_be_described() -> None:
         snapshot = snapshot_of(Merge(Rules(live=True)), ready=ready)
         assert as_bytes(everything(snapshot))
         assert as_bytes(whole(contents(snapshot, Variant("5m"), Setting())))
+
+
+def test_a_snapshot_that_was_shown_in_every_form_goes_without_the_collector() -> None:
+    """A board makes two a second and its collector hardly ever looks: one that held itself would stay."""
+    exposition = Exposition(FloorCollector(EXPORTED))
+    records = [record for worker in whole_centre() for record in worker.flush(T0)]
+    snapshots = Snapshots(feed(Merge(Rules()), records), WINDOWS)
+    gone = []
+    gc.disable()
+    try:
+        for step in range(3):
+            snapshot = snapshots.take(T0 + step, ready=True, readings_age_ms={})
+            for openmetrics in (False, True):
+                exposition.render(snapshot, openmetrics=openmetrics, zipped=True)
+            as_bytes(everything(snapshot))
+            as_bytes(whole(contents(snapshot, Variant("5m"), Setting())))
+            gone.append(weakref.ref(snapshot))
+        del snapshot
+        assert [each() is None for each in gone] == [True, True, False]  # the last one is still at hand
+    finally:
+        gc.enable()

@@ -301,14 +301,23 @@ class Inputs:
 class Owner:
     """A partition with its ports."""
 
-    def __init__(self, world: World, folded: Folded, log: Log | None = None, **limits: Any) -> None:
+    def __init__(
+        self,
+        world: World,
+        folded: Folded,
+        log: Log | None = None,
+        *,
+        floor: Any = None,
+        clock_ms: Callable[[], int] = lambda: 123,
+        **limits: Any,
+    ) -> None:
         self.world = world
         self.inputs = Inputs(world)
         self.tally = Tally()
-        self.floor = Floor(folded.entries, folded.unpublished)
+        self.floor = floor or Floor(folded.entries, folded.unpublished)
         offsets = {topic: folded.offsets.get(topic, 0) for topic in TOPICS}
         self.ledger = Ledger(world)
-        ports = Ports(self.inputs, log or Log(world), self.ledger, NAMES, lambda: 123)
+        ports = Ports(self.inputs, log or Log(world), self.ledger, NAMES, clock_ms)
         limits = {"interval_s": 0.0, "catch_up_s": 0.0, **limits}
         self.partition = Partition(3, 4, self.floor, folded, offsets, ports, limits=Limits(**limits), tally=self.tally)
 

@@ -9,6 +9,7 @@ import msgspec
 
 from schemas.codec import encode_json
 from schemas.events import INPUT_TOPICS
+from schemas.readings import SLICE_MS
 from schemas.rules import DAY_MS, HOUR_MS, Rules
 from streams.core.driver import Driver, record_of
 from streams.core.floor import Floor
@@ -185,3 +186,22 @@ def test_idle_topics_hold_the_watermark_back_no_longer_than_the_timeout() -> Non
     """All four idle from the start: a watermark after one timeout."""
     run = Run().flush(0).flush(31)
     assert run.driver.floors[0].clock.watermark is not None
+
+
+def test_a_slice_that_is_only_empty_now_is_no_tombstone() -> None:
+    """Its facts moved elsewhere, others may come: what answers a sleeper must not say that it is over before it is."""
+    run = Run().tell(0, "complaint.closed", complaint_id="k").flush(1)
+    run.tell(-60, "complaint.opened", complaint_id="k", queue="orders").flush(2)
+    emptied = [key for key, body in run.published.items() if key.kind == "slice" and body == {"parts": {}}]
+    assert {key.name for key in emptied} == {"unassigned"}
+    run.restart(LIVE)
+    entries = run.driver.floors[0].entries
+    assert [entries.reading(key, T0).body for key in emptied] == [{"parts": {}}] * len(emptied)
+    for hour in (3, 4):
+        for kind in ("session.started", "queue.entered", "agent.status", "site.visits"):
+            run.tell(hour * 3600, kind, session="s", agent="a", queue="orders", channel="voice", status="busy", count=1)
+        run.flush(hour * 3600)
+    short = [key for key in emptied if key.length_ms == SLICE_MS]
+    entries = run.driver.floors[0].entries
+    assert short
+    assert [entries.reading(key, T0).body for key in short] == [None] * len(short)
