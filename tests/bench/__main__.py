@@ -2,9 +2,10 @@
 
     python -m tests.bench [--runs 3] [--events 500000] [--only core,report,drain,live]
 
-`core`, `report`: CPU of one process. `drain`: one worker with journal and readings against a backlog on a real Kafka of this
-machine. `state`: bytes of memory per piece of state. `live`: time from an event (its own time, given just before it is sent) to
-its count on `/metrics`. `sockets`: scrapes of a board that a thousand idle and slow sockets hold on to.
+`core`, `report`: CPU of one process. `stages`: where a worker's CPU goes, without a client. `drain`: one worker with journal and
+readings against a backlog on a real Kafka of this machine. `state`: bytes of memory per piece of state. `live`: time from an
+event (its own time, given just before it is sent) to its count on `/metrics`. `sockets`: scrapes of a board that a thousand idle
+and slow sockets hold on to.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from rich.table import Table
 from tests.bench.memory import bench_core, bench_decode, bench_report
 from tests.bench.pipeline import bench_drain, bench_live
 from tests.bench.sockets import bench_sockets
+from tests.bench.stages import bench_stages
 from tests.bench.state import bench_state
 from tests.bench.workload import write_events
 
@@ -42,7 +44,7 @@ def main() -> None:
         console.print(f"{count} simulated events, {file.stat().st_size / count:.0f} bytes each; {options.runs} runs")
         benches: dict[str, Callable[[Path], Figures]] = {
             "core": bench_core, "decode": bench_decode, "report": bench_report, "state": bench_state, "drain": bench_drain,
-            "live": bench_live, "sockets": bench_sockets,
+            "live": bench_live, "sockets": bench_sockets, "stages": bench_stages,
         }  # fmt: skip
         table = Table("measurement", "figure", "median", "min", "max")
         for name in options.only.split(","):

@@ -12,10 +12,10 @@ RATE = 500.0
 """Events per second of event time."""
 
 
-def write_events(file: Path, count: int, seed: int = 1) -> int:
-    """Write so many events as JSON Lines, the last of them about now; return how many."""
-    start_ms = int((time() - count / RATE) * 1000)
-    centre = Centre.default(queues=20, seed=seed, rate=RATE)
+def write_events(file: Path, count: int, seed: int = 1, end_ms: int | None = None, queues: int = 20) -> int:
+    """Write so many events as JSON Lines, the last of them about `end_ms` (None: now); return how many."""
+    start_ms = int((time() * 1000 if end_ms is None else end_ms) - count / RATE * 1000)
+    centre = Centre.default(queues=queues, seed=seed, rate=RATE)
     written = 0
     with file.open("wb") as output:
         for _, _, _, event in islice(simulate(centre, start_ms, None), count):
