@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from struct import unpack_from
 from typing import Final
 from zlib import crc32
 
@@ -15,10 +16,9 @@ def murmur2(data: bytes) -> int:
     length = len(data)
     h = (0x9747B28C ^ length) & _MASK
     whole = length & ~3
-    for i in range(0, whole, 4):
-        k = int.from_bytes(data[i : i + 4], "little") * _M & _MASK
-        k = (k ^ k >> 24) * _M & _MASK
-        h = (h * _M & _MASK) ^ k
+    for k in unpack_from(f"<{length >> 2}I", data):
+        k = k * _M & _MASK
+        h = (h * _M & _MASK) ^ (k ^ k >> 24) * _M & _MASK
     if length & 3:
         h = (h ^ int.from_bytes(data[whole:], "little")) * _M & _MASK
     h = (h ^ h >> 13) * _M & _MASK

@@ -75,8 +75,8 @@ class Limits:
     interval_s: float = 0.5
     catch_up_s: float = 2.0
     heartbeat_s: float = 5.0
-    flush_events: int = 10_000
-    backlog_events: int = 30_000
+    flush_events: int = 30_000
+    backlog_events: int = 90_000
     reject_bytes: int = 4 << 20
     cycle_flushes: int = CYCLE_FLUSHES
 

@@ -11,6 +11,7 @@ Headcount and online days follow from the status changes alone (`streams/core/ro
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -53,6 +54,18 @@ def levels_of(status: str | None, capacity: int, in_hand: int) -> tuple[tuple[st
     return tuple((level, value) for level, value in levels.items() if value)
 
 
+Turns = list[tuple[int, int]]
+"""(at, 1: takes one in hand, -1: gives one back, 0: it counts as taken)."""
+
+
+class End(NamedTuple):
+    """How an agent stands at the end of all that is booked of him; nothing of him is booked after `at`."""
+
+    at: int
+    state: State
+    in_hand: int
+
+
 class Agent:
     """One agent: base state, status changes, sessions held.
 
@@ -60,7 +73,7 @@ class Agent:
     agent's day has hundreds of them. `_settled` is never changed while a copy is in use.
     """
 
-    __slots__ = ("_recent", "_settled", "_settled_until", "base", "changes", "heard", "unsorted")
+    __slots__ = ("_recent", "_settled", "_settled_until", "base", "changes", "end", "heard", "unsorted")
 
     def __init__(self) -> None:
         """Start with nothing known."""
@@ -69,16 +82,23 @@ class Agent:
         self.heard = 0
         """Newest change that was folded into the base."""
         self.unsorted = False
+        self.end: End | None = None
+        """Where steps may go on; None: not known."""
         self._recent: dict[str, Hold] = {}
         self._settled: dict[str, Hold] = {}
         self._settled_until = 0
 
-    def copy(self) -> Agent:
-        """Return a copy that later changes leave alone."""
+    def as_it_was(self, undo: Sequence[tuple[str, Hold | None]], changes: int) -> Agent:
+        """Return the agent without what was added to the first so many changes, and with holds put back as they were."""
         other = Agent()
-        other.base, other.changes, other.unsorted = self.base, list(self.changes), self.unsorted
+        other.base, other.changes, other.unsorted = self.base, self.changes[:changes], True
         other.heard = self.heard
         other._recent, other._settled, other._settled_until = dict(self._recent), self._settled, self._settled_until
+        for session, hold in reversed(undo):
+            if hold is not None:
+                other._recent[session] = hold
+            else:
+                other._recent.pop(session, None)
         return other
 
     def hold(self, session: str) -> Hold | None:
@@ -132,12 +152,44 @@ class Agent:
             state = state.after(changes[position])
             position += 1
         in_hand, turns, taken = self._turns(since)
-        instants = {change[0] for change in changes[position:]} | turns.keys() | taken.keys()
+        instants = turns.keys() | taken.keys()
+        if position < len(changes):
+            instants |= {change[0] for change in changes[position:]}
         if rules.earlier:
             instants |= {until for until, _ in rules.earlier if until >= since}
-        facts: list[Fact] = []
         before = _placed(state, in_hand, rules.at(since - 1))
-        for at in sorted(instants):
+        return self._walk(sorted(instants) or [since], before, state, position, turns, taken, rules, alone)
+
+    def goes_on(self, since: int, rules: Rules) -> bool:
+        """Tell whether what concerns nothing before `since` only adds to what is booked."""
+        if self.end is None or since <= self.end.at:
+            return False
+        return not rules.earlier or rules.earlier[-1][0] <= self.end.at
+
+    def go_on(self, further: Turns, position: int, rules: Rules, alone: Address | None) -> list[Fact]:
+        """Return the facts of what was added: turns, and the changes from a position on; all of it after the end."""
+        assert self.end is not None
+        _, state, in_hand = self.end
+        turns: dict[int, int] = {}
+        taken: dict[int, int] = {}
+        for at, turn in further:
+            if turn:
+                turns[at] = turns.get(at, 0) + turn
+            else:
+                taken[at] = taken.get(at, 0) + 1
+        self.sort()
+        instants = turns.keys() | taken.keys() if position == len(self.changes) else {
+            *turns, *taken, *(change[0] for change in self.changes[position:])
+        }  # fmt: skip
+        return self._walk(sorted(instants), _placed(state, in_hand, rules), state, position, turns, taken, rules, alone)
+
+    def _walk(self, instants: list[int], before: Placed, state: State, position: int, turns: Mapping[int, int],
+              taken: Mapping[int, int], rules: Rules, alone: Address | None) -> list[Fact]:  # fmt: skip
+        """Return the facts of some instants, and keep how he stands at the last of them."""
+        facts: list[Fact] = []
+        changes = self.changes
+        in_hand = before.in_hand
+        for at in instants:
             while position < len(changes) and changes[position][0] == at:
                 state = state.after(changes[position])
                 position += 1
@@ -150,6 +202,7 @@ class Agent:
                 facts += [(("group", group, ""), at, "taken", taken[at]) for group in state.counted_in]
                 if alone is not None:
                     facts.append((alone, at, "taken", taken[at]))
+        self.end = End(instants[-1], state, in_hand)
         return facts
 
     def history(self, rules: Rules) -> list[Fact]:
@@ -352,6 +405,29 @@ def earliest_difference(before: Hold | None, after: Hold | None) -> int | None:
     return min((at for _, at, _ in old ^ new), default=None)
 
 
+def turns_between(before: Hold | None, after: Hold) -> Turns | None:
+    """Return what a version of a hold adds to the one before, None if it changes anything else."""
+    turns: Turns = []
+    old = before.intervals if before is not None else ()
+    if len(old) > len(after.intervals):
+        return None
+    for position, (start, end) in enumerate(after.intervals):
+        if position < len(old):
+            if old[position][0] != start or old[position][1] not in (None, end):
+                return None
+            if end is not None and old[position][1] is None:
+                turns.append((end, -1))
+            continue
+        turns.append((start, 1))
+        if end is not None:
+            turns.append((end, -1))
+    taken = before.taken if before is not None else ()
+    if after.taken[: len(taken)] != taken:
+        return None
+    turns += [(at, 0) for at in after.taken[len(taken) :]]
+    return turns
+
+
 def _instants(hold: Hold | None) -> list[tuple[str, int, int]]:
     if hold is None:
         return []
@@ -365,5 +441,5 @@ def _instants(hold: Hold | None) -> list[tuple[str, int, int]]:
 
 
 __all__ = [
-    "FLOOR_ADDRESS", "Agent", "Hold", "earliest_difference", "hold_of", "levels_of", "thaw_hold",
+    "FLOOR_ADDRESS", "Agent", "End", "Hold", "Turns", "earliest_difference", "hold_of", "levels_of", "thaw_hold", "turns_between",
 ]  # fmt: skip

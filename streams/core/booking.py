@@ -8,7 +8,7 @@ from schemas.events import INPUT_TOPICS
 from schemas.rules import FLOOR, Rules
 from schemas.zones import date_number
 from streams.core.cells import Address, CellId, Cells, Fact
-from streams.core.gauges import QueueGauges
+from streams.core.gauges import QueueGauges, Shown
 from streams.core.sessions import Derived
 from streams.core.totals import Totals
 
@@ -62,6 +62,10 @@ class Books:
             self.clock_errors(old.errors, new.errors)
         if new.expired > old.expired:
             self.count("sessions_expired", new.expired - old.expired)
+        self.show((old.waiting, old.active), (new.waiting, new.active))
+
+    def show(self, old: Shown, new: Shown) -> None:
+        """Let the gauges show a session as it is now instead of as it was."""
         self.gauges.change(self._bounded(old), self._bounded(new))
 
     def book(self, facts: Iterable[Fact]) -> None:
@@ -85,6 +89,13 @@ class Books:
         if lost:
             self.cells.book(lost, -1)
             self.totals.keep({(self._known(fact[0]), *fact[1:]): times for fact, times in changes.items() if times})
+
+    def replace(self, old: Sequence[Fact], new: Sequence[Fact]) -> None:
+        """Book new facts less old ones, of parts that have no running totals: those of agents."""
+        if old:
+            old, new = _without_common_ends(old, new)
+            self.cells.book(old, -1)
+        self.cells.book(new)
 
     def drop(self, address: Address) -> None:
         """Give an address up, with everything under it."""
@@ -119,12 +130,12 @@ class Books:
         self.fresh_addresses.add(address)
         return address
 
-    def _bounded(self, derived: Derived) -> Derived:
-        if not derived.waiting and derived.active is None:
-            return derived
-        active = self._known(derived.active) if derived.active is not None else None
-        waiting = [(self._known(address), entered) for address, entered in derived.waiting]
-        return derived._replace(waiting=waiting, active=active)
+    def _bounded(self, shown: Shown) -> Shown:
+        waiting, active = shown
+        if not waiting and active is None:
+            return shown
+        bounded = tuple((self._known(address), entered) for address, entered in waiting)
+        return bounded, None if active is None else self._known(active)
 
 
 def _without_common_ends(old: Sequence[Fact], new: Sequence[Fact]) -> tuple[Sequence[Fact], Sequence[Fact]]:

@@ -147,7 +147,8 @@ class Cells:
     def _settle(self, number: int, address: Address, parts: Mapping[Part, int], totals: Callable[[Address], Cell]) -> None:
         short = self._cell(SLICE_MS, number, address)
         quarter = self._cell(QUARTER_MS, number * SLICE_MS // QUARTER_MS, address)
-        total: Cell | None = None
+        cells = [cell for cell in (short, quarter) if cell is not None]
+        counted: dict[str, int] = {}
         for part, value in parts.items():
             if not value:
                 continue
@@ -158,13 +159,22 @@ class Cells:
             series = _SERIES_OF_BUCKET.get(part)
             if series is not None:
                 self._settle_bucket(short, quarter, number, address, part, series, value)
+                part = SERIES[series][0]
             elif part not in _HISTOGRAM:
-                _add(short, part, value)
-                _add(quarter, part, value)
-            counted = _SUM_OF_HISTOGRAM.get(part, part) if series is None else SERIES[series][0]
-            if counted in _COUNTED:
-                total = totals(address) if total is None else total
-                _add(total, counted, value)
+                for cell in cells:
+                    if part not in cell:
+                        cell[part] = value
+                    elif total := cell[part] + value:
+                        cell[part] = total
+                    else:
+                        del cell[part]
+                part = _SUM_OF_HISTOGRAM.get(part, part)
+            if part in _COUNTED:
+                counted[part] = counted.get(part, 0) + value
+        if counted:
+            running = totals(address)
+            for part, value in counted.items():
+                _add(running, part, value)
 
     def _settle_steps(self, short: Cell | None, quarter: Cell | None, number: int, address: Address, steps: Steps,
                       value: int) -> None:  # fmt: skip

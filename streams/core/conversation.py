@@ -11,8 +11,10 @@ derives everything.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from schemas.instants import LATEST_MS
 from schemas.rules import Rules
 from streams.core.cells import Address, Fact
 from streams.core.milestones import AGENT, CUSTOMER, at_and_sender
@@ -35,43 +37,46 @@ class Setting(NamedTuple):
         return self.addresses[n - 1] if n else self.fallback
 
 
-class Heard(NamedTuple):
-    """Facts and clock errors of messages."""
+class Heed:
+    """What is noted on the way: facts and clock errors (by topic), with the rules that decide, and the session's messages."""
 
-    facts: list[Fact]
-    errors: list[str]
+    __slots__ = ("errors", "facts", "messages", "rules")
+
+    def __init__(self, rules: Rules) -> None:
+        """Start with nothing."""
+        self.rules = rules
+        self.facts: list[Fact] = []
+        self.errors: list[str] = []
+        self.messages: Sequence[int] = ()
 
 
 class Talk:
     """How far a session's messages are booked, and what is open there."""
 
-    __slots__ = ("booked", "first_customer", "goes_on", "last", "replied", "responded", "setting", "unanswered")
+    __slots__ = ("first_customer", "last", "replied", "responded", "setting", "unanswered")
 
     def __init__(self, setting: Setting) -> None:
         """Start before the first message."""
         self.setting = setting
-        self.goes_on = False
-        """Whether messages concern nothing but themselves: the session has one life and has not ended."""
-        self.booked = 0
         self.last = 0
+        """The newest message."""
         self.first_customer: int | None = None
         self.unanswered: int | None = None
         self.replied = False
         self.responded = False
 
-    def go_on(self, messages: list[int], rules: Rules) -> Heard:
-        """Return what further messages, sorted and none before those already heard, contribute (19-21, 27).
+    def go_on(self, messages: Sequence[int], heed: Heed) -> None:
+        """Note what further messages, sorted and none before those already heard, contribute (19-21, 27).
 
         A turn runs from the later of (first unanswered customer message, first connected) to the next manual agent message; the
         first agent message at or after the later of (first connected, first customer message) is the first response.
         """
-        facts: list[Fact] = []
-        errors: list[str] = []
-        place, connected = self.setting.place, self.setting.connected
+        setting, connected, add = self.setting, self.setting.connected, heed.facts.append
+        entered = setting.entry_times[-1] if setting.entry_times else LATEST_MS
         for message in messages:
             at, sender = at_and_sender(message)
-            address = place(at)
-            facts.append((address, at, _COUNTED[sender], 1))
+            address = setting.addresses[-1] if at >= entered else setting.place(at)
+            add((address, at, _COUNTED[sender], 1))
             if sender == CUSTOMER:
                 if self.unanswered is None:
                     self.unanswered = at
@@ -80,40 +85,46 @@ class Talk:
             elif sender == AGENT:
                 if not self.replied:
                     self.replied = True
-                    self._first_reply(address, at, facts, errors)
-                if connected is None or self.unanswered is None or at < connected:
-                    continue
-                target = rules.at(at).queue(address[1], address[2])
-                if not self.responded and self.first_customer is not None:
-                    self.responded = True
-                    _timed("first_response", at - max(connected, self.first_customer), target.first_response_ms, address, at, facts)
-                _timed("response_time", at - max(connected, self.unanswered), target.response_ms, address, at, facts)
-                self.unanswered = None
+                    self._first_reply(address, at, heed)
+                if connected is not None and self.unanswered is not None and at >= connected:
+                    self._replies(address, at, connected, heed)
         if messages:
-            self.booked += len(messages)
             self.last = messages[-1]
-        return Heard(facts, errors)
 
-    def _first_reply(self, address: Address, at: int, facts: list[Fact], errors: list[str]) -> None:
+    def _replies(self, address: Address, at: int, connected: int, heed: Heed) -> None:
+        """Book the end of a turn; the first one is the first response."""
+        assert self.unanswered is not None
+        target = heed.rules.at(at).queue(address[1], address[2])
+        if not self.responded and self.first_customer is not None:
+            self.responded = True
+            took = at - max(connected, self.first_customer)
+            _timed("first_response", "first_response_within", took, target.first_response_ms, address, at, heed)
+        took = at - max(connected, self.unanswered)
+        _timed("response_time", "response_time_within", took, target.response_ms, address, at, heed)
+        self.unanswered = None
+
+    def _first_reply(self, address: Address, at: int, heed: Heed) -> None:
         if self.setting.started is None:
             return
         took = at - self.setting.started
         if took < 0:
             took = 0
-            errors.append("sessions")
-        facts.append((address, at, "first_reply_n", 1))
-        facts.append((address, at, "first_reply_ms", took))
+            heed.errors.append("sessions")
+        heed.facts.append((address, at, "first_reply_n", 1))
+        heed.facts.append((address, at, "first_reply_ms", took))
 
 
-def _timed(series: str, took_ms: int, target_ms: int, address: Address, at: int, facts: list[Fact]) -> None:
-    facts.append((address, at, series, took_ms))
+def _timed(series: str, within: str, took_ms: int, target_ms: int, address: Address, at: int, heed: Heed) -> None:
+    heed.facts.append((address, at, series, took_ms))
     if took_ms <= target_ms:
-        facts.append((address, at, f"{series}_within", 1))
+        heed.facts.append((address, at, within, 1))
 
 
-def all_heard(setting: Setting, messages: list[int], rules: Rules) -> Heard:
+def all_heard(setting: Setting, messages: Sequence[int], rules: Rules) -> Heed:
     """Return what all messages of a session, sorted, contribute."""
-    return Talk(setting).go_on(messages, rules)
+    heed = Heed(rules)
+    Talk(setting).go_on(messages, heed)
+    return heed
 
 
-__all__ = ["Heard", "Setting", "Talk", "all_heard"]
+__all__ = ["Heed", "Setting", "Talk", "all_heard"]

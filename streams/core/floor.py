@@ -12,33 +12,30 @@ No method waits, logs or asks the time: the shell passes `now_ms`, the wall cloc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 from schemas.codec import STRUCT_OF, Decoded, decode_batch
 from schemas.errors import InvalidEvent
-from schemas.history import kept
+from schemas.events import INPUT_TOPICS
 from schemas.markers import read_end_of_input
 from schemas.partitioner import PARTITIONERS
 from schemas.readings import Reading
 from schemas.rules import UNASSIGNED, Rules
-from streams.core.agents import Agent, earliest_difference, hold_of
+from streams.core.agentbook import AgentBook
 from streams.core.booking import Books
-from streams.core.cells import Address
 from streams.core.clock import PartitionClock
 from streams.core.complaints import CLOSED, OPENED, Complaints
-from streams.core.conversation import Heard, Setting, Talk, all_heard
 from streams.core.customers import Customers
 from streams.core.expiry import Expiry
 from streams.core.ids import Ids
-from streams.core.intake import Intake, Reject, check_topic, digest_of
+from streams.core.intake import Intake, Reject, check_topic, digest_of, kinds_of
 from streams.core.milestones import MAKERS, MILLION, STARTED, Milestone, Session, message_of, order_of
 from streams.core.output import Entries, heartbeat, readings_of
 from streams.core.relay import (
     FORMAT,
-    NOTHING_TOLD,
     TO_AGENT,
     TO_CUSTOMER,
     RelayFact,
@@ -48,7 +45,7 @@ from streams.core.relay import (
 )
 from streams.core.reviewers import Reviewers
 from streams.core.roster import JOINED, LEFT, LEFT_STATUS, STATUS, Change
-from streams.core.sessions import NOTHING, Derived, derive
+from streams.core.sessionbook import SessionBook
 
 _MESSAGE = STRUCT_OF["session.message"]
 _STATUS = STRUCT_OF["agent.status"]
@@ -56,6 +53,9 @@ _LEFT = STRUCT_OF["agent.left"]
 _VISITS = STRUCT_OF["site.visits"]
 _COST = STRUCT_OF["cost.booked"]
 _OPENED = STRUCT_OF["complaint.opened"]
+
+_QUICK: Final = {topic: kinds_of(topic) - {STRUCT_OF["session.started"]} for topic in INPUT_TOPICS}
+"""Types of events that `_takes_quickly` may take."""
 
 RELAY = "relay"
 """Logical name of the relay topic."""
@@ -82,7 +82,6 @@ class Floor:
         self.partitions = partitions
         self.rules = rules
         self.sessions: dict[str, Session] = {}
-        self.agents: dict[str, Agent] = {}
         self.customers = Customers(rules)
         self.reviewers = Reviewers(rules)
         self.complaints = Complaints(rules)
@@ -97,16 +96,9 @@ class Floor:
         self._longest_life_ms = max(rules.session_horizon_ms, rules.session_age_ms, *rules.session_age_by_channel.values(), 0)
         """So long before the oldest event of a session another one would belong to an earlier session of the same id."""
         self._partition_of = PARTITIONERS[rules.partitioner]
-        self._sessions_before: dict[str, Derived] = {}
-        self._talked: dict[str, None] = {}
-        """Sessions of which nothing but messages came since the last flush."""
-        self._booked_last: dict[str, Derived] = {}
-        """What the sessions of the last flush stood for, so that it need not be derived again for the next one."""
-        self._agents_before: dict[str, tuple[Agent, int]] = {}
-        self._alone: dict[str, Address] = {}
-        """Agents with readings of their own."""
-        self._hired: dict[str, int] = {}
-        """When each agent came onto the roster first."""
+        self._book = SessionBook(partition, partitions, rules, self.books)
+        self._agent_book = AgentBook(rules, self.books)
+        self.agents = self._agent_book.agents
 
     # ------------------------------------------------------------------ taking records in
 
@@ -114,14 +106,18 @@ class Floor:
         """Take a batch of records of one logical topic, in offset order; return those set aside."""
         if topic == RELAY:
             return self._apply_relay(values)
-        handler = {"sessions": self._session_event, "queues": self._session_event, "status": self._agent_event}.get(
-            topic, self._business_event
-        )
+        handler = _HANDLERS.get(topic, Floor._business_event)
+        takes_quickly = self._takes_quickly if handler is Floor._session_event else _never
         latest = self._intake.latest(now_ms)
         counts = self.counts.setdefault(topic, {"applied": 0, "duplicate": 0, "late": 0, "invalid": 0})
         rejects: list[Reject] = []
-        newest = -1
+        applied, newest = 0, -1
         for index, event in enumerate(decode_batch(values)):
+            if takes_quickly(event, topic, keys[index], latest):
+                applied += 1
+                if event.at > newest:
+                    newest = event.at
+                continue
             if type(event) is InvalidEvent:
                 end = read_end_of_input(values[index])
                 if end is None:
@@ -131,7 +127,7 @@ class Floor:
                 continue
             try:
                 check_topic(event, topic)
-                outcome = handler(event, topic, keys[index], latest)
+                outcome = handler(self, event, topic, keys[index], latest)
             except InvalidEvent as error:
                 rejects.append(Reject(index, "invalid", error.reason, error.detail))
                 continue
@@ -140,12 +136,37 @@ class Floor:
                 rejects.append(Reject(index, "late", "late", "older than its horizon"))
             elif outcome == "applied" and event.at > newest:
                 newest = event.at
+        counts["applied"] += applied
         for reject in rejects:
             if reject.outcome == "invalid":
                 counts["invalid"] += 1
                 self.books.count(f"invalid.{reject.reason}")
         self.clock.saw(topic, newest, now_ms)
         return rejects
+
+    def _takes_quickly(self, event: Decoded, topic: str, key: bytes | None, latest: int) -> bool:
+        """Take the ordinary event of a session that is known; whatever needs a second look is left to `_session_event`."""
+        kind = type(event)
+        if kind not in _QUICK[topic]:
+            return False
+        session_id, at = event.session_id, event.at
+        session = self.sessions.get(session_id)
+        if session is None or session.forgotten or at > latest or at < session.oldest - self._longest_life_ms:
+            return False
+        milestones, messages = session.milestones, session.messages
+        if key != session_id.encode() or not self.ids.covers(at) or len(milestones) + len(messages) >= self.rules.max_milestones:
+            return False
+        if not self.ids.claim(digest_of(topic, session_id, event.id), at):
+            return False
+        if kind is _MESSAGE:
+            messages.append(message_of(event))
+        else:
+            milestone = MAKERS[kind](event)
+            milestones.append(milestone)
+            self.expiry.heard_of(session_id, milestone)
+        self._book.touched[session_id] = session
+        session.heard(at)
+        return True
 
     def _session_event(self, event: Decoded, topic: str, key: bytes | None, latest: int) -> str:
         session_id: str = event.session_id
@@ -165,15 +186,10 @@ class Floor:
             return "duplicate"
         if session is None:
             session = self.sessions[session_id] = Session()
-            self._sessions_before[session_id] = NOTHING
             self.expiry.watch(session_id, at)
-        elif session_id not in self._sessions_before:
-            if type(event) is _MESSAGE and (session_id in self._talked or self._only_talks(session, at)):
-                self._talked[session_id] = None
-            else:
-                self._look_at(session_id, session)
         if not self._put(session_id, session, event, covered):
             return "duplicate"
+        self._book.touched[session_id] = session
         session.heard(at)
         if session.forgotten:
             session.forgotten = False
@@ -219,20 +235,8 @@ class Floor:
         change = _change_of(event, status)
         if not covered and agent_id in self.agents and any(known[:3] == change[:3] for known in self.agents[agent_id].changes):
             return "duplicate"
-        self._agent(agent_id, event.at).add(change)
+        self._agent_book.hear(agent_id, change)
         return "applied"
-
-    def _agent(self, agent_id: str, since: int) -> Agent:
-        """Return an agent for a change that takes effect from an instant on."""
-        agent = self.agents.get(agent_id)
-        if agent is None:
-            agent = self.agents[agent_id] = Agent()
-        before = self._agents_before.get(agent_id)
-        if before is None:
-            self._agents_before[agent_id] = (agent.copy(), since)
-        elif since < before[1]:
-            self._agents_before[agent_id] = (before[0], since)
-        return agent
 
     def _business_event(self, event: Decoded, topic: str, key: bytes | None, latest: int) -> str:
         self._intake.check(event, key, latest, known=False)
@@ -261,20 +265,11 @@ class Floor:
                 continue
             self.expiry.heard(fact.sender, fact.watermark)
             if fact.kind == TO_AGENT:
-                self._held(fact)
+                if self._agent_book.held(fact, self.expiry.agents_before):
+                    self.entries.touch("h", fact.target, fact.session)
             elif fact.kind and (self.customers if fact.kind == TO_CUSTOMER else self.reviewers).hear(fact):
                 self.entries.touch(fact.kind, fact.target, fact.session)
         return rejects
-
-    def _held(self, fact: RelayFact) -> None:
-        known = self.agents[fact.target].hold(fact.session) if fact.target in self.agents else None
-        if known is not None and known.version >= fact.version:
-            return
-        hold = hold_of(fact, known, self.expiry.agents_before)
-        since = earliest_difference(known, hold)
-        if since is not None:
-            self._agent(fact.target, since).put_hold(fact.session, hold)
-            self.entries.touch("h", fact.target, fact.session)
 
     # ------------------------------------------------------------------ handing out
 
@@ -305,94 +300,17 @@ class Floor:
         over, silent = self.expiry.due(self.sessions, self.clock.watermark)
         for session_id in (*over, *silent):
             session = self.sessions[session_id]
-            if session_id not in self._sessions_before:
-                self._look_at(session_id, session)
+            if session_id in self._book.touched or not self._book.changes_nothing(session):
+                self._book.touched[session_id] = session
             session.forgotten = True
         return set(over)
 
-    def _booked(self, session_id: str, session: Session) -> Derived:
-        """Return what a session that was not touched since stood for when it was booked."""
-        return self._booked_last.get(session_id) or derive(session, self.rules, session.forgotten)
-
-    def _only_talks(self, session: Session, at: int) -> bool:
-        """Tell whether a message changes nothing of a session but what its messages contribute."""
-        if session.talk is None or not session.talk.goes_on or session.forgotten:
-            return False
-        return max(session.newest, at) - min(session.oldest, at) < self.rules.session_horizon_ms
-
-    def _look_at(self, session_id: str, session: Session) -> None:
-        """Note what a session stands for before it changes."""
-        derived = self._sessions_before[session_id] = self._booked(session_id, session)
-        if session.talk is None and derived.setting is not None:
-            session.messages.sort()
-            session.talk = Talk(derived.setting)
-            session.talk.go_on(session.messages, self.rules)
-
-    def _with_talk(self, session: Session, old: Derived) -> Derived:
-        """Return what a session stood for with its messages: it has several lives, so they are booked with the rest."""
-        if session.talk is None:
-            return old
-        heard = all_heard(session.talk.setting, session.messages[: session.talk.booked], self.rules)
-        session.talk = None
-        return old._replace(facts=old.facts + heard.facts, errors=old.errors + heard.errors)
-
-    def _book_talk(self, session: Session, setting: Setting) -> None:
-        """Book a session's messages: mostly the new ones, else all of them less what had been booked."""
-        talk, messages = session.talk, session.messages
-        if talk is not None and setting == talk.setting:
-            fresh = sorted(messages[talk.booked :])
-            if not fresh:
-                return
-            if fresh[0] >= talk.last:
-                messages[talk.booked :] = fresh
-                heard = talk.go_on(fresh, self.rules)
-                self.books.book(heard.facts)
-                self.books.clock_errors([], heard.errors)
-                return
-        old = all_heard(talk.setting, messages[: talk.booked], self.rules) if talk is not None else Heard([], [])
-        messages.sort()
-        session.talk = Talk(setting)
-        new = session.talk.go_on(messages, self.rules)
-        self.books.difference(old.facts, new.facts)
-        self.books.clock_errors(old.errors, new.errors)
-
     def _book_sessions(self, seq: int, over: set[str]) -> list[RelayRecord]:
-        relay: list[RelayRecord] = []
-        booked: dict[str, Derived] = {}
-        for session_id, old in self._sessions_before.items():
-            session = self.sessions[session_id]
-            new = derive(session, self.rules, session.forgotten)
-            if new.setting is None:
-                old = self._with_talk(session, old)
-            self.books.change(old, new)
-            if new.setting is not None:
-                self._book_talk(session, new.setting)
-                assert session.talk is not None
-                session.talk.goes_on = new.goes_on
-            if old.told != new.told:
-                relay += self._tell(session_id, session.oldest, old, new, seq)
-            if session_id in over:
-                del self.sessions[session_id]
-            else:
-                booked[session_id] = new
-            self.entries.touch("s", session_id)
-        for session_id in [session_id for session_id in self._talked if session_id not in self._sessions_before]:
-            session = self.sessions[session_id]
-            assert session.talk is not None
-            self._book_talk(session, session.talk.setting)
-            self.entries.touch("s", session_id)
-        self._talked, self._sessions_before, self._booked_last = {}, {}, booked
+        session_ids, relay = self._book.book(seq, self.clock.watermark)
+        for session_id in over:
+            del self.sessions[session_id]
+        self.entries.touch_sessions((*session_ids, *over))
         return relay
-
-    def _tell(self, session_id: str, since: int, old: Derived, new: Derived, seq: int) -> Iterable[RelayRecord]:
-        """Tell the partitions of other keys what is now true of a session."""
-        mark = self.clock.watermark
-        for kind, target in sorted(old.told.keys() | new.told.keys()):
-            told = new.told.get((kind, target), NOTHING_TOLD)
-            if told != old.told.get((kind, target)):
-                fact = RelayFact(FORMAT, self.partition, seq, mark, kind, target, session_id, since, *told)
-                key = target.encode()
-                yield RelayRecord(self._partition_of(key, self.partitions), key, encode_relay(fact))
 
     def _announce(self, seq: int) -> list[RelayRecord]:
         """Tell every partition this one's watermark, now and then."""
@@ -403,71 +321,19 @@ class Floor:
         return [RelayRecord(partition, b"", fact) for partition in range(self.partitions)]
 
     def _book_agents(self) -> None:
-        rules = self.rules
-        for agent_id, (before, since) in self._agents_before.items():
-            agent = self.agents[agent_id]
-            alone = self._address_of(agent_id, before, since) if rules.agent_series else None
-            self.books.difference(before.steps(since, rules, alone), agent.steps(since, rules, alone))
-            if len(before.changes) != len(agent.changes):
-                self.books.difference(before.history(rules), agent.history(rules))
-                self._note_hired(agent_id, agent)
-            agent.settle()
+        for agent_id in self._agent_book.book():
             self.entries.touch("a", agent_id)
-        self._agents_before = {}
         if self.expiry.close_agents():
-            self._forget_agents(self.expiry.agents_before)
-        self.books.roster_since(min(self._hired.values(), default=None))
-
-    def _address_of(self, agent_id: str, agent: Agent, since: int) -> Address | None:
-        """Return the address of an agent's own readings, None where there are too many; new ones begin with what he is by then."""
-        address = self._alone.get(agent_id)
-        if address is None and len(self._alone) < self.rules.max_agents:
-            address = self._alone[agent_id] = ("agent", agent_id, "")
-            self.books.book(agent.standing(since, self.rules, address))
-        return address
-
-    def _note_hired(self, agent_id: str, agent: Agent) -> None:
-        hired = agent.hired_first
-        if hired is not None:
-            self._hired[agent_id] = hired
-        else:
-            self._hired.pop(agent_id, None)
+            agents, holds = self._agent_book.forget(self.expiry.agents_before)
+            for agent_id in agents:
+                self.entries.touch("a", agent_id)
+            for agent_id, session_id in holds:
+                self.entries.touch("h", agent_id, session_id)
+        self.books.roster_since(self._agent_book.roster_since())
 
     def restored(self, history: Any | None) -> None:
         """Bring in line what was restored with the settings of now; `history`: the settings by which it had been booked."""
-        alone = [address for address in self.books.cells.levels if address[0] == "agent"]
-        if self.rules.agent_series:
-            self._alone = {address[1]: address for address in alone}
-        else:
-            for address in (*alone, *(known for known in self.books.addresses if known[0] == "agent" and known not in alone)):
-                self.books.drop(address)
-        before = None if history is None else kept(self.rules, history)
-        for agent_id, agent in self.agents.items():
-            self._note_hired(agent_id, agent)
-            if before is not None and before.earlier != self.rules.earlier:
-                own = self._alone.get(agent_id)
-                since = min((until for until, _ in (*before.earlier, *self.rules.earlier)), default=0)
-                since = max(since, self.expiry.agents_before)
-                self.books.difference(agent.steps(since, before, own), agent.steps(since, self.rules, own))
-
-    def _forget_agents(self, before: int) -> None:
-        """Fold agents' history that is closed, and forget those of whom nothing was heard for very long."""
-        silent_since = before - self.rules.silence_ms
-        for agent_id, agent in list(self.agents.items()):
-            folded, gone = agent.forget(before, self.rules)
-            over = agent.is_nothing or agent.silent_since(silent_since)
-            if over:
-                if not agent.is_nothing:
-                    self.books.count("agents_expired")
-                    self.books.book(agent.goodbye(before, self.rules))
-                if agent_id in self._alone:
-                    self.books.drop(self._alone.pop(agent_id))
-                del self.agents[agent_id]
-                self._hired.pop(agent_id, None)
-            if folded or gone or over:
-                self.entries.touch("a", agent_id)
-            for session_id in gone:
-                self.entries.touch("h", agent_id, session_id)
+        self._agent_book.restored(history, self.expiry.agents_before)
 
     def _book_others(self) -> None:
         """Book what customers, reviewers and complaints stand for, and forget what is over of them."""
@@ -504,6 +370,17 @@ class Floor:
         floor = cls(partition, partitions, Entries.rules_in(entries, rules))
         floor.entries.restore(entries, unpublished)
         return floor
+
+
+def _never(event: Decoded, topic: str, key: bytes | None, latest: int) -> bool:  # noqa: ARG001  # in the place of `_takes_quickly`
+    return False
+
+
+_HANDLERS: Final[dict[str, Callable[[Floor, Decoded, str, bytes | None, int], str]]] = {
+    "sessions": Floor._session_event,  # noqa: SLF001  # a table of its own methods
+    "queues": Floor._session_event,  # noqa: SLF001
+    "status": Floor._agent_event,  # noqa: SLF001
+}
 
 
 def _change_of(event: Decoded, status: str | None) -> Change:

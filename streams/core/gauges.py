@@ -7,7 +7,10 @@ from typing import Any
 
 from schemas.rules import Rules
 from streams.core.cells import Address
-from streams.core.sessions import Derived
+from streams.core.course import Waiting
+
+Shown = tuple[Waiting, Address | None]
+"""What the gauges show of a session: where it waits, and where it is active."""
 
 
 class QueueGauges:
@@ -21,19 +24,19 @@ class QueueGauges:
         self._complaints: dict[Address, int] = {}
         self._published: dict[Address, dict[str, int]] = {}
 
-    def change(self, old: Derived, new: Derived) -> None:
+    def change(self, old: Shown, new: Shown) -> None:
         """Take a session's old state out and put its new one in."""
-        if old.waiting != new.waiting:
-            for address, entered in old.waiting:
+        if old[0] != new[0]:
+            for address, entered in old[0]:
                 waiting = self._waiting[address]
                 del waiting[bisect_left(waiting, entered)]
-            for address, entered in new.waiting:
+            for address, entered in new[0]:
                 insort(self._waiting.setdefault(address, []), entered)
-        if old.active != new.active:
-            if old.active is not None:
-                self._active[old.active] -= 1
-            if new.active is not None:
-                self._active[new.active] = self._active.get(new.active, 0) + 1
+        if old[1] != new[1]:
+            if old[1] is not None:
+                self._active[old[1]] -= 1
+            if new[1] is not None:
+                self._active[new[1]] = self._active.get(new[1], 0) + 1
 
     def complaint(self, address: Address | None, more: int) -> None:
         """Count open complaints up or down."""
@@ -71,4 +74,4 @@ class QueueGauges:
         return changed
 
 
-__all__ = ["QueueGauges"]
+__all__ = ["QueueGauges", "Shown"]

@@ -28,9 +28,13 @@ class Ids:
         self._generations: dict[int, dict[int, int]] = {}
         self._chunks: dict[int, list[bytes]] = {}
         self._fresh: dict[int, array[int]] = {}
-        self._count = 0
         self.first = 0
         """The first generation that has not been dropped yet."""
+        self._number: int | None = None
+        """The generation of the newest claim; `_here`, its neighbours and `_fresh_here` belong to it. None: look them up."""
+        self._here: dict[int, int] = {}
+        self._neighbours: tuple[dict[int, int], ...] = ()
+        self._fresh_here: array[int] = array(_CHUNK_TYPE)
 
     def knows(self, digest: int, at: int) -> bool:
         """Tell whether an id of this time would be a repetition."""
@@ -41,52 +45,57 @@ class Ids:
         """Remember an id; return False if it is a repetition (and then remember nothing)."""
         horizon = self.horizon_ms
         number = at // horizon
-        generations = self._generations
-        generation = generations.get(number)
-        if generation is None:
-            generation = generations[number] = {}
-        elif digest in generation:
+        if number != self._number:
+            self._turn_to(number)
+        here = self._here
+        if digest in here:
             return False
-        for neighbour in (number - 1, number + 1):
-            other = generations.get(neighbour)
-            if other is not None and abs(other.get(digest, -horizon << 8) - at) <= horizon:
+        for other in self._neighbours:
+            if digest in other and abs(other[digest] - at) <= horizon:
                 return False
-        generation[digest] = at
-        fresh = self._fresh.get(number)
-        if fresh is None:
-            fresh = self._fresh[number] = array(_CHUNK_TYPE)
-        fresh.append(digest)
-        fresh.append(at)
-        self._count += 1
+        here[digest] = at
+        self._fresh_here.extend((digest, at))
         return True
+
+    def _turn_to(self, number: int) -> None:
+        """Look up what claims of one generation need; neighbours follow each other for long."""
+        generations = self._generations
+        self._here = generations.setdefault(number, {})
+        self._neighbours = tuple(generations[n] for n in (number - 1, number + 1) if n in generations)
+        self._fresh_here = self._fresh.setdefault(number, array(_CHUNK_TYPE))
+        self._number = number
 
     def covers(self, at: int) -> bool:
         """Tell whether a repetition of an event of this time would be recognised."""
-        return at // self.horizon_ms >= self.first
+        return at >= self.first * self.horizon_ms
 
     def chunks(self) -> dict[str, bytes]:
         """Cut what came since the last call into chunks: key → bytes."""
         cut: dict[str, bytes] = {}
         for number, fresh in self._fresh.items():
+            if not fresh:
+                continue
             chunks = self._chunks.setdefault(number, [])
             data = fresh.tobytes()
             cut[f"{number}\x1f{len(chunks)}"] = data
             chunks.append(data)
         self._fresh.clear()
+        self._number = None
         return cut
 
     def drop(self, watermark: int | None) -> list[str]:
         """Drop generations that are over, and the oldest ones beyond the limit; return the keys of their chunks."""
         over = [] if watermark is None else [n for n in self._generations if (n + 1) * self.horizon_ms + self.kept_ms <= watermark]
         gone = [key for number in over for key in self._drop(number)]
-        while self._count > self.max_ids and len(self._generations) > 1:
+        while len(self) > self.max_ids and len(self._generations) > 1:
             oldest = min(self._generations)
             self.evicted += len(self._generations[oldest])
             gone += self._drop(oldest)
         return gone
 
     def _drop(self, number: int) -> list[str]:
-        self._count -= len(self._generations.pop(number))
+        del self._generations[number]
+        self._number = None
         self.first = max(self.first, number + 1)
         self._fresh.pop(number, None)
         return [f"{number}\x1f{i}" for i in range(len(self._chunks.pop(number, ())))]
@@ -108,14 +117,11 @@ class Ids:
             self._chunks.setdefault(number, []).append(data)
             pairs = array(_CHUNK_TYPE)
             pairs.frombytes(data)
-            generation = self._generations.setdefault(number, {})
-            before = len(generation)
-            generation.update(zip(pairs[::2], pairs[1::2], strict=True))
-            self._count += len(generation) - before
+            self._generations.setdefault(number, {}).update(zip(pairs[::2], pairs[1::2], strict=True))
 
     def __len__(self) -> int:
         """Return how many ids are remembered."""
-        return self._count
+        return sum(map(len, self._generations.values()))
 
 
 __all__ = ["Ids"]

@@ -69,9 +69,14 @@ def check_topic(event: Decoded, topic: str) -> None:
         raise InvalidEvent("wrong_topic", f"this type belongs on topic {right}, it came on {topic}")
 
 
+def kinds_of(topic: str) -> frozenset[type]:
+    """Return the types of events that belong on a topic."""
+    return frozenset(kind for kind, right in TOPIC_OF_STRUCT.items() if right == topic)
+
+
 def digest_of(topic: str, key: str, event_id: str) -> int:
     """Return the 64-bit hash under which an event id is remembered; control characters never occur inside the three."""
     return xxhash.xxh3_64_intdigest(f"{topic}\0{key}\0{event_id}".encode())
 
 
-__all__ = ["KEY_OF_STRUCT", "TOPIC_OF_STRUCT", "Intake", "Reject", "check_topic", "digest_of"]
+__all__ = ["KEY_OF_STRUCT", "TOPIC_OF_STRUCT", "Intake", "Reject", "check_topic", "digest_of", "kinds_of"]

@@ -51,10 +51,9 @@ class _Cutter:
 
 def lives(session: Session, rules: Rules) -> list[Session]:
     """Return a session's lives in order; mostly the session itself is the only one."""
-    session.sort()
     if session.newest - session.oldest < rules.session_horizon_ms:
         return [session]
-    events: list[tuple[int, Milestone | int]] = [(milestone[0], milestone) for milestone in session.milestones]
+    events: list[tuple[int, Milestone | int]] = [(milestone[0], milestone) for milestone in session.in_order()]
     events += [(at_and_sender(message)[0], message) for message in session.messages]
     events.sort(key=lambda event: event[0])
     found: list[Session] = []
@@ -77,7 +76,7 @@ def bounds_of(session: Session, rules: Rules) -> tuple[int, int]:
     """Return the instants from which on a session is forgotten, and from which on an event belongs to it no more."""
     last = lives(session, rules)[-1]
     cutter = _Cutter(rules)
-    for milestone in last.milestones:
+    for milestone in last.in_order():
         cutter.follow(milestone[0], milestone)
     cutter.follow(last.newest, None)
     return cutter.silent_after, cutter.until

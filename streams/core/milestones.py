@@ -20,6 +20,7 @@ from schemas.instants import LATEST_MS
 
 if TYPE_CHECKING:
     from streams.core.conversation import Talk
+    from streams.core.course import Course
 
 STARTED: Final = 0
 ENTERED: Final = 1
@@ -98,15 +99,24 @@ def at_and_sender(message: int) -> tuple[int, int]:
     return message >> (_ID_BITS + 2), message >> _ID_BITS & 3
 
 
+def sender_of(message: int) -> int:
+    """Return the class of sender of a message."""
+    return message >> _ID_BITS & 3
+
+
 class Session:
     """One session: the set of its milestones.
 
-    `oldest` and `newest` bound its event times; `unsorted` says that milestones must be sorted before they are read. Of
-    `messages` the first `talk.booked` are sorted and booked, the rest stands as it came; `talk` None: not known.
-    `forgotten`: nothing was heard of it for so long that it does not count as open any more (`streams/core/lives.py`).
+    `oldest` and `newest` bound its event times; `unsorted` says that milestones must be sorted before they are read. The first
+    `booked` milestones and the first `heeded` messages are booked, and sorted; the rest stands as it came. `course` and `talk`: how
+    far it has come, None where that is not known (`streams/core/sessionbook.py`).
+    `forgotten`: nothing was heard of it for so long that it does not count as open any more (`streams/core/lives.py`);
+    `left_out`: whether it was booked as forgotten.
     """
 
-    __slots__ = ("forgotten", "messages", "milestones", "newest", "oldest", "talk", "unsorted")
+    __slots__ = (
+        "booked", "course", "forgotten", "heeded", "left_out", "messages", "milestones", "newest", "oldest", "talk", "unsorted",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         """Start without any milestone."""
@@ -116,24 +126,44 @@ class Session:
         self.oldest = LATEST_MS
         self.unsorted = False
         self.forgotten = False
+        self.left_out = False
+        self.booked = 0
+        self.heeded = 0
+        self.course: Course | None = None
         self.talk: Talk | None = None
 
     def heard(self, at: int) -> None:
         """Take note of an event's time, and that something is new."""
-        self.newest = max(self.newest, at)
-        self.oldest = min(self.oldest, at)
+        if at > self.newest:
+            self.newest = at
+        if at < self.oldest:
+            self.oldest = at
         self.unsorted = True
 
+    def in_order(self) -> list[Milestone]:
+        """Return the milestones in the order in which they are read; what is booked of them stays in its place meanwhile."""
+        return sorted(self.milestones, key=order_of) if self.unsorted else self.milestones
+
     def sort(self) -> None:
-        """Put milestones into the order in which they are read."""
+        """Put milestones into the order in which they are read; all of them are about to be booked."""
         if self.unsorted:
             self.milestones.sort(key=order_of)
             self.unsorted = False
 
+    def as_booked(self) -> Session:
+        """Return the session as it was booked last."""
+        before = Session()
+        before.milestones, before.messages = self.milestones[: self.booked], self.messages[: self.heeded]
+        before.forgotten = self.left_out
+        for milestone in before.milestones:
+            before.heard(milestone[0])
+        for message in before.messages:
+            before.heard(at_and_sender(message)[0])
+        return before
+
     def freeze(self) -> list[Any]:
         """Return a msgpack-able form, the same for the same set of milestones."""
-        self.sort()
-        return [list(self.milestones), sorted(self.messages), self.newest, self.oldest, self.forgotten]
+        return [list(self.in_order()), sorted(self.messages), self.newest, self.oldest, self.forgotten]
 
     @classmethod
     def thaw(cls, frozen: list[Any]) -> Session:
@@ -142,11 +172,12 @@ class Session:
         milestones, session.messages, session.newest = list(frozen[0]), list(frozen[1]), frozen[2]
         session.oldest, session.forgotten = frozen[3], frozen[4]
         session.milestones = [tuple(intern(x) if type(x) is str and i != 2 else x for i, x in enumerate(m)) for m in milestones]
+        session.booked, session.heeded, session.left_out = len(milestones), len(session.messages), session.forgotten
         return session
 
 
 __all__ = [
     "AGENT", "CONNECTED", "CUSTOMER", "ENDED", "ENTERED", "HELD", "LEFT", "MACHINE", "MAKERS", "MISSED",
     "OFFERED", "RATED", "RESUMED", "REVIEWED", "STARTED", "SURVEY_SENT", "TRANSFERRED", "WRAPPED_UP",
-    "Milestone", "Session", "at_and_sender", "message_of", "order_of",
+    "Milestone", "Session", "at_and_sender", "message_of", "order_of", "sender_of",
 ]  # fmt: skip

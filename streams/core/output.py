@@ -20,7 +20,7 @@ from streams.core.cells import Address, CellId
 from streams.core.clock import PartitionClock
 from streams.core.ids import Ids
 from streams.core.milestones import Session
-from streams.core.sessions import NOTHING, derive
+from streams.core.sessions import derive
 
 if TYPE_CHECKING:
     from streams.core.floor import Floor
@@ -95,6 +95,7 @@ class Entries:
         """Look after the entries of a floor."""
         self._floor = floor
         self._touched: set[str] = {_SETTINGS}
+        self._sessions: set[str] = set()
 
     @staticmethod
     def rules_in(entries: Mapping[str, Any], rules: Rules) -> Rules:
@@ -106,14 +107,22 @@ class Entries:
         return continued(rules, entries[_SETTINGS], max(seen) + 1)
 
     def touch(self, letter: str, *names: str) -> None:
-        """Note that a session, agent, hold or complaint changed."""
+        """Note that an agent, hold or complaint changed."""
         self._touched.add(_join(letter, *names))
+
+    def touch_sessions(self, session_ids: Iterable[str]) -> None:
+        """Note that sessions changed."""
+        self._sessions.update(session_ids)
 
     def changed(self, gone: Iterable[CellId], dropped: Iterable[str]) -> dict[str, Any | None]:
         """Return the entries that changed since the last call, None for those that are gone."""
         books = self._floor.books
         cells = books.cells
-        entries: dict[str, Any | None] = {key: self.value(key) for key in self._touched}
+        sessions = self._floor.sessions
+        entries: dict[str, Any | None] = {
+            f"s{_SEP}{name}": session.freeze() if (session := sessions.get(name)) is not None else None for name in self._sessions
+        }
+        entries |= {key: self.value(key) for key in self._touched}
         entries |= {_cell_key(cell_id): cells.get(cell_id) for cell_id in cells.changed}
         entries |= {_cell_key(cell_id): None for cell_id in gone}
         entries |= {_join("t", *address): books.totals.cells[address] for address in books.totals.changed}
@@ -126,7 +135,7 @@ class Entries:
             entries |= {_join(letter, *address): None for letter in "tln"}
         entries[_META] = self._meta()
         books.dropped = {}
-        self._touched = set()
+        self._touched, self._sessions = set(), set()
         cells.changed, cells.changed_levels = set(), set()
         books.totals.changed, books.fresh_addresses = set(), set()
         return entries
@@ -227,7 +236,7 @@ class Entries:
             by_letter.setdefault(letter, []).append((key, name, value))
         every = by_letter.get
         floor.sessions = {name: Session.thaw(value) for _, name, value in every("s", ())}
-        floor.agents = {name: Agent.thaw(value) for _, name, value in every("a", ())}
+        floor.agents.update((name, Agent.thaw(value)) for _, name, value in every("a", ()))
         for key, _, value in every("c", ()):
             books.cells.put(_cell_id(key), dict(value))
         books.totals.cells = {_address(key): dict(value) for key, _, value in every("t", ())}
@@ -288,9 +297,8 @@ class Entries:
                 floor.books.gauges.complaint(address, 0)
         for session_id, session in floor.sessions.items():
             floor.expiry.watch_again(session_id, session)
-            derived = derive(session, floor.rules, session.forgotten)
-            if derived.waiting or derived.active is not None:
-                floor.books.change(NOTHING._replace(facts=derived.facts, errors=derived.errors, expired=derived.expired), derived)
+            derived = derive(session, floor.rules)
+            floor.books.show(((), None), (derived.waiting, derived.active))
 
 
 __all__ = ["Entries", "heartbeat", "readings_of"]

@@ -27,6 +27,10 @@ Review = tuple[int, str, str]
 """(at, queue, channel)."""
 
 
+Target = tuple[str, str]
+"""(kind of target, its id)."""
+
+
 class RelayRecord(NamedTuple):
     """A relay record as it is sent: to a partition, under a key."""
 
@@ -97,5 +101,5 @@ def decode_relay(value: bytes | None) -> RelayFact:
 
 __all__ = [
     "FORMAT", "NOTHING_TOLD", "TO_AGENT", "TO_CUSTOMER", "TO_REVIEWER", "Contact", "RelayFact", "RelayRecord", "Review",
-    "Told", "decode_relay", "encode_relay",
+    "Target", "Told", "decode_relay", "encode_relay",
 ]  # fmt: skip

@@ -4,6 +4,7 @@
 
 * `peers`: floorpulse, and other stream processors, at the same job on the same Kafka (`tests/bench/versus.py`); `--peers` chooses.
 * `decode`, `core`, `report`: CPU of one process, in memory. The transport's ceiling is a row among the peers.
+* `stages`: where a worker's CPU goes, without a client.
 * `drain`: one worker against a backlog. `workers`: two workers against one.
 * `live`: time from an event (its own time, given just before it is sent) to its count on /metrics, direct and by relay.
 * `scrape`: a board with 50,000 series. `sockets`: the same while a thousand idle and slow sockets hold on to it.
@@ -41,6 +42,7 @@ from tests.bench.poison import bench_poison
 from tests.bench.recovery import bench_recovery
 from tests.bench.screens import bench_screens
 from tests.bench.sockets import bench_scrape, bench_sockets
+from tests.bench.stages import bench_stages
 from tests.bench.state import bench_state
 from tests.bench.versus import OURS, Contest, figures, markdown_of, table_of
 from tests.bench.workload import write_events
@@ -52,7 +54,7 @@ BENCHES: dict[str, Bench] = {
     "yardstick": bench_yardstick, "core": bench_core, "decode": bench_decode, "report": bench_report, "state": bench_state,
     "drain": bench_drain, "workers": bench_workers, "live": bench_live, "scrape": bench_scrape, "sockets": bench_sockets,
     "screens": bench_screens, "board": bench_board, "start": bench_start, "idle": bench_idle,
-    "recovery": bench_recovery, "poison": bench_poison,
+    "recovery": bench_recovery, "poison": bench_poison, "stages": bench_stages,
 }  # fmt: skip
 ONCE = frozenset({"live", "scrape", "sockets", "screens", "board", "idle", "state", "recovery", "poison"})
 """Long ones, which have many samples of their own, or no noise."""

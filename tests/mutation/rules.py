@@ -22,7 +22,7 @@ class Mutation(NamedTuple):
 
 
 KPIS: Final = "schemas/kpis.py"
-SESSIONS: Final = "streams/core/sessions.py"
+SESSIONS: Final = "streams/core/course.py"
 HOLDING: Final = "streams/core/holding.py"
 TALK: Final = "streams/core/conversation.py"
 AGENTS: Final = "streams/core/agents.py"
@@ -66,20 +66,20 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
              'wait_abandoned_ms", wait))\n        if wait < rule.answer_ms:'),
     Mutation("short includes the limit", SESSIONS, "if wait < rule.short_ms:", "if wait <= rule.short_ms:"),
     Mutation("placement includes the limit", SESSIONS, "if wait > rule.placement_ms:", "if wait >= rule.placement_ms:"),
-    Mutation("entries pair with the last leaving", SESSIONS, "lefts.pop(0)", "lefts.pop()"),
-    Mutation("rings from the first offer", SESSIONS, "offer = rung[-1]", "offer = rung[0]"),
-    Mutation("rings whoever was offered", SESSIONS, "if offer[4] == connect[3] and after <", "if after <"),
+    Mutation("entries pair with the last leaving", SESSIONS, "for entry in self.open:", "for entry in reversed(self.open):"),
+    Mutation("rings from the first offer", SESSIONS, "for offer in reversed(self._offers):", "for offer in self._offers:"),
+    Mutation("rings whoever was offered", SESSIONS, "if offer[0] <= at and offer[4] == agent:", "if offer[0] <= at:"),
     Mutation("a transfer belongs to the queue entered with it", SESSIONS, "n = bisect_left(self.entry_times, at)",
              "n = bisect_right(self.entry_times, at)"),
     # sessions
-    Mutation("talk time with hold", SESSIONS, '"talk_ms", lasted - hold', '"talk_ms", lasted'),
-    Mutation("the first rating counts", SESSIONS, "= ratings[-1]", "= ratings[0]"),
+    Mutation("talk time with hold", SESSIONS, 'lasted -= hands.hold_ms', 'lasted -= 0'),
+    Mutation("the first rating counts", SESSIONS, "elif rank == RATED:", "elif rank == RATED and self._rated is None:"),
     Mutation("good is more than four fifths", MILESTONES, "if 5 * score >= 4 * scale", "if 5 * score > 4 * scale"),
     Mutation("bad is up to a half", MILESTONES, "if 5 * score <= 2 * scale", "if 2 * score <= scale"),
     Mutation("97 does not pass", MILESTONES, "e.score >= PASS_SCORE", "e.score > PASS_SCORE"),
     Mutation("automatic messages are manual", MILESTONES, "MACHINE if e.automatic else _SENDERS", "_SENDERS"),
-    Mutation("a text session is valid by one side", SESSIONS, "not {CUSTOMER, AGENT} <= senders",
-             "not {CUSTOMER, AGENT} & senders"),
+    Mutation("a text session is valid by one side", SESSIONS, "CUSTOMER not in senders or AGENT not in senders",
+             "CUSTOMER not in senders and AGENT not in senders"),
     Mutation("first response from the connect on", TALK, "at - max(connected, self.first_customer)", "at - connected"),
     Mutation("first response from the first message on", TALK, "at - max(connected, self.first_customer)",
              "at - self.first_customer"),
@@ -95,8 +95,8 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
              "for filing in reversed(filings) if"),
     Mutation("a complaint stays open", "streams/core/complaints.py", "if opened is not None and closed is None else None",
              "if opened is not None else None"),
-    Mutation("anybody's wrap-up counts", HOLDING, "if wrap_up[3] == agent and", "if"),
-    Mutation("a repeated connected takes the session again", HOLDING, "elif turn[3] != holder:", "else:"),
+    Mutation("anybody's wrap-up counts", HOLDING, "if leaving[0] == agent:", "if leaving[0]:"),
+    Mutation("a repeated connected takes the session again", SESSIONS, "elif hands.holder != agent:", "elif agent:"),
     # customers
     Mutation("a repeat at exactly a day leaves the contact resolved", CUSTOMERS, "or starts[following] > due",
              "or starts[following] >= due"),

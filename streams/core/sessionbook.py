@@ -1,0 +1,198 @@
+"""Booking of sessions: once a flush, what each touched session stands for now, less what it stood for before.
+
+Theory of operation. Mostly what is new of a session comes after all that is known of it; then its course and its talk go on, and
+nothing but the new facts is booked. In all other cases (out of order, several lives, forgotten, a milestone that changes what
+was said, the first look after a restart) it is derived twice, as it was booked and as it is now, and the difference is booked. Both
+come to the same, so it does not matter which way was taken: courses and talks are no state, and those of sessions that ended
+a while ago are dropped.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import lru_cache
+from typing import Final
+
+from schemas.partitioner import PARTITIONERS
+from schemas.rules import Rules
+from streams.core.booking import Books
+from streams.core.conversation import Heed, Talk, all_heard
+from streams.core.course import Course, Retroactive
+from streams.core.milestones import ENDED, Session, at_and_sender, order_of
+from streams.core.relay import FORMAT, NOTHING_TOLD, RelayFact, RelayRecord, Target, Told, encode_relay
+from streams.core.sessions import NOTHING, derive
+
+RESTING_MS: Final = 600_000
+"""So long after a session's end its course is kept: wrap-up, survey and rating come soon or hardly ever."""
+MOST_RESTING: Final = 100_000
+"""The most courses of ended sessions that are kept."""
+
+
+KNOWN_TARGETS: Final = 16_384
+"""Of so many agents and customers it is remembered where they belong."""
+
+
+class SessionBook:
+    """Books the sessions of one partition and says what other keys must know of them."""
+
+    def __init__(self, partition: int, partitions: int, rules: Rules, books: Books) -> None:
+        """Book into `books`."""
+        self.touched: dict[str, Session] = {}
+        """What was heard of, or is forgotten, since the last flush."""
+        self._partition = partition
+        self._partitions = partitions
+        self._partition_of = lru_cache(maxsize=KNOWN_TARGETS)(PARTITIONERS[rules.partitioner])
+        self._rules = rules
+        self._books = books
+        self._heed = Heed(rules)
+        self._ended: deque[tuple[int, Session]] = deque()
+        self._seq = 0
+        self._watermark: int | None = None
+
+    def book(self, seq: int, watermark: int | None) -> tuple[list[str], list[RelayRecord]]:
+        """Book what was touched; return the ids of the sessions, and what is to be relayed."""
+        touched, self.touched = self.touched, {}
+        self._seq, self._watermark = seq, watermark
+        relay: list[RelayRecord] = []
+        heed = self._heed
+        for session_id, session in touched.items():
+            if not self._goes_on(session_id, session, heed, relay):
+                self._book_anew(session_id, session, relay)
+        self._books.book(heed.facts)
+        self._books.clock_errors([], heed.errors)
+        self._heed = Heed(self._rules)
+        return list(touched), relay
+
+    # -- in order
+
+    def _goes_on(self, session_id: str, session: Session, heed: Heed, relay: list[RelayRecord]) -> bool:
+        """Let a session's course and talk go on; return False if that is not possible."""
+        if session.forgotten or session.left_out or session.newest - session.oldest >= self._rules.session_horizon_ms:
+            return False
+        course = session.course
+        if course is None:
+            if session.booked or session.heeded:
+                return False
+            course = session.course = Course()
+        elif course.ended is not None and len(session.messages) > session.heeded:
+            return False
+        if len(session.milestones) > session.booked:
+            if not self._milestones_go_on(session, course, heed):
+                return False
+            self._show(course)
+            relay += [self._record(session_id, session, target, course.told(target)) for target in course.take_unsaid()]
+        if session.messages:
+            self._messages_go_on(session, course, heed)
+        return True
+
+    def _milestones_go_on(self, session: Session, course: Course, heed: Heed) -> bool:
+        milestones, booked = session.milestones, session.booked
+        if len(milestones) - booked > 1:
+            milestones[booked:] = sorted(milestones[booked:], key=order_of)
+        fresh = milestones[booked:] if booked else milestones
+        known, errors = len(heed.facts), len(heed.errors)
+        heed.messages = session.messages
+        had_ended = course.ended
+        try:
+            course.go_on(fresh, heed)
+        except Retroactive:
+            del heed.facts[known:], heed.errors[errors:]
+            return False
+        if booked and fresh[0][0] <= milestones[booked - 1][0]:
+            milestones.sort(key=order_of)
+        session.unsorted = False
+        session.booked = len(milestones)
+        if course.ended is not had_ended:
+            self._rests(session, course)
+        return True
+
+    def _messages_go_on(self, session: Session, course: Course, heed: Heed) -> None:
+        """Book a session's messages: mostly the new ones, else all of them less what had been booked."""
+        talk, messages = session.talk, session.messages
+        since, course.setting_since = course.setting_since, -1
+        if talk is None:
+            talk = session.talk = Talk(course.setting())
+        elif since >= 0:
+            if since <= at_and_sender(talk.last)[0]:
+                self._messages_anew(session, course)
+                return
+            talk.setting = course.setting()
+        heeded = session.heeded
+        if len(messages) == heeded:
+            return
+        fresh = sorted(messages[heeded:])
+        if fresh[0] < talk.last:
+            self._messages_anew(session, course)
+            return
+        messages[heeded:] = fresh
+        session.heeded = len(messages)
+        talk.go_on(fresh, heed)
+
+    def _messages_anew(self, session: Session, course: Course) -> None:
+        assert session.talk is not None
+        old = all_heard(session.talk.setting, session.messages[: session.heeded], self._rules)
+        session.messages.sort()
+        session.heeded = len(session.messages)
+        session.talk = Talk(course.setting())
+        new = Heed(self._rules)
+        session.talk.go_on(session.messages, new)
+        self._books.difference(old.facts, new.facts)
+        self._books.clock_errors(old.errors, new.errors)
+
+    def _show(self, course: Course) -> None:
+        """Bring the gauges in line with a course."""
+        waiting, active = course.waiting, course.active
+        if (waiting, active) != course.shown:
+            self._books.show(course.shown, (waiting, active))
+            course.shown = waiting, active
+
+    def _rests(self, session: Session, course: Course) -> None:
+        """Drop the courses of sessions that ended long before this one, whose course has just ended."""
+        assert course.ended is not None
+        ended = self._ended
+        at: int = course.ended[0]
+        ended.append((at, session))
+        while ended[0][0] < at - RESTING_MS or len(ended) > MOST_RESTING:
+            _, over = ended.popleft()
+            if over.course is None or over.course.ended is not None:
+                over.course = over.talk = None
+
+    # -- anew
+
+    def _book_anew(self, session_id: str, session: Session, relay: list[RelayRecord]) -> None:
+        old = derive(session.as_booked(), self._rules) if session.booked or session.heeded else NOTHING
+        session.messages.sort()
+        new = derive(session, self._rules)
+        self._books.change(old, new)
+        session.booked, session.heeded = len(session.milestones), len(session.messages)
+        session.left_out = session.forgotten
+        session.course, session.talk = new.course, new.talk
+        if new.course is not None:
+            new.course.shown = new.waiting, new.active
+            new.course.setting_since = -1
+            new.course.take_unsaid()
+            if new.course.ended is not None:
+                self._rests(session, new.course)
+        for target in sorted(old.told.keys() | new.told.keys()):
+            told = new.told.get(target, NOTHING_TOLD)
+            if told != old.told.get(target):
+                relay.append(self._record(session_id, session, target, told))
+
+    def changes_nothing(self, session: Session) -> bool:
+        """Tell whether it makes no difference that a session is over: it has one life, has ended, and all of it is booked."""
+        if session.booked < len(session.milestones) or session.heeded < len(session.messages) or session.left_out:
+            return False
+        one_life = session.newest - session.oldest < self._rules.session_horizon_ms
+        return one_life and any(milestone[1] == ENDED for milestone in session.milestones)
+
+    # -- telling others
+
+    def _record(self, session_id: str, session: Session, target: Target, told: Told) -> RelayRecord:
+        """Return the record that says what is now true of a session."""
+        kind, name = target
+        fact = RelayFact(FORMAT, self._partition, self._seq, self._watermark, kind, name, session_id, session.oldest, *told)
+        key = name.encode()
+        return RelayRecord(self._partition_of(key, self._partitions), key, encode_relay(fact))
+
+
+__all__ = ["RESTING_MS", "SessionBook"]
