@@ -48,13 +48,13 @@ class Line:
 TWELVE: Final = (
     Line("Billing", 6, 2, 96, 100, 2, free=5),
     Line("Orders", 107, 17, 61, 92, 13, wait_s=38, free=0, active=22),
-    Line("Tech voice", 37, 4, 90, 99, 3),
-    Line("Tech chat", 40, 5, 85, 99, 2, channel="chat", free=9),
-    Line("Sales chat", 71, 7, 80, 97, 6, channel="chat", free=1),
-    Line("Returns", 44, 4, 94, 99, 1),
-    Line("VIP line", 44, 4, 92, 97, 3),
-    Line("E-mail", 44, 3, 96, 99, 2, channel="email", free=8),
-    Line("Delivery", 41, 2, 86, 99, 1),
+    Line("Tech voice", 17, 4, 90, 99, 3),
+    Line("Tech chat", 20, 5, 85, 99, 2, channel="chat", free=9),
+    Line("Sales chat", 62, 7, 80, 97, 6, channel="chat", free=1),
+    Line("Returns", 9, 4, 94, 99, 1),
+    Line("VIP line", 14, 4, 92, 97, 3),
+    Line("E-mail", 12, 3, 96, 99, 2, channel="email", free=8),
+    Line("Delivery", 11, 2, 86, 99, 1),
     Line("Accounts", 23, 4, 86, 96, 4),
     Line("Complaints", None, 0, 95, 99, 1, free=4),
     Line("Night desk", None, 0, 0, 0, 0, free=2, active=0),
@@ -83,7 +83,7 @@ def many(n: int) -> tuple[Line, ...]:
     lines = []
     for number in range(n):
         bad, slow = number % 47 == 7, number % 17 == 5
-        oldest = 107 - number % 9 if bad else 65 + number % 20 if slow else 5 + number % 50
+        oldest = 107 - number % 9 if bad else 61 + number % 6 if slow else 5 + number % 25
         within = 60 if bad else 78 if slow else 92
         lines.append(Line(f"Queue {number + 1}", oldest, 12 if bad else 1 + number % 6, within, 99, 12 if bad else 2))
     return tuple(lines)

@@ -152,7 +152,7 @@ async def test_parameters_of_the_address(look: Look) -> None:
     query = "?window=7m&zoom=9&clock=12&title=Floor+2&kiosk"
     async with staged(*TWELVE[:2], at=AT) as stage, look(stage.board.url + query) as page:
         await expect(page.locator("#note")).to_have_text("not understood: zoom=9, window=7m")
-        await expect(page.locator("#clock")).to_have_text(re.compile(r"02:07:3\d PM"))
+        await expect(page.locator("#clock")).to_have_text(re.compile(r"02:0[78]:\d\d PM"))
         await expect(page.locator("h1")).to_have_text("Floor 2")
         assert not await page.get_by_role("button", name="full screen").is_visible()
         await shoot(page, "parameters")
@@ -167,7 +167,7 @@ async def test_the_window_and_zone_that_were_asked_for_are_shown(look: Look) -> 
         async with look(f"{stage.board.url}?window=5m&zone=Asia/Jerusalem") as page:
             await expect(page.locator("#about")).to_have_text(re.compile("^trailing 5 min · Asia/Jerusalem"))
             await expect(page.locator(".tile", has_text="Billing").locator(".seconds b").first).to_have_text("100%")
-            await expect(page.locator("#clock")).to_have_text(re.compile(r"08:07:\d\d"))
+            await expect(page.locator("#clock")).to_have_text(re.compile(r"08:0[78]:\d\d"))
 
 
 async def test_sorting_and_filters(look: Look) -> None:
