@@ -70,6 +70,9 @@ async def picture(browser: Browser, name: str) -> bytes:
         page = await context.new_page()
         await page.goto(stage.board.url + query)
         await _settled(page, stale=prepare is _stale)
+        if prepare is not _stale:
+            await stage.tell(*lines, window=False)  # so that the waits are the same however long it took
+            await asyncio.sleep(1.5)
         taken = await page.screenshot(animations="disabled")
         await context.close()
     return taken
