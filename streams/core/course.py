@@ -80,7 +80,7 @@ class Course:
     """How far one life of a session has come; `last` is the time of the newest milestone, -1 at the beginning."""
 
     __slots__ = (
-        "_entered", "_fallback", "_fixed", "_lefts", "_offers", "_orphans", "_queues", "_rated", "_starting", "_surveyed",
+        "_entered", "_fallback", "_fixed", "_lefts", "_offers", "_orphans", "_rated", "_starting", "_surveyed",
         "_taken", "_unsaid", "_vague", "addresses", "channel", "connected", "direction", "ended", "entry_times", "hands", "last",
         "last_connect", "last_queue", "open", "reviews", "setting_since", "shown", "started",
     )  # fmt: skip
@@ -114,7 +114,6 @@ class Course:
         self._vague = False
         """Something was placed without the session's channel, which was not known."""
         self._entered = 0
-        self._queues: tuple[str, ...] = ()
         self._lefts: tuple[Milestone, ...] = ()
         self._offers: tuple[Milestone, ...] = ()
         self._orphans: tuple[str, ...] = ()
@@ -142,8 +141,8 @@ class Course:
     def _offer_address(self, offer: Milestone) -> Address:
         """Return where an offer belongs: to the latest entry into its queue, else to the first one."""
         found: Address | None = None
-        for queue, entered, address in zip(self._queues, self.entry_times, self.addresses, strict=True):
-            if queue == offer[3] and (found is None or entered <= offer[0]):
+        for entered, address in zip(self.entry_times, self.addresses, strict=True):
+            if address[1] == offer[3] and (found is None or entered <= offer[0]):
                 found = address
         if found is None:
             self._orphans += (offer[3],)
@@ -216,7 +215,6 @@ class Course:
     def _know(self, entry: Milestone) -> None:
         self.entry_times += (entry[0],)
         self.addresses += (self._decides(entry),)
-        self._queues += (entry[3],)
 
     def _decides(self, entry: Milestone) -> Address:
         """Return the address that an entry decides."""

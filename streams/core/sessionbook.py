@@ -3,13 +3,14 @@
 Theory of operation. Mostly what is new of a session comes after all that is known of it; then its course and its talk go on, and
 nothing but the new facts is booked. In all other cases (out of order, several lives, forgotten, a milestone that changes what
 was said, the first look after a restart) it is derived twice, as it was booked and as it is now, and the difference is booked. Both
-come to the same, so it does not matter which way was taken: courses and talks are no state, and those of sessions that ended
-a while ago are dropped.
+come to the same, so it does not matter which way was taken: courses and talks are no state, and those of sessions of which
+nothing was heard for a while are dropped.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -23,11 +24,9 @@ from streams.core.relay import FORMAT, NOTHING_TOLD, RelayFact, RelayRecord, Tar
 from streams.core.sessions import NOTHING, derive
 
 RESTING_MS: Final = 600_000
-"""So long after a session's end its course is kept: wrap-up, survey and rating come soon or hardly ever."""
-MOST_RESTING: Final = 100_000
-"""The most courses of ended sessions that are kept."""
-
-
+"""A session's course is dropped when nothing was heard of it for so long: most that still comes comes sooner."""
+MOST_AWAKE: Final = 100_000
+"""The most bookings that are looked back on; with more of them courses are dropped sooner."""
 KNOWN_TARGETS: Final = 16_384
 """Of so many agents and customers it is remembered where they belong."""
 
@@ -45,7 +44,8 @@ class SessionBook:
         self._rules = rules
         self._books = books
         self._heed = Heed(rules)
-        self._ended: deque[tuple[int, Session]] = deque()
+        self._heard: deque[tuple[int, Session]] = deque()
+        """(newest event, session) of each booking, until the course is dropped."""
         self._seq = 0
         self._watermark: int | None = None
 
@@ -61,6 +61,7 @@ class SessionBook:
         self._books.book(heed.facts)
         self._books.clock_errors([], heed.errors)
         self._heed = Heed(self._rules)
+        self._rest(touched.values())
         return list(touched), relay
 
     # -- in order
@@ -92,7 +93,6 @@ class SessionBook:
         fresh = milestones[booked:] if booked else milestones
         known, errors = len(heed.facts), len(heed.errors)
         heed.messages = session.messages
-        had_ended = course.ended
         try:
             course.go_on(fresh, heed)
         except Retroactive:
@@ -102,8 +102,6 @@ class SessionBook:
             milestones.sort(key=order_of)
         session.unsorted = False
         session.booked = len(milestones)
-        if course.ended is not had_ended:
-            self._rests(session, course)
         return True
 
     def _messages_go_on(self, session: Session, course: Course, heed: Heed) -> None:
@@ -146,16 +144,15 @@ class SessionBook:
             self._books.show(course.shown, (waiting, active))
             course.shown = waiting, active
 
-    def _rests(self, session: Session, course: Course) -> None:
-        """Drop the courses of sessions that ended long before this one, whose course has just ended."""
-        assert course.ended is not None
-        ended = self._ended
-        at: int = course.ended[0]
-        ended.append((at, session))
-        while ended[0][0] < at - RESTING_MS or len(ended) > MOST_RESTING:
-            _, over = ended.popleft()
-            if over.course is None or over.course.ended is not None:
-                over.course = over.talk = None
+    def _rest(self, sessions: Iterable[Session]) -> None:
+        """Drop the courses of sessions of which nothing was heard since long before these."""
+        heard = self._heard
+        heard.extend((session.newest, session) for session in sessions)
+        newest = heard[-1][0] if heard else 0
+        while heard and (heard[0][0] < newest - RESTING_MS or len(heard) > MOST_AWAKE):
+            at, session = heard.popleft()
+            if session.newest == at:
+                session.course = session.talk = None
 
     # -- anew
 
@@ -171,8 +168,6 @@ class SessionBook:
             new.course.shown = new.waiting, new.active
             new.course.setting_since = -1
             new.course.take_unsaid()
-            if new.course.ended is not None:
-                self._rests(session, new.course)
         for target in sorted(old.told.keys() | new.told.keys()):
             told = new.told.get(target, NOTHING_TOLD)
             if told != old.told.get(target):
