@@ -357,7 +357,8 @@ def check_everything(centre: Made, how: Delivery, counting: str) -> None:
             check_percentiles(view.windows[label], inputs.get((view.name, view.channel), {}))
     check_window(snapshot, TODAY, today(applied, expected, now))
     check_gauges(snapshot, applied, expected, now)
-    assert sum(merge.events()[topic]["applied"] for topic in merge.events()) == len(applied)
+    if not how.altered:  # a copy that says another time, read when its id is no longer kept, may count as applied (rule 8)
+        assert sum(merge.events()[topic]["applied"] for topic in merge.events()) == len(applied)
 
 
 # ---- the report
