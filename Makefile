@@ -32,8 +32,10 @@ environment: $(STAMP)
 demo: $(STAMP)
 	$(BIN)/floorpulse demo $(ARGS)
 
+# Status 5: ARGS chose none of these tests.
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not deep" $(ARGS)
+	$(BIN)/python -m pytest -m "not deep and not alone" --numprocesses 3 --dist worksteal $(ARGS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -m "alone and not deep" $(ARGS) || [ $$? -eq 5 ]
 
 test-deep: $(STAMP)
 	$(BIN)/python -m pytest -m deep --timeout 7200 --hypothesis-profile deep $(ARGS)

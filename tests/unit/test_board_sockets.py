@@ -19,6 +19,8 @@ from sinks.paced import PIECE_BYTES, TURNS, Turns, answer
 from tests.bench.sockets import run
 from tests.unit.test_board import NOBODY, config
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
 def test_scrapes_go_on_beside_two_hundred_idle_and_slow_sockets(*, secure: bool) -> None:

@@ -18,6 +18,8 @@ from sinks.loop import tune_process
 from tests.builders import Publisher
 from tests.unit.test_board import NOBODY, _record, config, wall
 
+pytestmark = pytest.mark.alone
+
 STALL_S = 0.1
 """Twice what is promised, for machines that do other things besides."""
 QUEUES, PARTITIONS, DAYS = 20, 3, 8

@@ -393,6 +393,7 @@ async def test_a_trend_over_http() -> None:
                 assert said in await answer.text()
 
 
+@pytest.mark.alone
 def test_many_screens_cost_little() -> None:
     """As `python -m tests.bench --only screens`, smaller: each gets a message a second, the board hardly notices."""
     figures = run(screens=200, queues=5, seconds=3)
