@@ -99,7 +99,7 @@ async def test_a_worker_stops_in_time_whatever_it_is_doing(rig: Rig) -> None:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("after_s", [2.0, None])
+@pytest.mark.parametrize("after_s", [pytest.param(2.0, marks=pytest.mark.deep), None])
 async def test_a_worker_stops_in_time_when_the_broker_says_nothing(rig: Rig, fragile: RealKafka, after_s: float | None) -> None:
     """While it starts and loads, or at work; what was not flushed is read again by the next one."""
     of = records(12, 300)
@@ -120,6 +120,7 @@ async def test_a_worker_stops_in_time_when_the_broker_says_nothing(rig: Rig, fra
         await rig.until_equal(expected(of))
 
 
+@pytest.mark.deep
 @pytest.mark.timeout(120)
 async def test_a_worker_stops_in_time_when_the_broker_is_gone(rig: Rig, fragile: RealKafka) -> None:
     """Nobody listens any more."""
@@ -168,6 +169,7 @@ async def test_a_stalled_worker_fails_livez_within_30_s_and_ends_within_90(rig: 
     assert status == 1
 
 
+@pytest.mark.deep
 @pytest.mark.timeout(180)
 async def test_a_full_disk_loses_nothing(rig: Rig, fragile: RealKafka) -> None:
     """The broker cannot write and gives up; the worker says so and ends; with room again all is as it should be."""
