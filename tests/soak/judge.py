@@ -7,6 +7,7 @@ whatever the program, until the first ones are 15 days old. What grows beside th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import mean
 from typing import Any, Final
 
 WARM_UP: Final = 0.5
@@ -14,8 +15,8 @@ WARM_UP: Final = 0.5
 JUDGED_H: Final = 1.0
 """Memory of a shorter soak still grows towards its size: its slope is shown, not judged."""
 RSS_MIB_PER_H: Final = 1.0
-SPREAD: Final = 10
-"""So much may open files and tasks go up and down."""
+MORE: Final = 5.0
+"""So many more may be open on average in the last third than in the first: those of a moment come and go by the dozen."""
 DISK_MIB: Final = 4 * 64.0
 """Journal and readings may reach so much more in the last quarter than in the one before: a segment of each of four partitions, for
 only closed ones are compacted or deleted. A log that nobody cleans up grows by a multiple of that in the time."""
@@ -51,8 +52,11 @@ def judge(samples: Sequence[Sample], hours: float) -> dict[str, Any]:
             grows = slopes[name.replace("_rss_", "_other_")]
             if grows > RSS_MIB_PER_H:
                 broken.append(f"{name} grows by {grows:.2f} MiB/h beside the slices that are kept, more than {RSS_MIB_PER_H:g}")
-        elif name.endswith(("_files", "_tasks")) and max(values) - min(values) > SPREAD:
-            broken.append(f"{name} goes from {min(values):g} to {max(values):g}, more than {SPREAD} apart")
+        elif name.endswith(("_files", "_tasks")):
+            third = max(1, len(values) // 3)
+            first, last = mean(values[:third]), mean(values[-third:])
+            if last > first + MORE:
+                broken.append(f"{name} goes from {first:.1f} to {last:.1f} on average, more than {MORE:g} apart")
         elif name.endswith("_disk_mib"):
             before, after = max(values[: len(values) // 2], default=values[0]), max(values[len(values) // 2 :])
             if after > before + DISK_MIB:
