@@ -12,6 +12,7 @@ Each run is noted in a file; with `resume` what stands there is not run again.
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import sys
 import time
@@ -36,6 +37,8 @@ SHORT_EVENTS: Final = 40_000
 """The large input of contestants that are slow."""
 SMALL_ROUNDS: Final = 2
 TIMEOUT_S: Final = 240.0
+TOLD: Final = 0.15
+"""The share of a run beyond start-up from which on it tells anything: below, start-up's own noise decides."""
 OURS: Final = "floorpulse"
 
 
@@ -58,10 +61,12 @@ class Outcome:
         return len(self.failures) > (1 if self.small else 0)
 
     def steady(self, number: int) -> tuple[float, float]:
-        """Return events per second and CPU seconds per event of a round, start-up left out."""
+        """Return events per second and CPU seconds per event of a round, start-up left out; NaN where little more is left."""
         run, events, wall, cpu = self.large[number], *self.start_up()
         more = run.events - events
-        return more / max(run.wall_s - wall, 1e-3), max(run.cpu_s - cpu, 1e-9) / more
+        wall_s = run.wall_s - wall if run.wall_s - wall > TOLD * run.wall_s else math.nan
+        cpu_s = run.cpu_s - cpu if run.cpu_s - cpu > TOLD * run.cpu_s else math.nan
+        return more / wall_s, cpu_s / more
 
     def start_up(self) -> tuple[int, float, float]:
         """Return events, seconds and CPU seconds of the small input."""
@@ -164,7 +169,8 @@ def figures(contest: Contest) -> dict[str, dict[str, Any]]:
 
 
 def spread(values: Sequence[float], form: str = ",.2f") -> str:
-    """Return median and range."""
+    """Return median and range of those that tell something."""
+    values = [value for value in values if not math.isnan(value)]
     if not values:
         return "-"
     middle, least, most = statistics.median(values), min(values), max(values)

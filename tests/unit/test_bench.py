@@ -13,9 +13,11 @@ from schemas.rules import Rules
 from streams.core.driver import Driver
 from streams.lines import read_lines
 from tests.bench.baseline import compare, judge
+from tests.bench.contest import Run
 from tests.bench.contestants import PARTS, spread_over_windows
 from tests.bench.peers import job
 from tests.bench.recount import Sums, Window, difference, read_result, recount
+from tests.bench.versus import Outcome, spread
 from tests.bench.workload import write_events
 
 _EVENTS = 12_000
@@ -96,6 +98,14 @@ def test_one_second_more_of_waiting_is_noticed(events: Path) -> None:
 def test_worse_is_more_than_a_tenth_and_apart_from_the_baseline(now: list[float], verdict: str) -> None:
     """Where the ranges overlap it may be noise; and it is called that."""
     assert judge([0.95, 1.0, 1.05], now) == verdict
+
+
+def test_a_run_that_start_up_outweighs_tells_no_rate() -> None:
+    """Where a start took longer than the whole large run, the machine was busy: nothing is made of the difference."""
+    large = {0: Run(120_000, 9.0, 5.0, 0, 0), 1: Run(120_000, 20.0, 5.0, 0, 0)}
+    outcome = Outcome(small={0: Run(20_000, 10.0, 1.0, 0, 0)}, large=large)
+    assert spread([outcome.steady(number)[0] for number in (0, 1)], ",.0f") == "10,000"
+    assert outcome.steady(0)[1] * 1e5 == pytest.approx(4.0)
 
 
 def test_a_slower_machine_is_taken_out() -> None:
