@@ -57,7 +57,7 @@ async def test_a_worker_tells_how_it_is_and_names_nobody(rig: Rig) -> None:
         await rig.feed([*good, *bad(), *good[:40]])
         await rig.until_applied(len(good))
         until = time.monotonic() + DEADLINE_S
-        while (await rig.outcomes()).get("invalid", 0) < len(bad()):
+        while (await rig.outcomes()).get("invalid", 0) < len(bad()) or "worker.ready" not in rig.log.read_text():
             assert time.monotonic() < until
             await asyncio.sleep(0.2)
         alive = json.loads(get(f"{url}/livez")[1])
