@@ -42,7 +42,7 @@ class Tile {
     const state = unseen ? `${say.level(level).slice(0, 1)} ${say.kpi(worst)}` : say.level(level);
     if (this.name.textContent !== title || this.state.textContent !== state) this.unfitted = true;
     text(this.name, title);
-    this.state.replaceChildren(...(state ? [state.slice(0, 1), el("span", "word", state.slice(1))] : []));
+    this.state.replaceChildren(...(state ? [state.slice(0, 1), el("span", unseen ? "word reason" : "word", state.slice(1))] : []));
     figure(this.waiting, count(entry.waiting), levelAt(entry, "waiting"));
     text(this.labels[0], say.kpi("oldest_wait"));
     text(this.labels[1], say.kpi("waiting"));
@@ -63,7 +63,7 @@ class Tile {
     this.fit();
   }
 
-  // Numbers shrink where they must. Long names: the word goes, its mark stays, then the name is cut.
+  // Numbers shrink where they must. Long names: the word goes (what no number shows breaks into small lines), its mark stays, then the name is cut.
   fit() {
     if (!this.element.isConnected) return;
     const lengths = [this.oldest, this.waiting, this.level, this.goal, this.lost, this.lostLabel].map((each) => each.textContent.length).join();

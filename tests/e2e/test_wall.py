@@ -292,6 +292,7 @@ async def test_the_number_that_offends_is_the_one_that_was_judged(look: Look) ->
         return {
             Subject("service_level", "Orders", "voice"): Standing(BREACH, since // MINUTE, 0.6549, 0.8, 0.7, "15m", 40),
             Subject("first_response", "Tech chat", "chat"): Standing(WARN, since // MINUTE, 24.0, 20, 40, "15m", 40),
+            Subject("first_response", "Complaints", "voice"): Standing(WARN, since // MINUTE, 24.0, 20, 40, "15m", 40),
         }
 
     async with staged(*TWELVE, at=AT, judge=judge) as stage:
@@ -301,6 +302,7 @@ async def test_the_number_that_offends_is_the_one_that_was_judged(look: Look) ->
             await expect(seconds.first.locator("b")).to_have_class("offends")
             await expect(seconds.nth(1)).to_have_text("12% lost")
             await expect(tile(page, "Tech chat").locator(".state")).to_have_text("▲ first response")  # no number of the tile
+            await expect(tile(page, "Complaints").locator(".reason")).to_be_visible()  # not only its mark, where a name is long
             assert await overflowing(page) == []
         async with look(f"{stage.board.url}?page=queue&queue=Orders&channel=voice") as page:
             card = page.locator(".queue > .card").nth(1)
