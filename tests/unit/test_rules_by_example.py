@@ -176,6 +176,13 @@ def test_the_first_entry_pairs_with_the_first_leaving(row: Any) -> None:
     assert (found["queue_time_s"], found["wait_abandoned_s"]) == (35, 30)
 
 
+def test_stays_that_overlap_pair_in_their_order(row: Any) -> None:
+    """In at 0 and at 10 s, out at 30 s (transferred) and at 100 s (abandoned): 30 and 90 s, not 20 and 100 (11)."""
+    life = Life("s").then("queue.entered", 0).then("queue.entered", 10)
+    found = row(life.then("queue.left", 30, outcome="transferred").then("queue.left", 100, outcome="abandoned"))
+    assert (found["queue_time_s"], found["wait_abandoned_s"]) == (120, 90)
+
+
 def test_it_rings_from_the_latest_offer_to_that_agent(row: Any) -> None:
     """Offered to Ann at 1 s, missed, again to Ann at 6 s and to Bob at 8 s; Ann answers at 10 s: 4 s (16)."""
     life = Life("s").then("queue.entered", 0).then("queue.offered", 1, agent_id="ann").then("queue.missed", 2, agent_id="ann")
