@@ -43,10 +43,12 @@ from streams.journal.fold import KEPT_CYCLES, Folded
 from streams.journal.follow import Follow
 from streams.journal.letters import letter
 from streams.journal.ports import Floor, Landed, Ports, Record
-from streams.journal.record import Delta, Outgoing, encode_within, freeze_entries
+from streams.journal.record import Delta, Outgoing, encode_within
 from streams.journal.rolling import CYCLE_FLUSHES, Rolling
 from streams.notices import Seen
 
+BEHIND: Final = 0.25
+"""Of the events that make a flush due: with so many still to be read, a second or two of work, nobody needs the news of a part."""
 HEALING_S: Final = 5.0
 """How long batches from before a way back are dropped before the broker is asked again."""
 RECEIVED: Final = "received."
@@ -67,13 +69,13 @@ _log = structlog.get_logger(__name__)
 class Limits:
     """When a partition flushes: after `interval_s` if anything came, at once at so many events or bytes of rejects.
 
-    While more than `flush_events` wait to be read, `catch_up_s` takes the place of `interval_s`: nobody waits for old news.
+    While more than `BEHIND` times `flush_events` wait to be read, it is `catch_up_s` instead: nobody waits for old news.
 
     At `backlog_events` not yet captured the input waits; `heartbeat_s` is the longest time between two flushes.
     """
 
     interval_s: float = 0.5
-    catch_up_s: float = 2.0
+    catch_up_s: float = 5.0
     heartbeat_s: float = 5.0
     flush_events: int = 30_000
     backlog_events: int = 90_000
@@ -107,7 +109,7 @@ class Tally:
 
 
 class _Captured(NamedTuple):
-    delta: Delta
+    delta: Delta[Any]
     records: list[bytes]
     outgoing: list[Outgoing]
     readings: int
@@ -382,9 +384,9 @@ class Partition:
         return bool(news) or quiet_s >= self._limits.heartbeat_s
 
     def _is_behind(self) -> bool:
-        """Tell whether more than a flush's events wait to be read: then fewer, larger flushes get there sooner."""
+        """Tell whether so many events wait to be read that fewer, larger flushes get there sooner."""
         ends = ((self._ports.source.end(topic, self.number), offset) for topic, offset in self.next.items())
-        return sum(max(0, end - offset) for end, offset in ends if end is not None) > self._limits.flush_events
+        return sum(max(0, end - offset) for end, offset in ends if end is not None) > self._limits.flush_events * BEHIND
 
     def _pass_markers(self) -> None:
         """Move on over what the client has read and what holds no record, as a transaction's marker at the log's end."""
@@ -408,18 +410,18 @@ class Partition:
         piece = self._rolling.next(self._floor.keys, sum(value is not None for value in flush.entries.values()))
         again = {key: self._floor.entry(key) for key in piece.keys if key not in flush.entries}
         relay = [Outgoing("relay", each.partition, each.key, each.value) for each in flush.relay]
-        delta = Delta(
+        delta: Delta[Any] = Delta(
             epoch=self.epoch,
             partitions=self.partitions,
             seq=self.seq,
             published=self.published,
             offsets=dict(self.next),
-            entries=freeze_entries(flush.entries),
+            entries=flush.entries,
             outbox=self._rejects + relay,
             cycle=piece.cycle,
             starts=piece.starts,
             ends=piece.ends,
-            piece=freeze_entries({key: value for key, value in again.items() if value is not None}),
+            piece={key: value for key, value in again.items() if value is not None},
             followed=self._follow.followed,
             received=None if self.received is None else dict(self.received),
         )

@@ -23,7 +23,7 @@ from aiokafka.errors import KafkaError
 from schemas.config import Config
 from schemas.errors import FloorpulseError, UsageError
 from schemas.partitioner import PARTITIONERS
-from streams.connection import aiokafka_options
+from streams.connection import COMPRESSION, aiokafka_options
 from streams.progress import no_progress, progress_bar
 from streams.scan import Layout, Scan
 from streams.topics import INPUTS
@@ -56,7 +56,7 @@ async def copy(config: Config, source: str, progress: Callable[[int], None] = no
     old, new = Layout.of(under(config, source), INPUTS), Layout.of(config, INPUTS)
     gone_before = {short: await _copied(config, old, new, short) for short in INPUTS}
     producer = AIOKafkaProducer(
-        **aiokafka_options(config.kafka), acks="all", enable_idempotence=True, linger_ms=20, compression_type="gzip",
+        **aiokafka_options(config.kafka), acks="all", enable_idempotence=True, linger_ms=20, compression_type=COMPRESSION,
         max_request_size=8 << 20,
     )  # fmt: skip
     await producer.start()

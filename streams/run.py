@@ -46,6 +46,7 @@ def worker_settings(config: Config, *, heartbeat_s: float = 5.0) -> WorkerSettin
                       backlog_events=3 * worker.flush_events),
         session_timeout_s=worker.session_timeout / 1000,
         deadline_s=worker.shutdown_timeout / 1000,
+        compression=None if worker.compression == "none" else worker.compression,
         listen=split_address(worker.listen, "worker.listen"),
         topic_prefix=config.kafka.topic_prefix,
         max_ahead_ms=config.time.max_ahead,

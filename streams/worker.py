@@ -32,6 +32,7 @@ from faust.types import TP
 from schemas.errors import FloorpulseError, KafkaUnreachable
 from streams.app import COMMIT_S, OUTPUTS, RELEASE_S, Ownership, Thaw, build_app, made_anew
 from streams.behind import Behind
+from streams.connection import COMPRESSION
 from streams.health import serve_health
 from streams.journal import Journal, Outlet
 from streams.logs import told
@@ -81,6 +82,7 @@ class WorkerSettings:
     limits: Limits = field(default_factory=Limits)
     session_timeout_s: float = 10.0
     deadline_s: float = 20.0
+    compression: str | None = COMPRESSION
     journal_record_bytes: int = JOURNAL_RECORD_BYTES - _RECORD_ROOM
     listen: tuple[str, int] | None = ("127.0.0.1", 9465)
     topic_prefix: str = "floorpulse."
@@ -109,7 +111,7 @@ class Worker:
             owner=secrets.token_hex(8),
             record_bytes=settings.journal_record_bytes,
         )
-        self.outlet = Outlet({short: settings.names[short] for short in OUTPUTS}, settings.aiokafka)
+        self.outlet = Outlet({short: settings.names[short] for short in OUTPUTS}, settings.aiokafka, settings.compression)
         self.ownership = Ownership(
             settings.names,
             settings.aiokafka,

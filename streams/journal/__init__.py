@@ -8,7 +8,7 @@ from streams.journal.contiguity import Cut, Explanation, Finding, Span, cut
 from streams.journal.fold import KEPT_CYCLES, Fold, Folded
 from streams.journal.log import Journal, offsets_from
 from streams.journal.outlet import Outlet
-from streams.journal.record import Claim, Delta, Outgoing, decode, encode, encode_within, freeze_entries, thaw_entries
+from streams.journal.record import Claim, Delta, Outgoing, Written, decode, encode, encode_within, thaw_entries
 from streams.journal.rolling import Piece, Rolling
 
 __all__ = [
@@ -26,11 +26,11 @@ __all__ = [
     "Piece",
     "Rolling",
     "Span",
+    "Written",
     "cut",
     "decode",
     "encode",
     "encode_within",
-    "freeze_entries",
     "offsets_from",
     "thaw_entries",
 ]

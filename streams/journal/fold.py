@@ -24,7 +24,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.errors import JournalMismatch, JournalTruncated
-from streams.journal.record import GONE, Claim, Delta, Outgoing, thaw_entries
+from streams.journal.record import GONE, Claim, Delta, Outgoing, Written, thaw_entries
 
 KEPT_CYCLES: Final = 3
 """How many whole snapshot cycles the log keeps; one would do, two more are for accidents."""
@@ -68,7 +68,7 @@ class Fold:
         self.ignored = 0
         self._forget()
 
-    def add(self, offset: int, record: Claim | Delta) -> None:
+    def add(self, offset: int, record: Written) -> None:
         """Take the record at `offset`; raises `JournalTruncated` for a hole, `JournalMismatch` for another layout."""
         if offset != self.next:
             raise JournalTruncated(f"journal partition {self._partition} lacks the records {self.next} to {offset - 1}. {_REMEDY}")
@@ -116,11 +116,11 @@ class Fold:
         self._cycle = 0
         self._cycle_start: int | None = None
         self._cycles: list[int] = []
-        self._parts: list[tuple[int, Delta]] = []
+        self._parts: list[tuple[int, Delta[msgspec.Raw]]] = []
         self._followed: int | None = None
         self._received: Mapping[str, int] | None = None
 
-    def _valid(self, record: Delta) -> bool:
+    def _valid(self, record: Delta[msgspec.Raw]) -> bool:
         if record.epoch > self._epoch:  # its claim is deleted, and what was folded so far was a zombie's
             self._forget()
             self._epoch = record.epoch
@@ -133,7 +133,7 @@ class Fold:
             )
         return True
 
-    def _add_part(self, offset: int, record: Delta) -> None:
+    def _add_part(self, offset: int, record: Delta[msgspec.Raw]) -> None:
         if record.part != len(self._parts):
             self._parts.clear()
             self.ignored += 1
@@ -143,7 +143,7 @@ class Fold:
             parts, self._parts = self._parts, []
             self._apply(parts)
 
-    def _apply(self, parts: list[tuple[int, Delta]]) -> None:
+    def _apply(self, parts: list[tuple[int, Delta[msgspec.Raw]]]) -> None:
         start, first = parts[0]
         self.counted += len(parts)
         self._seq, self._published = first.seq, first.published

@@ -27,7 +27,7 @@ from kafka import TopicPartition as AdminTopicPartition
 from kafka.errors import KafkaError as AdminKafkaError
 
 from schemas.errors import FloorpulseError, JournalError, JournalTruncated, KafkaUnreachable
-from streams.connection import open_admin
+from streams.connection import COMPRESSION, open_admin
 from streams.journal.fold import Fold, Folded
 from streams.journal.record import Claim, decode, encode
 
@@ -78,7 +78,7 @@ class Journal:
             **self._connection,
             acks="all",
             enable_idempotence=True,
-            compression_type="lz4",
+            compression_type=COMPRESSION,
             linger_ms=0,
             max_request_size=self.record_bytes + (64 << 10),
         )

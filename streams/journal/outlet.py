@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
+from streams.connection import COMPRESSION
 from streams.journal.letters import LETTER_TOPICS, SMALL_LETTER_BYTES, cut
 from streams.journal.ports import Landed
 from streams.journal.record import Outgoing
@@ -32,11 +33,15 @@ class _Sent(NamedTuple):
 
 
 class Outlet:
-    """Send records to the topics of `names` (short name to full name); `start` before anything else."""
+    """Send records to the topics of `names` (short name to full name); `start` before anything else.
 
-    def __init__(self, names: Mapping[str, str], connection: Mapping[str, Any]) -> None:
+    `compression` is one of aiokafka's: `gzip`, `snappy`, `lz4`, `zstd`, or None.
+    """
+
+    def __init__(self, names: Mapping[str, str], connection: Mapping[str, Any], compression: str | None = COMPRESSION) -> None:
         self._names = names
         self._connection = connection
+        self._compression = compression
         self._counts: dict[str, int] = {}
         self._producer: Any = None
 
@@ -46,7 +51,7 @@ class Outlet:
             **self._connection,
             acks="all",
             enable_idempotence=True,
-            compression_type="gzip",  # what is public must be readable by every client without a further library
+            compression_type=self._compression,
             linger_ms=0,
             max_batch_size=BATCH_BYTES,
             max_request_size=MAX_REQUEST_BYTES,

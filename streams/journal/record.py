@@ -11,7 +11,7 @@ until a fold is complete: most are replaced by later ones before that.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -23,9 +23,13 @@ OLDEST: Final = 1
 _MOST: Final = 0x7F
 """The highest version that msgpack writes as a single byte."""
 GONE: Final = msgspec.Raw(b"\xc0")
-"""The encoded value of an entry that was deleted: msgpack's nil."""
+"""The value of an entry that was deleted, as it is read: msgpack's nil."""
 _OVERHEAD: Final = 4096
 """Room in a part for all that does not grow: epoch, offsets, flags."""
+
+
+Value = TypeVar("Value")
+"""Of an entry: whatever msgpack can hold while it is written, `msgspec.Raw` as it is read."""
 
 
 class Outgoing(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -45,7 +49,7 @@ class Claim(msgspec.Struct, array_like=True, frozen=True, tag="claim"):
     at_ms: int
 
 
-class Delta(msgspec.Struct, array_like=True, frozen=True, tag="delta"):
+class Delta(msgspec.Struct, Generic[Value], array_like=True, frozen=True, tag="delta"):
     """One flush, or part `part` of `parts` of a flush that one record cannot hold.
 
     `partitions` is the number that the topics had. `published` is the newest flush whose outbox and readings are
@@ -59,30 +63,32 @@ class Delta(msgspec.Struct, array_like=True, frozen=True, tag="delta"):
     seq: int
     published: int
     offsets: dict[str, int]
-    entries: dict[str, msgspec.Raw] = {}
+    entries: Mapping[str, Value] = {}
     outbox: list[Outgoing] = []
     cycle: int = 0
     starts: bool = False
     ends: bool = False
-    piece: dict[str, msgspec.Raw] = {}
+    piece: Mapping[str, Value] = {}
     part: int = 0
     parts: int = 1
     followed: int | None = None
     received: dict[str, int] | None = None
 
 
+Written = Claim | Delta[msgspec.Raw]
+"""A record as it is read."""
 _encoder: Final = msgspec.msgpack.Encoder()
-_record_decoder: Final[msgspec.msgpack.Decoder[Claim | Delta]] = msgspec.msgpack.Decoder(Claim | Delta)
+_record_decoder: Final[msgspec.msgpack.Decoder[Written]] = msgspec.msgpack.Decoder(Written)
 _value_decoder: Final = msgspec.msgpack.Decoder()
 _PREFIX: Final = _encoder.encode(VERSION)
 
 
-def encode(record: Claim | Delta) -> bytes:
+def encode(record: Claim | Delta[Any]) -> bytes:
     """Return a record's bytes."""
     return _PREFIX + _encoder.encode(record)
 
 
-def decode(data: bytes | None) -> Claim | Delta:
+def decode(data: bytes | None) -> Written:
     """Read a record; raises `JournalVersion` for a newer format, `JournalError` for anything else."""
     if not data or not OLDEST <= data[0] <= _MOST:
         raise JournalError(f"not a journal record: {data!r:.80}; is kafka.topic_prefix the one of this floorpulse?")
@@ -97,19 +103,13 @@ def decode(data: bytes | None) -> Claim | Delta:
         raise JournalError(f"damaged journal record ({error}): {data[:80]!r}") from None
 
 
-def freeze_entries(entries: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
-    """Encode the values of entries, None as `GONE`."""
-    pack = _encoder.encode
-    return {key: GONE if value is None else msgspec.Raw(pack(value)) for key, value in entries.items()}
-
-
 def thaw_entries(entries: Mapping[str, bytes]) -> dict[str, Any]:
     """Decode the values of entries."""
     unpack = _value_decoder.decode
     return {key: unpack(value) for key, value in entries.items()}
 
 
-def encode_within(delta: Delta, limit: int) -> list[bytes]:
+def encode_within(delta: Delta[Any], limit: int) -> list[bytes]:
     """Return a flush as records of at most `limit` bytes, nearly always one; raises `JournalError` if it cannot be."""
     whole = encode(delta)
     if len(whole) <= limit:
@@ -133,7 +133,7 @@ def encode_within(delta: Delta, limit: int) -> list[bytes]:
     return [encode(part) for part in parts]
 
 
-def _contents(delta: Delta) -> Iterable[tuple[str, str, Any]]:
+def _contents(delta: Delta[Any]) -> Iterable[tuple[str, str, Any]]:
     yield from (("entries", key, value) for key, value in delta.entries.items())
     yield from (("outbox", record.topic, record) for record in delta.outbox)
     yield from (("piece", key, value) for key, value in delta.piece.items())
@@ -164,9 +164,9 @@ __all__ = [
     "Claim",
     "Delta",
     "Outgoing",
+    "Written",
     "decode",
     "encode",
     "encode_within",
-    "freeze_entries",
     "thaw_entries",
 ]

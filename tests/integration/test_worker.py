@@ -31,7 +31,7 @@ from schemas.rules import Rules
 from streams.connection import admin_options, aiokafka_options, open_admin
 from streams.core.driver import Driver, Record, record_of
 from streams.embedded import EMBEDDED_API_VERSION, EMBEDDED_PARTITIONS, EmbeddedBroker
-from streams.journal import Delta, Journal, Rolling, encode, freeze_entries
+from streams.journal import Delta, Journal, Rolling, encode
 from streams.journal.log import reading, span
 from streams.journal.record import VERSION
 from streams.partition import RECEIVED
@@ -473,7 +473,7 @@ async def test_old_journal_records_are_deleted_and_the_rest_still_loads(rig: Rig
         rolling = Rolling()
         for seq in range(1, 6):
             piece = rolling.next(lambda: ["a"], 1)
-            state = freeze_entries({"a": seq})
+            state = {"a": seq}
             flush = Delta(folded.epoch, PARTITIONS, seq, seq - 1, {}, state, [], piece.cycle, piece.starts, piece.ends, {})
             assert await journal.append(2, encode(flush)) == seq
         assert (await journal.load([2]))[2].cycles == (3, 4, 5)

@@ -29,7 +29,6 @@ from streams.journal import (
     decode,
     encode,
     encode_within,
-    freeze_entries,
     thaw_entries,
 )
 from streams.journal import follow as module
@@ -42,19 +41,18 @@ CLAIM = Claim("me", 0)
 LETTER = Outgoing("dead-letters", 0, b"k", None, [("reason", b"unparsable")])
 
 
-def delta(epoch: int, seq: int, entries: dict[str, Any] | None = None, **fields: Any) -> Delta:
+def delta(epoch: int, seq: int, entries: dict[str, Any] | None = None, **fields: Any) -> Delta[Any]:
     """A flush by the owner whose claim is at `epoch`; the one before it is published unless told otherwise."""
     fields.setdefault("published", seq - 1)
     fields.setdefault("offsets", {"sessions": seq * 10})
-    fields["piece"] = freeze_entries(fields.get("piece", {}))
-    return Delta(epoch=epoch, partitions=4, seq=seq, entries=freeze_entries(entries or {}), **fields)
+    return Delta(epoch=epoch, partitions=4, seq=seq, entries=entries or {}, **fields)
 
 
-def fold(records: Sequence[Claim | Delta], begin: int = 0, *, through_bytes: bool = True) -> Folded:
+def fold(records: Sequence[Claim | Delta[Any]], begin: int = 0) -> Folded:
     """Fold a log that begins at `begin`; the claim of the reader comes behind it."""
     folding = Fold(2, 4, begin)
     for offset, record in enumerate(records, begin):
-        folding.add(offset, decode(encode(record)) if through_bytes else record)
+        folding.add(offset, decode(encode(record)))
     return folding.result(begin + len(records))
 
 
@@ -65,9 +63,10 @@ def test_a_record_survives_its_encoding() -> None:
     """Bytes, None and nested values come back as they were."""
     record = delta(7, 3, {"a": [1, "x", b"\xff", None, {"k": 2}], "b": None}, outbox=[LETTER], cycle=2, starts=True)
     back = decode(encode(record))
-    assert back == record
+    assert encode(back) == encode(record)
     assert isinstance(back, Delta)
-    assert thaw_entries({"a": bytes(back.entries["a"])}) == {"a": [1, "x", b"\xff", None, {"k": 2}]}
+    assert thaw_entries({key: bytes(value) for key, value in back.entries.items()}) == record.entries
+    assert (back.outbox, back.cycle, back.starts, back.ends) == ([LETTER], 2, True, False)
     assert decode(encode(CLAIM)) == CLAIM
 
 
@@ -92,7 +91,8 @@ def test_foreign_bytes_are_no_record(data: bytes | None) -> None:
 def test_an_older_record_without_the_newest_fields_is_read() -> None:
     """Fields are only ever added at the end."""
     short = msgspec.msgpack.decode(encode(delta(0, 1, {"a": 1}))[1:])[:7]
-    assert decode(bytes([VERSION]) + msgspec.msgpack.encode(short)) == delta(0, 1, {"a": 1})
+    back = decode(bytes([VERSION]) + msgspec.msgpack.encode(short))
+    assert encode(back) == encode(delta(0, 1, {"a": 1}))
 
 
 # ------------------------------------------------------------------ a flush in parts
@@ -248,7 +248,7 @@ def test_any_log_cut_below_its_third_last_whole_cycle_folds_to_the_same_state(se
     """Whatever changes, whoever owns the partition, wherever zombies write."""
     rng = random.Random(seed)
     state: dict[str, int] = {}
-    log: list[Claim | Delta] = [CLAIM]
+    log: list[Claim | Delta[Any]] = [CLAIM]
     epoch = seq = 0
     rolling = Rolling(cycle_flushes=rng.randint(1, 6))
     for _ in range(rng.randint(1, 60)):
@@ -264,17 +264,17 @@ def test_any_log_cut_below_its_third_last_whole_cycle_folds_to_the_same_state(se
         piece = rolling.next(list(state).copy, len(changed))
         again = {key: state[key] for key in piece.keys if key in state and key not in changed}
         log.append(delta(epoch, seq, changed, piece=again, cycle=piece.cycle, starts=piece.starts, ends=piece.ends))
-    whole = fold(log, through_bytes=False)
+    whole = fold(log)
     assert whole.entries == state
     if len(whole.cycles) == KEPT_CYCLES:
         begin = whole.cycles[0]
-        cut_off = fold(log[begin:], begin, through_bytes=False)
+        cut_off = fold(log[begin:], begin)
         assert (cut_off.entries, cut_off.seq, cut_off.cycles) == (state, seq, whole.cycles)
 
 
-def rolling_cycle(log: list[Claim | Delta]) -> int:
+def rolling_cycle(log: list[Claim | Delta[Any]]) -> int:
     """The number of the last cycle, as a new owner finds it."""
-    return fold(log, through_bytes=False).cycle
+    return fold(log).cycle
 
 
 # ------------------------------------------------------------------ following the readings

@@ -15,7 +15,7 @@ from schemas.rules import Rules
 from streams import cli
 from streams.core.floor import Floor
 from streams.core.relay import TO_CUSTOMER, RelayFact, encode_relay
-from streams.journal import Delta, encode, freeze_entries
+from streams.journal import Delta, encode
 from streams.purge import Needle, Place, told
 from tests.builders import T0
 
@@ -84,7 +84,7 @@ def journal_of(floor: Floor) -> bytes:
     keys = floor.keys()
     entries = {key: floor.entry(key) for key in keys}
     assert any(key.startswith("k") for key in entries)
-    return encode(Delta(1, 1, 2, 1, {}, freeze_entries(entries)))
+    return encode(Delta(1, 1, 2, 1, {}, entries))
 
 
 def test_an_id_is_found_in_the_journal() -> None:
