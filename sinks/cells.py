@@ -3,8 +3,10 @@
 Theory. A slice's value is replaced as a whole by its partition, so its old value must be at hand to tell what
 changed, for as long as the slice is kept: a late event may correct a slice that is days old. Most slices are
 written a few times and then only kept, so each value stands as one small byte string (numbers of interned part
-names and their values) of 100 to 200 bytes where a dict would take a kilobyte. Nothing is folded away before its
-retention ends, and so nothing is lost to a correction.
+names and their values) of 100 to 200 bytes where a dict would take a kilobyte. A slice that is over, with newer ones behind it, is
+closed: what its partitions said of a place becomes one byte string, since a dict and a string for each take as much again as what
+they hold. A correction opens it until the next slice begins. Nothing is folded away before its retention ends, and so nothing
+is lost to a correction.
 """
 
 from __future__ import annotations
@@ -35,6 +37,17 @@ Stamp = tuple[int, int]
 """(epoch, seq) of a flush."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[int]).decode
+_decode_row = msgspec.msgpack.Decoder(dict[int, bytes]).decode
+_OPEN: Final = 2
+"""The newest slices stay open: the one that is being written, and the one before it."""
+
+
+_NOBODY: Final[Mapping[int, bytes]] = {}
+
+
+def _said(said: Mapping[int, bytes] | bytes) -> Mapping[int, bytes]:
+    """Return what each partition said of a place, to be read."""
+    return _decode_row(said) if isinstance(said, bytes) else said
 
 
 def is_part(name: str) -> bool:
@@ -51,7 +64,10 @@ class Cells:
     def __init__(self, length_ms: int) -> None:
         self.length_ms = length_ms
         self._starts: list[int] = []
-        self._rows: dict[int, dict[Place, dict[int, bytes]]] = {}
+        self._rows: dict[int, dict[Place, dict[int, bytes] | bytes]] = {}
+        """By start and place: what each partition said, or all of it packed."""
+        self._opened: set[int] = set()
+        """Starts of the rows that are not closed."""
         self._number: dict[str, int] = {}
         self._names: list[str] = []
         self.refused_parts = 0
@@ -64,14 +80,16 @@ class Cells:
         twin = Cells(self.length_ms)
         twin._starts = list(self._starts)
         twin._names = self._names  # only ever grows
-        twin._rows = {
-            start: {place: dict(by_partition) for place, by_partition in row.items()} for start, row in self._rows.items()
-        }
+        twin._rows = {start: dict(row) for start, row in self._rows.items()}
+        for start in self._opened:
+            twin._rows[start] = {
+                place: said if isinstance(said, bytes) else dict(said) for place, said in self._rows[start].items()
+            }
         return twin
 
     def stamp(self, place: Place, start: int, partition: int) -> Stamp | None:
         """Return (epoch, seq) of what a partition last said about a slice."""
-        packed = self._rows.get(start, {}).get(place, {}).get(partition)
+        packed = _said(self._rows.get(start, {}).get(place, _NOBODY)).get(partition)
         if packed is None:
             return None
         epoch, seq = _decode(packed)[:2]
@@ -84,7 +102,8 @@ class Cells:
         if row is None:
             row = self._rows[start] = {}
             insort(self._starts, start)
-        by_partition = row.setdefault(place, {})
+            self._close()
+        by_partition = self._open(row, start, place)
         old = by_partition.get(partition)
         by_partition[partition] = packed
         delta = self._unpack(packed)
@@ -96,14 +115,16 @@ class Cells:
     def remove(self, place: Place, start: int, partition: int) -> Parts:
         """Forget a partition's value of a slice; returns what changed."""
         row = self._rows.get(start)
-        if row is None or place not in row or partition not in row[place]:
+        if row is None or partition not in _said(row.get(place, _NOBODY)):
             return {}
-        packed = row[place].pop(partition)
-        if not row[place]:
+        by_partition = self._open(row, start, place)
+        packed = by_partition.pop(partition)
+        if not by_partition:
             del row[place]
         if not row:
             del self._rows[start]
             del self._starts[bisect_left(self._starts, start)]
+            self._opened.discard(start)
         return {part: -value for part, value in self._unpack(packed).items()}
 
     def expire(self, before: int) -> None:
@@ -111,16 +132,15 @@ class Cells:
         count = bisect_left(self._starts, before)
         for start in self._starts[:count]:
             del self._rows[start]
+        self._opened.difference_update(self._starts[:count])
         del self._starts[:count]
 
-    def between(
-        self, first: int, last: int, wants: Callable[[Place], bool] | None = None
-    ) -> Iterator[tuple[int, Place, Parts]]:
+    def between(self, first: int, last: int, wants: Callable[[Place], bool] | None = None) -> Iterator[tuple[int, Place, Parts]]:
         """Yield (start, place, parts added over partitions) of the slices that start in first..last, by start."""
         for start in self._starts_between(first, last):
-            for place, by_partition in self._rows[start].items():
+            for place, said in self._rows[start].items():
                 if wants is None or wants(place):
-                    yield start, place, self._sum(by_partition)
+                    yield start, place, self._sum(_said(said))
 
     def summed(self, first: int, last: int, wants: Callable[[Place], bool]) -> dict[Place, Parts]:
         """Return the sums over the slices that start in first..last; for each step also that of slice number x step (`_step#`).
@@ -132,10 +152,10 @@ class Cells:
         steps = {number for number, name in enumerate(self._names) if name.endswith("_step")}
         for start in self._starts_between(first, last):
             number = start // self.length_ms
-            for place, by_partition in self._rows[start].items():
+            for place, said in self._rows[start].items():
                 if wants(place):
                     sums = found.setdefault(place, {})
-                    for packed in by_partition.values():
+                    for packed in _said(said).values():
                         flat = _decode(packed)
                         for name, value in zip(flat[2::2], flat[3::2], strict=True):
                             sums[name] = sums.get(name, 0) + value
@@ -153,9 +173,9 @@ class Cells:
     def of_place(self, place: Place, first: int, last: int) -> Iterator[tuple[int, dict[int, Parts]]]:
         """Yield (start, partition → parts) of one place's slices that start in first..last, by start."""
         for start in self._starts_between(first, last):
-            by_partition = self._rows[start].get(place)
-            if by_partition:
-                yield start, {partition: self._unpack(packed) for partition, packed in by_partition.items()}
+            said = self._rows[start].get(place)
+            if said is not None:
+                yield start, {partition: self._unpack(packed) for partition, packed in _said(said).items()}
 
     @property
     def names(self) -> list[str]:
@@ -172,6 +192,22 @@ class Cells:
 
     def _starts_between(self, first: int, last: int) -> list[int]:
         return self._starts[bisect_left(self._starts, first) : bisect_left(self._starts, last + 1)]
+
+    def _open(self, row: dict[Place, dict[int, bytes] | bytes], start: int, place: Place) -> dict[int, bytes]:
+        """Return what each partition said of a place, to be changed."""
+        said = row.get(place)
+        if isinstance(said, dict):
+            return said
+        self._opened.add(start)
+        opened = row[place] = {} if said is None else _decode_row(said)
+        return opened
+
+    def _close(self) -> None:
+        """Pack the rows that are over."""
+        for start in self._opened.difference(self._starts[-_OPEN:]):
+            row = self._rows[start]
+            row.update({place: _encode(said) for place, said in row.items() if isinstance(said, dict)})
+            self._opened.remove(start)
 
     def _sum(self, by_partition: Mapping[int, bytes]) -> Parts:
         values = iter(by_partition.values())

@@ -130,7 +130,15 @@ class Customers:
                 due = _due(contact[3], self._rules)
                 if due > self.settled:
                     heappush(self._due, (due, customer))
-            heappush(self._over, (self._kept_until(contact), customer))
+            heappush(self._over, (self._look_at(contact), customer))
+
+    def _look_at(self, contact: Contact) -> int:
+        """Return when to see whether a contact is over; one that is open, as most are at first, at twice its age."""
+        until = self._kept_until(contact)
+        if contact[3] is not None:
+            return until
+        start = contact[0]
+        return min(until, start + max(2 * (self.settled - start), self._rules.at(start).repeat_ms + self._rules.session_horizon_ms))
 
     def _kept_until(self, contact: Contact) -> int:
         if contact[3] is None:
@@ -172,9 +180,8 @@ class Customers:
         in_order = _in_order(sessions)
         gone: list[tuple[str, str]] = []
         for contact, session in in_order:
-            until = self._kept_until(contact)
-            if until >= self.settled:
-                heappush(self._over, (until, customer))
+            if self._kept_until(contact) >= self.settled:
+                heappush(self._over, (self._look_at(contact), customer))
                 break
             gone += self._drop(customer, session, contact)
         return gone
