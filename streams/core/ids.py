@@ -27,14 +27,14 @@ class Ids:
         self.evicted = 0
         self._generations: dict[int, dict[int, int]] = {}
         self._chunks: dict[int, list[bytes]] = {}
-        self._fresh: dict[int, array[int]] = {}
+        self._fresh: dict[int, list[int]] = {}
         self.first = 0
         """The first generation that has not been dropped yet."""
         self._number: int | None = None
         """The generation of the newest claim; `_here`, its neighbours and `_fresh_here` belong to it. None: look them up."""
         self._here: dict[int, int] = {}
         self._neighbours: tuple[dict[int, int], ...] = ()
-        self._fresh_here: array[int] = array(_CHUNK_TYPE)
+        self._fresh_here: list[int] = []
 
     def knows(self, digest: int, at: int) -> bool:
         """Tell whether an id of this time would be a repetition."""
@@ -54,7 +54,7 @@ class Ids:
             if digest in other and abs(other[digest] - at) <= horizon:
                 return False
         here[digest] = at
-        self._fresh_here.extend((digest, at))
+        self._fresh_here += (digest, at)
         return True
 
     def _turn_to(self, number: int) -> None:
@@ -62,12 +62,17 @@ class Ids:
         generations = self._generations
         self._here = generations.setdefault(number, {})
         self._neighbours = tuple(generations[n] for n in (number - 1, number + 1) if n in generations)
-        self._fresh_here = self._fresh.setdefault(number, array(_CHUNK_TYPE))
+        self._fresh_here = self._fresh.setdefault(number, [])
         self._number = number
+
+    @property
+    def covered_from(self) -> int:
+        """The least event time of which a repetition would be recognised."""
+        return self.first * self.horizon_ms
 
     def covers(self, at: int) -> bool:
         """Tell whether a repetition of an event of this time would be recognised."""
-        return at >= self.first * self.horizon_ms
+        return at >= self.covered_from
 
     def chunks(self) -> dict[str, bytes]:
         """Cut what came since the last call into chunks: key → bytes."""
@@ -76,7 +81,7 @@ class Ids:
             if not fresh:
                 continue
             chunks = self._chunks.setdefault(number, [])
-            data = fresh.tobytes()
+            data = array(_CHUNK_TYPE, fresh).tobytes()
             cut[f"{number}\x1f{len(chunks)}"] = data
             chunks.append(data)
         self._fresh.clear()

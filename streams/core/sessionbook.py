@@ -36,8 +36,6 @@ class SessionBook:
 
     def __init__(self, partition: int, partitions: int, rules: Rules, books: Books) -> None:
         """Book into `books`."""
-        self.touched: dict[str, Session] = {}
-        """What was heard of, or is forgotten, since the last flush."""
         self._partition = partition
         self._partitions = partitions
         self._partition_of = lru_cache(maxsize=KNOWN_TARGETS)(PARTITIONERS[rules.partitioner])
@@ -49,9 +47,8 @@ class SessionBook:
         self._seq = 0
         self._watermark: int | None = None
 
-    def book(self, seq: int, watermark: int | None) -> tuple[list[str], list[RelayRecord]]:
+    def book(self, touched: dict[str, Session], seq: int, watermark: int | None) -> tuple[list[str], list[RelayRecord]]:
         """Book what was touched; return the ids of the sessions, and what is to be relayed."""
-        touched, self.touched = self.touched, {}
         self._seq, self._watermark = seq, watermark
         relay: list[RelayRecord] = []
         heed = self._heed
