@@ -68,7 +68,7 @@ class SessionIntake:
             if not claim(digest_of(topic, session_id, event.id), at):
                 break
             if kind is _MESSAGE:
-                messages.append(message_of(event))
+                session.say(message_of(event))
             else:
                 milestone = makers[kind](event)
                 milestones.append(milestone)
@@ -127,7 +127,7 @@ class SessionIntake:
             message = message_of(event)
             if not covered and message in session.messages:
                 return False
-            session.messages.append(message)
+            session.say(message)
             return True
         milestone: Milestone = MAKERS[type(event)](event)
         if milestone[1] == STARTED and self._rules.customer_key is not None:
