@@ -82,7 +82,7 @@ class Course:
     __slots__ = (
         "_entered", "_fallback", "_fixed", "_lefts", "_offers", "_orphans", "_rated", "_starting", "_surveyed",
         "_taken", "_unsaid", "_vague", "addresses", "channel", "connected", "direction", "ended", "entry_times", "hands", "last",
-        "last_connect", "last_queue", "open", "reviews", "setting_since", "shown", "started",
+        "last_connect", "last_queue", "open", "reviews", "setting_since", "shown_active", "shown_waiting", "started",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -99,14 +99,15 @@ class Course:
         self.entry_times: tuple[int, ...] = ()
         self.addresses: tuple[Address, ...] = ()
         """Per entry, the address that it decides."""
-        self.open: tuple[tuple[str, int, Address], ...] = ()
-        """(queue, entered at, address) of entries without a leaving."""
+        self.open: Waiting = ()
+        """Entries without a leaving."""
         self.reviews: tuple[tuple[str, int, Address], ...] = ()
         """(reviewer, at, address) of each review."""
         self.setting_since = -1
         """The earliest instant from which on messages are now looked at in another way; -1: for none."""
-        self.shown: tuple[Waiting, Address | None] = (), None
-        """What the gauges show of it: `waiting` and `active`."""
+        self.shown_waiting: Waiting = ()
+        self.shown_active: Address | None = None
+        """What the gauges show of it."""
         self._starting = False
         """Going through the first milestones of the session itself, which have been looked at already."""
         self._taken: tuple[str, int, int, bool] | None = None
@@ -254,14 +255,14 @@ class Course:
                 self._lefts = tuple(other for other in self._lefts if other is not left)
                 _leaves(address, at, left, heed)
                 return
-        self.open += ((queue, at, address),)
+        self.open += ((address, at),)
 
     def _leaves(self, milestone: Milestone, heed: Heed) -> None:
         queue = milestone[3]
         for entry in self.open:
-            if entry[0] == queue:
+            if entry[0][1] == queue:
                 self.open = tuple(other for other in self.open if other is not entry)
-                _leaves(entry[2], entry[1], milestone, heed)
+                _leaves(*entry, milestone, heed)
                 return
         self._lefts += (milestone,)
 
@@ -427,8 +428,10 @@ class Course:
         """The stays still going on, the earliest of each address: `waiting` counts sessions."""
         if not self.open or self.ended is not None:
             return ()
+        if len(self.open) == 1:
+            return self.open if self.last_connect < self.open[0][1] else ()
         waiting: dict[Address, int] = {}
-        for _, at, address in self.open:
+        for address, at in self.open:
             if self.last_connect < at:
                 waiting.setdefault(address, at)
         return tuple(waiting.items())

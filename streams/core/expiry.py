@@ -16,7 +16,7 @@ from schemas.readings import DATE_MS, QUARTER_MS, ROSTER_MS, SLICE_MS
 from schemas.rules import MINUTE_MS, Rules
 from streams.core.cells import CellId, Cells
 from streams.core.lives import bounds_of
-from streams.core.milestones import ENDED, ENTERED, STARTED, Milestone, Session
+from streams.core.milestones import ENDED, ENTERED, STARTED, Session
 
 ANNOUNCE_MS: Final = MINUTE_MS
 """How far the watermark moves between two announcements: contacts settle that much later, a day after their end."""
@@ -38,6 +38,8 @@ class Expiry:
         self.agents_before = 0
         """Agents' history before this instant is closed."""
         self._statuses_before = 0
+        self.waking: frozenset[int] = frozenset({ENDED, STARTED, ENTERED} if rules.session_age_by_channel else {ENDED})
+        """Ranks of milestones that can bring a session's end forward: an end, or a channel of its own age; it is watched anew."""
 
     def session_is_late(self, at: int, watermark: int | None) -> bool:
         """Tell whether an event of an unknown session is older than its horizon."""
@@ -54,12 +56,6 @@ class Expiry:
     def watch(self, session_id: str, at: int) -> None:
         """Look at a session when it may be over at the earliest."""
         heappush(self._due, (at + self._shortest_ms, session_id))
-
-    def heard_of(self, session_id: str, milestone: Milestone) -> None:
-        """Look at a session again where a milestone can bring its end forward: an end, or a channel of its own age."""
-        rank = milestone[1]
-        if rank == ENDED or (self._rules.session_age_by_channel and rank in (STARTED, ENTERED)):
-            self.watch(session_id, milestone[0])
 
     def watch_again(self, session_id: str, session: Session) -> None:
         """Look at a restored session when it will be over as it stands."""

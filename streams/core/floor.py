@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from schemas.codec import STRUCT_OF, Decoded, decode_batch
 from schemas.errors import InvalidEvent
-from schemas.events import INPUT_TOPICS
 from schemas.markers import read_end_of_input
 from schemas.partitioner import PARTITIONERS
 from schemas.readings import Reading
@@ -31,8 +30,8 @@ from streams.core.complaints import CLOSED, OPENED, Complaints
 from streams.core.customers import Customers
 from streams.core.expiry import Expiry
 from streams.core.ids import Ids
-from streams.core.intake import Intake, Reject, check_topic, digest_of, kinds_of
-from streams.core.milestones import MAKERS, MILLION, STARTED, Milestone, Session, message_of, order_of
+from streams.core.intake import Intake, Reject, check_topic, digest_of
+from streams.core.milestones import MILLION
 from streams.core.output import Entries, heartbeat, readings_of
 from streams.core.relay import (
     FORMAT,
@@ -46,16 +45,13 @@ from streams.core.relay import (
 from streams.core.reviewers import Reviewers
 from streams.core.roster import JOINED, LEFT, LEFT_STATUS, STATUS, Change
 from streams.core.sessionbook import SessionBook
+from streams.core.sessionintake import QUICK_TOPICS, SessionIntake
 
-_MESSAGE = STRUCT_OF["session.message"]
 _STATUS = STRUCT_OF["agent.status"]
 _LEFT = STRUCT_OF["agent.left"]
 _VISITS = STRUCT_OF["site.visits"]
 _COST = STRUCT_OF["cost.booked"]
 _OPENED = STRUCT_OF["complaint.opened"]
-
-_QUICK: Final = {topic: kinds_of(topic) - {STRUCT_OF["session.started"]} for topic in INPUT_TOPICS}
-"""Types of events that `_takes_quickly` may take."""
 
 RELAY = "relay"
 """Logical name of the relay topic."""
@@ -81,7 +77,6 @@ class Floor:
         self.partition = partition
         self.partitions = partitions
         self.rules = rules
-        self.sessions: dict[str, Session] = {}
         self.customers = Customers(rules)
         self.reviewers = Reviewers(rules)
         self.complaints = Complaints(rules)
@@ -93,8 +88,8 @@ class Floor:
         self.counts: dict[str, dict[str, int]] = {}
         self.entries = Entries(self)
         self._intake = Intake(partition, partitions, rules)
-        self._longest_life_ms = max(rules.session_horizon_ms, rules.session_age_ms, *rules.session_age_by_channel.values(), 0)
-        """So long before the oldest event of a session another one would belong to an earlier session of the same id."""
+        self._session_intake = SessionIntake(rules, self._intake, self.clock, self.expiry, self.ids)
+        self.sessions = self._session_intake.sessions
         self._partition_of = PARTITIONERS[rules.partitioner]
         self._book = SessionBook(partition, partitions, rules, self.books)
         self._agent_book = AgentBook(rules, self.books)
@@ -106,118 +101,52 @@ class Floor:
         """Take a batch of records of one logical topic, in offset order; return those set aside."""
         if topic == RELAY:
             return self._apply_relay(values)
-        handler = _HANDLERS.get(topic, Floor._business_event)
-        takes_quickly = self._takes_quickly if handler is Floor._session_event else _never
         latest = self._intake.latest(now_ms)
         counts = self.counts.setdefault(topic, {"applied": 0, "duplicate": 0, "late": 0, "invalid": 0})
         rejects: list[Reject] = []
-        applied, newest = 0, -1
-        for index, event in enumerate(decode_batch(values)):
-            if takes_quickly(event, topic, keys[index], latest):
-                applied += 1
-                if event.at > newest:
-                    newest = event.at
-                continue
-            if type(event) is InvalidEvent:
-                end = read_end_of_input(values[index])
-                if end is None:
-                    rejects.append(Reject(index, "invalid", event.reason, event.detail))
-                else:
-                    self.clock.end(topic, end)
-                continue
-            try:
-                check_topic(event, topic)
-                outcome = handler(self, event, topic, keys[index], latest)
-            except InvalidEvent as error:
-                rejects.append(Reject(index, "invalid", error.reason, error.detail))
-                continue
-            counts[outcome] += 1
-            if outcome == "late":
-                rejects.append(Reject(index, "late", "late", "older than its horizon"))
-            elif outcome == "applied" and event.at > newest:
-                newest = event.at
-        counts["applied"] += applied
+        events = decode_batch(values)
+        quick = self._session_intake if topic in QUICK_TOPICS else None
+        self._session_intake.newest = newest = -1
+        index = 0
+        while True:
+            if quick is not None:
+                begin, index = index, quick.take_on(events, index, topic, keys, latest)
+                counts["applied"] += index - begin
+            if index == len(events):
+                break
+            outcome = self._take(events[index], topic, keys[index], values[index], latest)
+            if isinstance(outcome, str):
+                counts[outcome] += 1
+                if outcome == "late":
+                    rejects.append(Reject(index, "late", "late", "older than its horizon"))
+                elif outcome == "applied":
+                    newest = max(newest, events[index].at)
+            elif outcome is not None:
+                rejects.append(Reject(index, "invalid", outcome.reason, outcome.detail))
+            index += 1
         for reject in rejects:
             if reject.outcome == "invalid":
                 counts["invalid"] += 1
                 self.books.count(f"invalid.{reject.reason}")
-        self.clock.saw(topic, newest, now_ms)
+        self.clock.saw(topic, max(newest, self._session_intake.newest), now_ms)
         return rejects
 
-    def _takes_quickly(self, event: Decoded, topic: str, key: bytes | None, latest: int) -> bool:
-        """Take the ordinary event of a session that is known; whatever needs a second look is left to `_session_event`."""
-        kind = type(event)
-        if kind not in _QUICK[topic]:
-            return False
-        session_id, at = event.session_id, event.at
-        session = self.sessions.get(session_id)
-        if session is None or session.forgotten or at > latest or at < session.oldest - self._longest_life_ms:
-            return False
-        milestones, messages = session.milestones, session.messages
-        if key != session_id.encode() or not self.ids.covers(at) or len(milestones) + len(messages) >= self.rules.max_milestones:
-            return False
-        if not self.ids.claim(digest_of(topic, session_id, event.id), at):
-            return False
-        if kind is _MESSAGE:
-            messages.append(message_of(event))
-        else:
-            milestone = MAKERS[kind](event)
-            milestones.append(milestone)
-            self.expiry.heard_of(session_id, milestone)
-        self._book.touched[session_id] = session
-        session.heard(at)
-        return True
+    def _take(self, event: Decoded, topic: str, key: bytes | None, value: bytes | None, latest: int) -> str | InvalidEvent | None:
+        """Take one event, with all checks: return what became of it or why it is refused, None for an end-of-input marker."""
+        if type(event) is InvalidEvent:
+            end = read_end_of_input(value)
+            if end is None:
+                return event
+            self.clock.end(topic, end)
+            return None
+        try:
+            check_topic(event, topic)
+            return _HANDLERS.get(topic, Floor._business_event)(self, event, topic, key, latest)
+        except InvalidEvent as error:
+            return InvalidEvent(error.reason, error.detail)  # not the one that was raised: a traceback would hold all this
 
     def _session_event(self, event: Decoded, topic: str, key: bytes | None, latest: int) -> str:
-        session_id: str = event.session_id
-        session = self.sessions.get(session_id)
-        self._intake.check(event, key, latest, session is not None)
-        at: int = event.at
-        alone = session is None or at < session.oldest - self._longest_life_ms
-        if alone and self.expiry.session_is_late(at, self.clock.watermark):
-            return "late"
-        covered = self.ids.covers(at)
-        digest = digest_of(topic, session_id, event.id)
-        if session is not None and len(session.milestones) + len(session.messages) >= self.rules.max_milestones:
-            if self.ids.knows(digest, at):
-                return "duplicate"
-            raise InvalidEvent("session_full", f"session has {self.rules.max_milestones} events already (limits.milestones)")
-        if not self.ids.claim(digest, at):
-            return "duplicate"
-        if session is None:
-            session = self.sessions[session_id] = Session()
-            self.expiry.watch(session_id, at)
-        if not self._put(session_id, session, event, covered):
-            return "duplicate"
-        self._book.touched[session_id] = session
-        session.heard(at)
-        if session.forgotten:
-            session.forgotten = False
-            self.expiry.watch(session_id, at)
-        return "applied"
-
-    def _put(self, session_id: str, session: Session, event: Decoded, covered: bool) -> bool:
-        """Keep what an event says of a session; return False where it is there already and its id is too old to be remembered."""
-        if type(event) is _MESSAGE:
-            message = message_of(event)
-            if not covered and message in session.messages:
-                return False
-            session.messages.append(message)
-        else:
-            milestone = MAKERS[type(event)](event)
-            if milestone[1] == STARTED and self.rules.customer_key is not None:
-                milestone = self._without_customer_id(milestone)
-            if not covered and any(order_of(known) == milestone[:3] for known in session.milestones):
-                return False
-            session.milestones.append(milestone)
-            self.expiry.heard_of(session_id, milestone)
-        return True
-
-    def _without_customer_id(self, started: Milestone) -> Milestone:
-        """Put a keyed hash in the place of a customer's id: all that is ever kept of it."""
-        if started[6] is None:
-            return started
-        return (*started[:6], self.rules.customer(started[6]))
+        return self._session_intake.take(event, topic, key, latest)
 
     def _agent_event(self, event: Decoded, topic: str, key: bytes | None, latest: int) -> str:
         agent_id: str = event.agent_id
@@ -300,13 +229,13 @@ class Floor:
         over, silent = self.expiry.due(self.sessions, self.clock.watermark)
         for session_id in (*over, *silent):
             session = self.sessions[session_id]
-            if session_id in self._book.touched or not self._book.changes_nothing(session):
-                self._book.touched[session_id] = session
+            if session_id in self._session_intake.touched or not self._book.changes_nothing(session):
+                self._session_intake.touched[session_id] = session
             session.forgotten = True
         return set(over)
 
     def _book_sessions(self, seq: int, over: set[str]) -> list[RelayRecord]:
-        session_ids, relay = self._book.book(seq, self.clock.watermark)
+        session_ids, relay = self._book.book(self._session_intake.take_touched(), seq, self.clock.watermark)
         for session_id in over:
             del self.sessions[session_id]
         self.entries.touch_sessions((*session_ids, *over))
@@ -370,10 +299,6 @@ class Floor:
         floor = cls(partition, partitions, Entries.rules_in(entries, rules))
         floor.entries.restore(entries, unpublished)
         return floor
-
-
-def _never(event: Decoded, topic: str, key: bytes | None, latest: int) -> bool:  # noqa: ARG001  # in the place of `_takes_quickly`
-    return False
 
 
 _HANDLERS: Final[dict[str, Callable[[Floor, Decoded, str, bytes | None, int], str]]] = {

@@ -1,11 +1,11 @@
 """Event ids already applied: how repetitions are recognised.
 
-Theory. An id is kept as a 64-bit hash of (topic, key, id) with its event time, in generations of one horizon's length of event
-time. A copy whose time is at most the horizon away lies in the same generation or a neighbour, so three look-ups decide,
-exactly. What becomes part of a state that is kept (a milestone, a status change, a message) is recognised there as long
-as that lives; business facts leave nothing but sums, so their ids are kept for their whole horizon. New hashes leave as
-chunks, each journalled once; a generation is dropped whole when it is over, or when there are more ids than the limit: then
-the oldest goes, and that is counted.
+Theory. An id is kept as a 64-bit hash of (topic, key, id), in generations of one horizon's length of event time. A copy whose
+time is at most the horizon away lies in the same generation or a neighbour, so three look-ups decide, exactly. Only for one in
+a neighbour its event time is asked for; that stands in the chunks, and is read from there when it happens. What becomes part of a
+state that is kept (a milestone, a status change, a message) is recognised there as long as that lives; business facts leave
+nothing but sums, so their ids are kept for their whole horizon. New hashes leave as chunks, each journalled once; a generation is
+dropped whole when it is over, or when there are more ids than the limit: then the oldest goes, and that is counted.
 """
 
 from __future__ import annotations
@@ -25,49 +25,70 @@ class Ids:
         self.kept_ms = max(self.horizon_ms, kept_ms)
         self.max_ids = max_ids
         self.evicted = 0
-        self._generations: dict[int, dict[int, int]] = {}
+        self._generations: dict[int, set[int]] = {}
+        self._times: dict[int, tuple[dict[int, int], int]] = {}
+        """Event times by hash, of generations in which they were asked for, and how many chunks they are from."""
         self._chunks: dict[int, list[bytes]] = {}
-        self._fresh: dict[int, array[int]] = {}
+        self._fresh: dict[int, list[int]] = {}
         self.first = 0
         """The first generation that has not been dropped yet."""
         self._number: int | None = None
         """The generation of the newest claim; `_here`, its neighbours and `_fresh_here` belong to it. None: look them up."""
-        self._here: dict[int, int] = {}
-        self._neighbours: tuple[dict[int, int], ...] = ()
-        self._fresh_here: array[int] = array(_CHUNK_TYPE)
+        self._here: set[int] = set()
+        self._neighbours: tuple[tuple[int, set[int]], ...] = ()
+        self._fresh_here: list[int] = []
 
     def knows(self, digest: int, at: int) -> bool:
         """Tell whether an id of this time would be a repetition."""
-        near = (self._generations.get(at // self.horizon_ms + step, {}).get(digest) for step in (-1, 0, 1))
-        return any(known is not None and abs(known - at) <= self.horizon_ms for known in near)
+        number = at // self.horizon_ms
+        if digest in self._generations.get(number, ()):
+            return True
+        return any(digest in self._generations.get(n, ()) and self._is_near(n, digest, at) for n in (number - 1, number + 1))
 
     def claim(self, digest: int, at: int) -> bool:
         """Remember an id; return False if it is a repetition (and then remember nothing)."""
-        horizon = self.horizon_ms
-        number = at // horizon
+        number = at // self.horizon_ms
         if number != self._number:
             self._turn_to(number)
         here = self._here
         if digest in here:
             return False
-        for other in self._neighbours:
-            if digest in other and abs(other[digest] - at) <= horizon:
+        for neighbour, other in self._neighbours:
+            if digest in other and self._is_near(neighbour, digest, at):
                 return False
-        here[digest] = at
-        self._fresh_here.extend((digest, at))
+        here.add(digest)
+        self._fresh_here += (digest, at)
         return True
+
+    def _is_near(self, number: int, digest: int, at: int) -> bool:
+        """Tell whether an id that a generation holds is at most the horizon away."""
+        times, known = self._times.get(number, ({}, 0))
+        if digest not in times:
+            chunks = self._chunks.get(number, [])
+            for data in chunks[known:]:
+                pairs = array(_CHUNK_TYPE, data)
+                times.update(zip(pairs[::2], pairs[1::2], strict=True))
+            fresh = self._fresh.get(number, [])
+            times.update(zip(fresh[::2], fresh[1::2], strict=True))
+            self._times[number] = times, len(chunks)
+        return abs(times[digest] - at) <= self.horizon_ms
 
     def _turn_to(self, number: int) -> None:
         """Look up what claims of one generation need; neighbours follow each other for long."""
         generations = self._generations
-        self._here = generations.setdefault(number, {})
-        self._neighbours = tuple(generations[n] for n in (number - 1, number + 1) if n in generations)
-        self._fresh_here = self._fresh.setdefault(number, array(_CHUNK_TYPE))
+        self._here = generations.setdefault(number, set())
+        self._neighbours = tuple((n, generations[n]) for n in (number - 1, number + 1) if n in generations)
+        self._fresh_here = self._fresh.setdefault(number, [])
         self._number = number
+
+    @property
+    def covered_from(self) -> int:
+        """The least event time of which a repetition would be recognised."""
+        return self.first * self.horizon_ms
 
     def covers(self, at: int) -> bool:
         """Tell whether a repetition of an event of this time would be recognised."""
-        return at >= self.first * self.horizon_ms
+        return at >= self.covered_from
 
     def chunks(self) -> dict[str, bytes]:
         """Cut what came since the last call into chunks: key → bytes."""
@@ -76,11 +97,11 @@ class Ids:
             if not fresh:
                 continue
             chunks = self._chunks.setdefault(number, [])
-            data = fresh.tobytes()
+            data = array(_CHUNK_TYPE, fresh).tobytes()
             cut[f"{number}\x1f{len(chunks)}"] = data
             chunks.append(data)
         self._fresh.clear()
-        self._number = None
+        self._number, self._fresh_here = None, []
         return cut
 
     def drop(self, watermark: int | None) -> list[str]:
@@ -95,6 +116,7 @@ class Ids:
 
     def _drop(self, number: int) -> list[str]:
         del self._generations[number]
+        self._times.pop(number, None)
         self._number = None
         self.first = max(self.first, number + 1)
         self._fresh.pop(number, None)
@@ -117,7 +139,7 @@ class Ids:
             self._chunks.setdefault(number, []).append(data)
             pairs = array(_CHUNK_TYPE)
             pairs.frombytes(data)
-            self._generations.setdefault(number, {}).update(zip(pairs[::2], pairs[1::2], strict=True))
+            self._generations.setdefault(number, set()).update(pairs[::2])
 
     def __len__(self) -> int:
         """Return how many ids are remembered."""

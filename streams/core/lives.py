@@ -63,7 +63,7 @@ def lives(session: Session, rules: Rules) -> list[Session]:
             found.append(Session())
             cutter = _Cutter(rules)
         if isinstance(event, int):
-            found[-1].messages.append(event)
+            found[-1].say(event)
             cutter.follow(at, None)
         else:
             found[-1].milestones.append(event)

@@ -3,11 +3,13 @@
 A milestone is a tuple `(at, rank, id, …)`: event time in ms, rank of the type among events of one millisecond, event id, then
 what booking needs. Sorted by the first three it is the order in which the life of a session is read (rules 2). A
 message is one integer, `(at * 4 + sender class) * 2**14 + 14 bits of its id`: nothing else of it is counted, and with
-the bits a copy is told from another message of the same millisecond. It fits into 64 bits until the year 9999.
+the bits a copy is told from another message of the same millisecond. It fits into 64 bits until the year 9999, so a session
+keeps its messages in an array of such.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from fractions import Fraction
 from operator import itemgetter
@@ -45,6 +47,10 @@ MACHINE: Final = 2
 PASS_SCORE: Final = 97
 """A review passes from this score on."""
 MILLION: Final = 1_000_000
+
+MESSAGE_CODE: Final = "Q"
+"""How an array of messages keeps them."""
+_NO_MESSAGES: Final[array[int]] = array(MESSAGE_CODE)
 
 Milestone = tuple[Any, ...]
 order_of: Final = itemgetter(0, 1, 2)
@@ -121,7 +127,7 @@ class Session:
     def __init__(self) -> None:
         """Start without any milestone."""
         self.milestones: list[Milestone] = []
-        self.messages: list[int] = []
+        self.messages: array[int] = _NO_MESSAGES
         self.newest = 0
         self.oldest = LATEST_MS
         self.unsorted = False
@@ -150,6 +156,18 @@ class Session:
             self.milestones.sort(key=order_of)
             self.unsorted = False
 
+    def say(self, message: int) -> None:
+        """Add a message; nothing else adds to `messages`, since sessions without any share one array."""
+        if self.messages:
+            self.messages.append(message)
+        else:
+            self.messages = array(MESSAGE_CODE, (message,))
+
+    def sort_messages(self) -> None:
+        """Put messages into their order; all of them are about to be booked."""
+        if self.messages:
+            self.messages = array(MESSAGE_CODE, sorted(self.messages))
+
     def as_booked(self) -> Session:
         """Return the session as it was booked last."""
         before = Session()
@@ -169,7 +187,9 @@ class Session:
     def thaw(cls, frozen: list[Any]) -> Session:
         """Restore what `freeze` returned, also after msgpack has turned tuples into lists."""
         session = cls()
-        milestones, session.messages, session.newest = list(frozen[0]), list(frozen[1]), frozen[2]
+        milestones, session.newest = list(frozen[0]), frozen[2]
+        if frozen[1]:
+            session.messages = array(MESSAGE_CODE, frozen[1])
         session.oldest, session.forgotten = frozen[3], frozen[4]
         session.milestones = [tuple(intern(x) if type(x) is str and i != 2 else x for i, x in enumerate(m)) for m in milestones]
         session.booked, session.heeded, session.left_out = len(milestones), len(session.messages), session.forgotten
@@ -177,7 +197,7 @@ class Session:
 
 
 __all__ = [
-    "AGENT", "CONNECTED", "CUSTOMER", "ENDED", "ENTERED", "HELD", "LEFT", "MACHINE", "MAKERS", "MISSED",
+    "AGENT", "CONNECTED", "CUSTOMER", "ENDED", "ENTERED", "HELD", "LEFT", "MACHINE", "MAKERS", "MESSAGE_CODE", "MISSED",
     "OFFERED", "RATED", "RESUMED", "REVIEWED", "STARTED", "SURVEY_SENT", "TRANSFERRED", "WRAPPED_UP",
     "Milestone", "Session", "at_and_sender", "message_of", "order_of", "sender_of",
 ]  # fmt: skip

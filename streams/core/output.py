@@ -235,7 +235,7 @@ class Entries:
             letter, _, name = key.partition(_SEP)
             by_letter.setdefault(letter, []).append((key, name, value))
         every = by_letter.get
-        floor.sessions = {name: Session.thaw(value) for _, name, value in every("s", ())}
+        floor.sessions.update((name, Session.thaw(value)) for _, name, value in every("s", ()))
         floor.agents.update((name, Agent.thaw(value)) for _, name, value in every("a", ()))
         for key, _, value in every("c", ()):
             books.cells.put(_cell_id(key), dict(value))

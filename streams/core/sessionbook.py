@@ -9,6 +9,7 @@ nothing was heard for a while are dropped.
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Iterable
 from functools import lru_cache
@@ -19,7 +20,7 @@ from schemas.rules import Rules
 from streams.core.booking import Books
 from streams.core.conversation import Heed, Talk, all_heard
 from streams.core.course import Course, Retroactive
-from streams.core.milestones import ENDED, Session, at_and_sender, order_of
+from streams.core.milestones import ENDED, MESSAGE_CODE, Session, at_and_sender, order_of
 from streams.core.relay import FORMAT, NOTHING_TOLD, RelayFact, RelayRecord, Target, Told, encode_relay
 from streams.core.sessions import NOTHING, derive
 
@@ -36,8 +37,6 @@ class SessionBook:
 
     def __init__(self, partition: int, partitions: int, rules: Rules, books: Books) -> None:
         """Book into `books`."""
-        self.touched: dict[str, Session] = {}
-        """What was heard of, or is forgotten, since the last flush."""
         self._partition = partition
         self._partitions = partitions
         self._partition_of = lru_cache(maxsize=KNOWN_TARGETS)(PARTITIONERS[rules.partitioner])
@@ -49,9 +48,8 @@ class SessionBook:
         self._seq = 0
         self._watermark: int | None = None
 
-    def book(self, seq: int, watermark: int | None) -> tuple[list[str], list[RelayRecord]]:
+    def book(self, touched: dict[str, Session], seq: int, watermark: int | None) -> tuple[list[str], list[RelayRecord]]:
         """Book what was touched; return the ids of the sessions, and what is to be relayed."""
-        touched, self.touched = self.touched, {}
         self._seq, self._watermark = seq, watermark
         relay: list[RelayRecord] = []
         heed = self._heed
@@ -122,14 +120,14 @@ class SessionBook:
         if fresh[0] < talk.last:
             self._messages_anew(session, course)
             return
-        messages[heeded:] = fresh
+        messages[heeded:] = array(MESSAGE_CODE, fresh)
         session.heeded = len(messages)
         talk.go_on(fresh, heed)
 
     def _messages_anew(self, session: Session, course: Course) -> None:
         assert session.talk is not None
         old = all_heard(session.talk.setting, session.messages[: session.heeded], self._rules)
-        session.messages.sort()
+        session.sort_messages()
         session.heeded = len(session.messages)
         session.talk = Talk(course.setting())
         new = Heed(self._rules)
@@ -140,9 +138,9 @@ class SessionBook:
     def _show(self, course: Course) -> None:
         """Bring the gauges in line with a course."""
         waiting, active = course.waiting, course.active
-        if (waiting, active) != course.shown:
-            self._books.show(course.shown, (waiting, active))
-            course.shown = waiting, active
+        if waiting != course.shown_waiting or active != course.shown_active:
+            self._books.show((course.shown_waiting, course.shown_active), (waiting, active))
+            course.shown_waiting, course.shown_active = waiting, active
 
     def _rest(self, sessions: Iterable[Session]) -> None:
         """Drop the courses of sessions of which nothing was heard since long before these."""
@@ -158,14 +156,14 @@ class SessionBook:
 
     def _book_anew(self, session_id: str, session: Session, relay: list[RelayRecord]) -> None:
         old = derive(session.as_booked(), self._rules) if session.booked or session.heeded else NOTHING
-        session.messages.sort()
+        session.sort_messages()
         new = derive(session, self._rules)
         self._books.change(old, new)
         session.booked, session.heeded = len(session.milestones), len(session.messages)
         session.left_out = session.forgotten
         session.course, session.talk = new.course, new.talk
         if new.course is not None:
-            new.course.shown = new.waiting, new.active
+            new.course.shown_waiting, new.course.shown_active = new.waiting, new.active
             new.course.setting_since = -1
             new.course.take_unsaid()
         for target in sorted(old.told.keys() | new.told.keys()):
