@@ -1,8 +1,8 @@
 """The board's door: takes connections, a few per round of the event loop, and begins TLS with those who have spoken.
 
-Theory. A TLS handshake costs the event loop 1 to 2 ms, and whoever is ready in the same round waits for it. So handshakes begin
-one per round, in the order in which the clients' first bytes came, and all others get their turn in between. Who says nothing costs
-a socket and no more: he holds nobody up, and is let go after `HELLO_S`. No place is given out that a slow client could keep.
+Theory. A TLS handshake costs the event loop 1 to 2 ms, and whoever is ready in the same round waits for it. So few
+begin per round, in the order in which the clients' first bytes came, and all others get their turn in between. Who says nothing
+costs a socket and no more: he holds nobody up, and is let go after `HELLO_S`. No place is given out that a slow client could keep.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ log = structlog.get_logger()
 
 ACCEPTS: Final = 4
 """Connections taken per round of the event loop."""
-HANDSHAKES: Final = 1
+HANDSHAKES: Final = 2
 """Handshakes begun per round."""
 BACKLOG: Final = 1024
 """Connections that may wait for that, in the kernel."""
-HELLO_S: Final = 30.0
+HELLO_S: Final = 60.0
 """So long a client may take to say its first word, and again to finish the handshake."""
 AGAIN_S: Final = 1.0
 """Pause after the system has refused a connection: there are too many open files."""

@@ -162,8 +162,10 @@ async def serve(settings: dict[str, Any], queues: int) -> None:
 async def _slow(port: int, tls: ssl.SSLContext | None, question: bytes, opened: asyncio.Semaphore) -> None:
     """Hold a socket: say something or nothing, then take 1 kB a second."""
     name = "localhost" if tls else None
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=name, limit=4096)
-    opened.release()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=name, limit=4096)
+    finally:
+        opened.release()
     try:
         writer.write(question)
         while await reader.read(1024):  # noqa: ASYNC110  slowness is what is measured
@@ -210,6 +212,9 @@ async def _hold(port: int, tls: ssl.SSLContext | None, sockets: int, until: Call
     try:
         for _ in holders:
             await opened.acquire()
+        refused = [holder for holder in holders if holder.done()]
+        if refused:
+            raise RuntimeError(f"{len(refused)} of {sockets} sockets did not come in: {refused[0].exception()!r}")
         return await asyncio.to_thread(until)
     finally:
         for holder in holders:
