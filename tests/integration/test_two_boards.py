@@ -23,8 +23,11 @@ __all__ = ["rig"]  # a fixture
 
 OWN: Final = (
     "process_", "floorpulse_readings_age", "floorpulse_data_age", "floorpulse_publish_delay", "floorpulse_readings_ignored",
+    "floorpulse_level{",
 )  # fmt: skip
-"""What each board says of itself and of its own reading; all the rest is the floor's."""
+"""What each board says of itself and of its own reading. A level, too, depends on what the board has seen: between limit and margin
+it stays what it was, and a board that comes late has seen nothing (decision 41). All the rest is the floor's.
+"""
 _SERIES: Final = re.compile(r"^([a-z_]+(?:\{.*\})?) (\S+)$", re.MULTILINE)
 _COUNTED: Final = re.compile(r'floorpulse_(?:worker_)?events_total\{(?=.*topic="(\w+)")(?=.*outcome="(\w+)").*\}')
 
