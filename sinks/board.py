@@ -22,6 +22,7 @@ from sinks.address import cannot_listen, split_address
 from sinks.alert_log import AlertLog, Look, Place
 from sinks.alerts import page_of
 from sinks.collector import Exposition, FloorCollector
+from sinks.door import Door
 from sinks.judge import Judge
 from sinks.level_families import alert_families
 from sinks.loop import forget_what_is_old, tune_process
@@ -45,10 +46,6 @@ FIRST_MS: Final = 600_000
 """So long the first snapshot may take, which reads all slices: about 5 us each."""
 IDLE_S: Final = 75.0
 """A connection that asks nothing for so long, or never ends its question, is closed."""
-ACCEPTS: Final = 4
-"""Connections taken per round of the event loop."""
-BACKLOG: Final = 1024
-"""Connections that may wait for that, in the kernel."""
 SEND_BYTES: Final = 131_072
 """What the kernel takes in advance for each connection, twice; by default up to 4 MB."""
 MAX_REQUEST_BYTES: Final = 16_384
@@ -82,6 +79,7 @@ class Board:
         self._reader.on_new_merge = self._use
         self._changed = asyncio.Condition()
         self._runner: web.AppRunner | None = None
+        self._doors: list[Door] = []
         self._routes: Routes | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -172,10 +170,9 @@ class Board:
         try:
             await self._listen(self._runner)
         except OSError as error:
-            await self._runner.cleanup()
+            await self._shut()
             scheme = "http" if self._tls is None else "https"
             raise BoardError(await cannot_listen(error, self.host, self.port, "board.listen", scheme)) from None
-        self.port = self._runner.addresses[0][1]
         self._reader.start()
         if self._alerts is not None:
             self._alerts.start()
@@ -184,26 +181,33 @@ class Board:
 
     async def _listen(self, runner: web.AppRunner) -> None:
         loop = asyncio.get_running_loop()
+        protocol = runner.server
+        assert protocol is not None
         found = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            listener = socket.socket(family, kind, protocol)
-            try:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)  # its connections inherit it
-                if family == socket.AF_INET6:
-                    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                listener.bind(address)
-                await web.SockSite(runner, listener, ssl_context=self._tls, backlog=ACCEPTS).start()
-                listener.listen(BACKLOG)
-            except BaseException:
-                listener.close()
-                raise
+        for family, kind, number, _, address in dict.fromkeys(found):
+            listener = socket.socket(family, kind, number)
+            door = Door(listener, protocol, self._tls)
+            self._doors.append(door)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)  # its connections inherit it
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind(address)
+            door.open()
+        self.port = self._doors[0].port
+
+    async def _shut(self) -> None:
+        """Take no more connections, then let go of those who are there."""
+        for door in self._doors:
+            await door.close()
+        self._doors.clear()
+        if self._runner is not None:
+            await self._runner.cleanup()
 
     async def stop(self) -> None:
         """Stop listening and reading."""
         self._closing = True
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._shut()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -16,8 +16,8 @@ from typing import Final
 
 SWITCH_S: Final = 0.000_2
 """So long the event loop waits for a thread that computes; Python's default is 5 ms."""
-GC_THRESHOLD: Final = (2_000, 5, 10_000)
-"""The collector looks at 12,000 young objects at most, which takes a few ms; at old ones hardly ever: there are few cycles."""
+GC_THRESHOLD: Final = (1_000, 2, 30_000)
+"""The collector looks at 4,000 young objects at most, which takes 2 ms; at old ones hardly ever: there are few cycles."""
 MOST_READY: Final = 4
 """Sockets that are served per round: a TLS handshake takes 1 to 2 ms."""
 MAX_FILES: Final = 65_536

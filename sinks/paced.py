@@ -3,6 +3,9 @@
 Theory. A body is shared by all who ask for it and goes out in pieces: who reads slowly holds one piece in memory, not a
 copy of it all; who takes nothing for a while is let go. All who are answered take turns: only a few pieces go out per round of
 the event loop, since each is a call of the kernel, after which the loop may have to wait for a thread that computes.
+
+Whose answer has least left goes first: a scrape does not wait until a thousand slow clients have each got what their sockets hold.
+One turn in each round is for who has waited longest: no answer waits for ever.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
+from itertools import count
 from typing import Final
 
 from aiohttp import web
@@ -25,18 +29,20 @@ LONGEST_S: Final = 120.0
 
 
 class Turns:
-    """Who sends when: so many per round of the event loop, first come, first served."""
+    """Who sends when: so many per round of the event loop, who has least left first, and of equals first come, first served."""
 
     def __init__(self, per_round: int = PIECES) -> None:
         self._per_round = per_round
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._came = count()
+        self._waiting: dict[int, deque[tuple[int, asyncio.Future[None]]]] = {}
+        """By magnitude of what is left: (number of arrival, who waits)."""
         self._going_round = False
 
-    async def turn(self) -> None:
-        """Wait for one's turn."""
+    async def turn(self, rest: int = 0) -> None:
+        """Wait for one's turn, with so many bytes left."""
         loop = asyncio.get_running_loop()
         mine: asyncio.Future[None] = loop.create_future()
-        self._waiting.append(mine)
+        self._waiting.setdefault(rest.bit_length(), deque()).append((next(self._came), mine))
         if not self._going_round:
             self._going_round = True
             loop.call_soon(self._round, loop)
@@ -44,18 +50,28 @@ class Turns:
 
     def _round(self, loop: asyncio.AbstractEventLoop) -> None:
         called = 0
-        while self._waiting and called < self._per_round:
-            waiting = self._waiting.popleft()
-            if not waiting.done():
-                waiting.set_result(None)
-                called += 1
+        while called < self._per_round and (waiting := self._next(oldest=not called)) is not None:
+            waiting.set_result(None)
+            called += 1
         self._going_round = bool(called)
         if called:
             loop.call_soon(self._round, loop)
 
-    async def send(self, response: web.StreamResponse, data: bytes | memoryview) -> None:
-        """Send a piece of an answer; raises `TimeoutError` where the client takes nothing."""
-        await self.turn()
+    def _next(self, *, oldest: bool) -> asyncio.Future[None] | None:
+        """Take out who is next; who has gone is forgotten."""
+        for size, line in list(self._waiting.items()):
+            while line and line[0][1].done():
+                line.popleft()
+            if not line:
+                del self._waiting[size]
+        if not self._waiting:
+            return None
+        size = min(self._waiting, key=lambda each: self._waiting[each][0][0] if oldest else each)
+        return self._waiting[size].popleft()[1]
+
+    async def send(self, response: web.StreamResponse, data: bytes | memoryview, rest: int = 0) -> None:
+        """Send a piece of an answer, of which so much is left; raises `TimeoutError` where the client takes nothing."""
+        await self.turn(rest)
         async with asyncio.timeout(WRITE_TIMEOUT_S):
             await response.write(data)
 
@@ -67,7 +83,7 @@ TURNS: Final = web.AppKey("TURNS", Turns)
 async def answer(request: web.Request, body: bytes, headers: Mapping[str, str]) -> web.StreamResponse:
     """Answer with a body; `headers` name its content type."""
     turns = request.app[TURNS]
-    await turns.turn()
+    await turns.turn(len(body))
     if len(body) <= PIECE_BYTES or request.method == "HEAD":
         return web.Response(body=body, headers=headers)
     response = web.StreamResponse(headers=headers)
@@ -77,7 +93,7 @@ async def answer(request: web.Request, body: bytes, headers: Mapping[str, str]) 
             await begin(request, response)
             rest = memoryview(body)
             while rest:
-                await turns.send(response, rest[:PIECE_BYTES])
+                await turns.send(response, rest[:PIECE_BYTES], len(rest))
                 rest = rest[PIECE_BYTES:]
     except TimeoutError:
         if request.transport is not None:

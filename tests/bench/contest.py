@@ -14,7 +14,7 @@ from typing import Final
 
 from tests.bench.contestants import Contestant, Place, start
 from tests.bench.ground import Filled, Ground
-from tests.bench.processes import Usage, usage
+from tests.bench.processes import Usage, starved_s, usage
 from tests.bench.recount import difference
 
 POLL_S: Final = 0.1
@@ -27,13 +27,18 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """What one run took, from the start of its processes until everything was committed."""
+    """What one run took, from the start of its processes until everything was committed.
+
+    `starved_s` tells a busy machine from a slow program: so long the first thread of the process that waited most could
+    run but got no core.
+    """
 
     events: int
     wall_s: float
     cpu_s: float
     broker_cpu_s: float
     peak_mb: float
+    starved_s: float = 0.0
 
     def figures(self) -> dict[str, float]:
         """Return them as JSON has them."""
@@ -66,12 +71,14 @@ def _measured(contestant: Contestant, place: Place, timeout_s: float) -> Run:
     processes = [start(command, log) for command in commands]
     try:
         used = {process.pid: Usage(0, 0) for process in processes}
+        starved = 0.0
         while True:
             time.sleep(POLL_S)
             ended = [process.poll() for process in processes]
             for process in processes:
                 now = usage(process.pid)
                 used[process.pid] = now if now.peak_mb else used[process.pid]
+                starved = max(starved, starved_s(process.pid))
             if contestant.ends and all(code == 0 for code in ended):
                 break
             if any(code is not None for code in ended):
@@ -83,7 +90,8 @@ def _measured(contestant: Contestant, place: Place, timeout_s: float) -> Run:
         wall_s = time.monotonic() - began
         broker = usage(place.ground.broker_pid).cpu_s - broker
         figures = [used[p.pid] if contestant.ends else usage(p.pid) for p in processes]
-        return Run(place.filled.events, wall_s, sum(f.cpu_s for f in figures), broker, sum(f.peak_mb for f in figures))
+        cpu_s, peak_mb = sum(f.cpu_s for f in figures), sum(f.peak_mb for f in figures)
+        return Run(place.filled.events, wall_s, cpu_s, broker, peak_mb, starved)
     finally:
         if progress is not None:
             progress.close()

@@ -1,4 +1,4 @@
-"""What processes cost: CPU time and peak memory of a process and all that it has started, from /proc."""
+"""What processes cost: CPU time and peak memory of a process and all that it has started, from /proc; and how starved they were."""
 
 from __future__ import annotations
 
@@ -56,4 +56,12 @@ def usage(pid: int) -> Usage:
     return Usage(cpu, peak)
 
 
-__all__ = ["Usage", "tree", "usage"]
+def starved_s(pid: int) -> float:
+    """Return for how long a process's first thread could run but got no core; 0 where it has ended or the system does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
+
+
+__all__ = ["Usage", "starved_s", "tree", "usage"]

@@ -1,14 +1,20 @@
 """1,000 idle and slow sockets against a board with 50,000 series: how long a scrape takes, how long the event loop stands still.
 
-The board is a process of its own that is fed from memory, each queue anew twice a second; sockets and scraper are in this one. A
-quarter each of the sockets says nothing, never ends its question, takes the gauges, and the stream, 1 kB a second.
+The board is a process of its own that is fed from memory, each queue anew twice a second; so is the scraper, which begins before
+the sockets come and keeps its connection, as Prometheus does. The sockets are in this process. A quarter each of them says
+nothing, never ends its question, takes the gauges, and the stream, 1 kB a second.
+
+On a machine that does other work besides, most of a long wait is for a core. Linux tells how long a thread that could run did not
+(`schedstat`): figures "but for a core" have that of the threads concerned taken off; the event loop's CPU is of the round itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
+import os
 import resource
 import ssl
 import subprocess
@@ -16,8 +22,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import trustme
 from aiohttp import ClientSession, ClientTimeout
@@ -30,10 +37,12 @@ from sinks.loop import new_loop, tune_process
 from tests.builders import Publisher
 
 SOCKETS: Final = 1000
-QUEUES: Final = 55
+QUEUES: Final = 37
 """Each on two channels: some 50,000 series."""
 SCRAPES: Final = 200
 PAUSE_S: Final = 0.25
+WARM: Final = 2
+"""Scrapes before anything is measured."""
 _NOBODY: Final = {"bootstrap_servers": "127.0.0.1:1"}
 _ASK: Final = b"GET %s HTTP/1.1\r\nHost: board\r\n\r\n"
 
@@ -44,18 +53,53 @@ def raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+class Clock:
+    """How long a process's first thread has waited for a core, in seconds; 0 where the system does not tell."""
+
+    def __init__(self, pid: int) -> None:
+        self._file: int | None = None
+        with contextlib.suppress(OSError):
+            self._file = os.open(f"/proc/{pid}/task/{pid}/schedstat", os.O_RDONLY)
+
+    def waited_s(self) -> float:
+        """Return it."""
+        if self._file is None:
+            return 0.0
+        return int(os.pread(self._file, 64, 0).split()[1]) / 1e9
+
+
+class Stall(NamedTuple):
+    """For how long the event loop did not come round: by the clock, but for a core, and its own CPU of that."""
+
+    wall_s: float
+    without_core_s: float
+    cpu_s: float
+
+
 class Watch:
     """Times for which the event loop did not come round."""
 
     def __init__(self) -> None:
-        self.stalls: list[float] = []
+        self.stalls: list[Stall] = []
 
     async def run(self) -> None:
         """Watch until cancelled."""
+        clock = Clock(os.getpid())
         while True:
-            before = time.perf_counter()
+            before, waited, cpu = time.perf_counter(), clock.waited_s(), time.thread_time()
             await asyncio.sleep(0.001)
-            self.stalls.append(time.perf_counter() - before - 0.001)
+            wall = time.perf_counter() - before - 0.001
+            self.stalls.append(Stall(wall, max(0.0, wall - clock.waited_s() + waited), time.thread_time() - cpu))
+
+    def told(self) -> dict[str, float]:
+        """Return the figures."""
+        walls = sorted(stall.wall_s for stall in self.stalls)
+        return {
+            "event loop stall max, s": walls[-1],
+            "event loop stall p99.9, s": walls[int(len(walls) * 0.999)],
+            "event loop stall max but for a core, s": max(stall.without_core_s for stall in self.stalls),
+            "event loop round max, CPU s": max(stall.cpu_s for stall in self.stalls),
+        }
 
 
 def _publisher(queues: int) -> Publisher:
@@ -108,9 +152,8 @@ async def serve(settings: dict[str, Any], queues: int) -> None:
     await asyncio.to_thread(sys.stdin.readline)
     watching.cancel()
     feeding.cancel()
-    stalls = sorted(watch.stalls)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    told = {"max": stalls[-1], "p99.9": stalls[int(len(stalls) * 0.999)], "cpu_s": time.process_time(), "peak_mb": peak_mb}
+    told = {**watch.told(), "board CPU s": time.process_time(), "board peak MB": peak_mb}
     sys.stdout.write(f"stalls={json.dumps(told)}\n")
     sys.stdout.flush()
     await board.stop()
@@ -119,8 +162,10 @@ async def serve(settings: dict[str, Any], queues: int) -> None:
 async def _slow(port: int, tls: ssl.SSLContext | None, question: bytes, opened: asyncio.Semaphore) -> None:
     """Hold a socket: say something or nothing, then take 1 kB a second."""
     name = "localhost" if tls else None
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=name, limit=4096)
-    opened.release()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=name, limit=4096)
+    finally:
+        opened.release()
     try:
         writer.write(question)
         while await reader.read(1024):  # noqa: ASYNC110  slowness is what is measured
@@ -132,80 +177,115 @@ async def _slow(port: int, tls: ssl.SSLContext | None, question: bytes, opened: 
         writer.transport.abort()
 
 
-async def _scrape(port: int, tls: ssl.SSLContext | None, scrapes: int) -> tuple[list[float], int]:
-    url, times, lines = f"{'https' if tls else 'http'}://localhost:{port}/metrics", [], 0
+async def scrape(port: int, board: int, scrapes: int, authority: str) -> None:
+    """Be the scraper: scrape until told that all sockets are open, and then so many times more; write down the times."""
+    tls = ssl.create_default_context(cafile=authority) if authority else None
+    url = f"{'https' if tls else 'http'}://localhost:{port}/metrics"
+    clocks, times, lines = (Clock(board), Clock(os.getpid())), [], 0
+    opened = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
+    connecting, left = 0, scrapes
     async with ClientSession(timeout=ClientTimeout(total=60)) as client:
-        for _ in range(scrapes):
-            began = time.perf_counter()
+        while left:
+            began, waited = time.perf_counter(), sum(clock.waited_s() for clock in clocks)
             async with client.get(url, headers={"Accept-Encoding": "gzip"}, ssl=tls or False) as answer:
                 body = await answer.read()
-            times.append(time.perf_counter() - began)
+            took = time.perf_counter() - began
+            times.append((took, max(0.0, took - sum(clock.waited_s() for clock in clocks) + waited)))
             lines = sum(1 for line in body.splitlines() if not line.startswith(b"#"))
+            if len(times) == WARM:
+                sys.stdout.write("warm=1\n")
+                sys.stdout.flush()
+            if opened.done():
+                left -= 1
+            else:
+                connecting = len(times)
             await asyncio.sleep(PAUSE_S)
-    return times, lines
+    sys.stdout.write(f"times={json.dumps([lines, times[WARM : connecting + 1], times[connecting + 1 :]])}\n")
+    sys.stdout.flush()
 
 
-async def measure(port: int, tls: ssl.SSLContext | None, sockets: int, scrapes: int, told: Any) -> tuple[list[float], int]:
-    """Open the sockets, then scrape; `told` is called once they are open."""
+async def _hold(port: int, tls: ssl.SSLContext | None, sockets: int, until: Callable[[], str]) -> str:
+    """Open the sockets, and hold them until `until`, which is called in a thread once they are open, returns."""
     questions = (b"", b"GET /metrics HTTP/1.1\r\nHost: ", _ASK % b"/metrics", _ASK % b"/api/v1/stream")
-    await _scrape(port, tls, 2)
-    told()
     opened = asyncio.Semaphore(0)
     holders = [asyncio.create_task(_slow(port, tls, questions[number % 4], opened)) for number in range(sockets)]
     try:
         for _ in holders:
             await opened.acquire()
-        return await _scrape(port, tls, scrapes)
+        refused = [holder for holder in holders if holder.done()]
+        if refused:
+            raise RuntimeError(f"{len(refused)} of {sockets} sockets did not come in: {refused[0].exception()!r}")
+        return await asyncio.to_thread(until)
     finally:
         for holder in holders:
             holder.cancel()
         await asyncio.gather(*holders, return_exceptions=True)
 
 
+@contextlib.contextmanager
+def _process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run another part of this bench, which ends with its standard input."""
+    command, pipe = [sys.executable, "-m", "tests.bench.sockets", *arguments], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdin is not None
+        try:
+            yield process
+        finally:
+            process.stdin.close()
+            process.terminate()
+
+
+def _tell(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
 def run(*, secure: bool, sockets: int = SOCKETS, queues: int = QUEUES, scrapes: int = SCRAPES) -> dict[str, float]:
     """Return the figures of one board."""
     raise_file_limit()
-    with tempfile.TemporaryDirectory(prefix="floorpulse-bench-") as folder:
-        settings, tls = {}, None
-        if secure:
-            authority, files = trustme.CA(), (Path(folder) / "cert.pem", Path(folder) / "key.pem")
-            issued = authority.issue_cert("localhost")
-            issued.cert_chain_pems[0].write_to_path(files[0])
-            issued.private_key_pem.write_to_path(files[1])
-            settings = {"tls_certfile": str(files[0]), "tls_keyfile": str(files[1])}
-            tls = ssl.create_default_context()
-            authority.configure_trust(tls)
-        command = [sys.executable, "-m", "tests.bench.sockets", json.dumps(settings), str(queues)]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        ) as board:
-            assert board.stdin is not None
-            assert board.stdout is not None
-            stdin = board.stdin
+    with tempfile.TemporaryDirectory(prefix="floorpulse-bench-") as folder, contextlib.ExitStack() as stack:
+        settings, tls, authority = _secured(Path(folder)) if secure else ({}, None, "")
+        board = stack.enter_context(_process("board", json.dumps(settings), str(queues)))
+        port = int(_told(board.stdout, "port"))
+        scraper = stack.enter_context(_process("scrape", str(port), str(board.pid), str(scrapes), authority))
+        _told(scraper.stdout, "warm")
+        _tell(board)
 
-            def told() -> None:
-                stdin.write("\n")
-                stdin.flush()
+        def until() -> str:
+            _tell(scraper)
+            return _told(scraper.stdout, "times")
 
-            try:
-                port = int(_told(board.stdout, "port"))
-                times, series = asyncio.run(measure(port, tls, sockets, scrapes, told))
-                told()
-                stalls = json.loads(_told(board.stdout, "stalls"))
-            finally:
-                board.stdin.close()
-                board.terminate()
-    times.sort()
+        series, connecting, held = json.loads(asyncio.run(_hold(port, tls, sockets, until)))
+        _tell(board)
+        stalls: dict[str, float] = json.loads(_told(board.stdout, "stalls"))
+    times, others = (sorted(each[number] for each in held) for number in (0, 1))
     return {
         "series": series,
         "scrape p50, s": times[len(times) // 2],
-        "scrape p99, s": times[max(0, math.ceil(0.99 * len(times)) - 1)],
+        "scrape p99, s": times[_p99(times)],
         "scrape max, s": times[-1],
-        "event loop stall max, s": stalls["max"],
-        "event loop stall p99.9, s": stalls["p99.9"],
-        "board peak MB": stalls["peak_mb"],
-        "board CPU s": stalls["cpu_s"],
+        "scrape p99 but for a core, s": others[_p99(others)],
+        "scrape max but for a core, s": others[-1],
+        "scrape max while they connect, s": max((took for took, _ in connecting), default=0.0),
+        "the same but for a core, s": max((took for _, took in connecting), default=0.0),
+        **stalls,
     }
+
+
+def _p99(times: list[float]) -> int:
+    return max(0, math.ceil(0.99 * len(times)) - 1)
+
+
+def _secured(folder: Path) -> tuple[dict[str, str], ssl.SSLContext, str]:
+    """Return the board's settings for TLS, how to speak it with that board, and the file of the authority."""
+    authority, files = trustme.CA(), (folder / "cert.pem", folder / "key.pem")
+    issued = authority.issue_cert("localhost")
+    issued.cert_chain_pems[0].write_to_path(files[0])
+    issued.private_key_pem.write_to_path(files[1])
+    authority.cert_pem.write_to_path(folder / "authority.pem")
+    tls = ssl.create_default_context(cafile=str(folder / "authority.pem"))
+    return {"tls_certfile": str(files[0]), "tls_keyfile": str(files[1])}, tls, str(folder / "authority.pem")
 
 
 def _told(stream: Any, what: str) -> str:
@@ -231,8 +311,15 @@ def bench_scrape(file: Path) -> dict[str, float]:
     return run(secure=False, sockets=0)
 
 
+def _main(role: str, *arguments: str) -> None:
+    if role == "board":
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(serve(json.loads(arguments[0]), int(arguments[1])))
+    else:
+        asyncio.run(scrape(int(arguments[0]), int(arguments[1]), int(arguments[2]), arguments[3]))
+
+
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(serve(json.loads(sys.argv[1]), int(sys.argv[2])))
+    _main(*sys.argv[1:])
 
 __all__ = ["bench_scrape", "bench_sockets", "feed", "raise_file_limit", "run"]

@@ -136,7 +136,8 @@ class Contest:
         note = {"name": contestant.name, "size": size, "round": number, "run": run.figures()}
         with self._notes.open("a") as notes:
             notes.write(json.dumps(note) + "\n")
-        sys.stderr.write(f"peers {contestant.name} {size} {number + 1}: {run.wall_s:.1f} s, {run.cpu_s:.1f} CPU s\n")
+        took = f"{run.wall_s:.1f} s ({run.starved_s:.1f} of them without a core), {run.cpu_s:.1f} CPU s"
+        sys.stderr.write(f"peers {contestant.name} {size} {number + 1}: {took}\n")
 
 
 def figures(contest: Contest) -> dict[str, dict[str, Any]]:
@@ -156,6 +157,7 @@ def figures(contest: Contest) -> dict[str, dict[str, Any]]:
             "events": large[0].events,
             "start_s": [outcome.start_up()[1]],
             "wall_s": [run.wall_s for run in large],
+            "starved_s": [run.starved_s for run in large],
             "events_per_s": [speed for speed, _ in steady.values()],
             "cpu_s_per_100k": [cpu * 1e5 for _, cpu in steady.values()],
             "cpu_s_per_100k_with_start": [run.cpu_s / run.events * 1e5 for run in large],

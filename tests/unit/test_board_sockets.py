@@ -6,13 +6,17 @@ import asyncio
 import contextlib
 import selectors
 import socket
+import ssl
 import time
+from pathlib import Path
 
 import pytest
+import trustme
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from sinks import paced, scrapes
+from schemas.config import Config
+from sinks import door, paced, scrapes
 from sinks.board import Board
 from sinks.loop import MOST_READY, FewAtOnce
 from sinks.paced import PIECE_BYTES, TURNS, Turns, answer
@@ -71,6 +75,20 @@ async def test_all_take_turns() -> None:
     takers[3].cancel()
     await asyncio.gather(*takers, return_exceptions=True)
     assert order == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+
+
+async def test_who_has_least_left_goes_first_but_the_oldest_is_never_forgotten() -> None:
+    """One turn of each round is for who came first, the others are for short answers."""
+    turns, order = Turns(3), []
+
+    async def take(name: str, rest: int) -> None:
+        await turns.turn(rest)
+        order.append(name)
+
+    long = [asyncio.create_task(take(f"long {number}", 8_000_000)) for number in range(4)]
+    short = [asyncio.create_task(take(f"short {number}", 70_000 - number)) for number in range(4)]
+    await asyncio.gather(*long, *short)
+    assert order == ["long 0", "short 0", "short 1", "long 1", "short 2", "short 3", "long 2", "long 3"]
 
 
 def test_a_selector_tells_of_all_in_turn() -> None:
@@ -139,5 +157,57 @@ async def test_who_asks_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> No
                 writer.close()
             async with client.get("/livez") as alive:
                 assert alive.status == 200
+    finally:
+        await board.stop()
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> tuple[Config, ssl.SSLContext]:
+    """The configuration of a board with TLS, and how to speak with it."""
+    authority, files = trustme.CA(), (tmp_path / "cert.pem", tmp_path / "key.pem")
+    issued, tls = authority.issue_cert("127.0.0.1"), ssl.create_default_context()
+    issued.cert_chain_pems[0].write_to_path(files[0])
+    issued.private_key_pem.write_to_path(files[1])
+    authority.configure_trust(tls)
+    listening = {"listen": "127.0.0.1:0", "tls_certfile": str(files[0]), "tls_keyfile": str(files[1])}
+    return Config.model_validate({"board": listening}), tls
+
+
+async def test_who_never_ends_a_handshake_keeps_nobody_out(certified: tuple[Config, ssl.SSLContext]) -> None:
+    """Silent ones, and ones that say half a hello: others are answered beside them, and the end comes at once."""
+    settings, tls = certified
+    board = Board(settings, NOBODY)
+    await board.start()
+    try:
+        holders = [await asyncio.open_connection("127.0.0.1", board.port) for _ in range(60)]
+        for _, writer in holders[::2]:
+            writer.write(b"\x16\x03\x01\x02\x00\x01")
+        async with ClientSession(board.url) as client, asyncio.timeout(20):
+            for _ in range(3):
+                async with client.get("/livez", ssl=tls, headers={"Connection": "close"}) as alive:
+                    assert alive.status == 200
+    finally:
+        async with asyncio.timeout(10):
+            await board.stop()
+    for _, writer in holders:
+        writer.close()
+
+
+async def test_who_says_nothing_or_something_else_than_tls_is_let_go(
+    certified: tuple[Config, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself after a while the one, at once the other."""
+    monkeypatch.setattr(door, "HELLO_S", 0.3)
+    settings, _ = certified
+    board = Board(settings, NOBODY)
+    await board.start()
+    try:
+        async with asyncio.timeout(20):
+            for said in (b"", b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\n\r\n"):
+                reader, writer = await asyncio.open_connection("127.0.0.1", board.port)
+                writer.write(said)
+                with contextlib.suppress(ConnectionResetError):
+                    assert b"HTTP" not in await reader.read()
+                writer.close()
     finally:
         await board.stop()
