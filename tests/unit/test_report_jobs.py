@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,8 +29,10 @@ from streams import jobs as jobs_module
 from streams import lines as lines_module
 from streams import report as report_module
 from streams.jobs import BYTES_EACH, Job, Task, job_count
+from streams.lines import PARTITIONER, read_lanes
 from streams.report import Report, report
-from streams.shares import Shares
+from streams.share import Share
+from streams.shares import Here, Shares
 from streams.simulator import Centre, Mess, encode, simulate
 from tests.bench.processes import tree
 
@@ -108,6 +110,23 @@ def test_what_is_late_and_forgotten_does_not_depend_on_the_shares(long_file: Pat
     alone = shown(report([long_file], Rules(), Choice(by=by)))
     assert alone[2]["late"] > 50
     assert shown(report([long_file], Rules(), Choice(by=by), partitions=5)) == alone
+
+
+def test_all_shares_know_the_watermark_that_one_knows(files: list[Path]) -> None:
+    """After each flush, though it moves by less than what they announce by themselves: so agents' history closes alike."""
+    known: list[list[set[int | None]]] = []
+    for number in (1, 4):
+        parts = [Share(place, number, Rules(partitioner=PARTITIONER), ("queue", "group")) for place in range(number)]
+        shares = Shares([Here(part) for part in parts])
+        marks = []
+        for lanes in chain.from_iterable(read_lanes(file, number) for file in files):
+            shares.take({place: lane for place, lane in lanes.items() if place[1] in ("sessions", "queues")})
+            shares.flush()
+            marks.append({part._floor.expiry.least_mark for part in parts})
+        known.append(marks)
+    alone, together = known
+    assert together == alone
+    assert len({mark for marks in alone for mark in marks}) > 5
 
 
 def test_limits_of_a_partition_do_not_show(files: list[Path]) -> None:
