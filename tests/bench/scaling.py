@@ -69,8 +69,7 @@ def in_turns(drivers: Sequence[Driver], chunks: Iterable[Sequence[list[Record]]]
 
 def _chunks(file: Path, forms: Sequence[Callable[[Record], Record]], number: int) -> Iterator[list[list[Record]]]:
     """Yield the first events of a file in chunks, in each form."""
-    lines = (line[:3] for batch in read_lines(file) for line in batch)
-    lines = islice(lines, number)
+    lines = islice((line[:3] for batch in read_lines(file) for line in batch), number)
     while records := list(islice(lines, CHUNK)):
         yield [[form(record) for record in records] for form in forms]
 
@@ -169,7 +168,7 @@ def _flushes(warm_up_ms: int, measured_ms: int) -> Iterator[tuple[int, list[Read
             due += STEP_MS
             if due > start_ms + warm_up_ms + measured_ms:
                 return
-        records.append((topic, key.encode() if isinstance(key, str) else key, encode(event)))
+        records.append((topic, key.encode(), encode(event)))
 
 
 class Watcher:
