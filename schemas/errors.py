@@ -12,7 +12,8 @@
     │   ├── JournalVersion          written by a newer floorpulse
     │   └── JournalMismatch         it belongs to another layout (partition count, topic re-created)
     ├── Replaced                    another worker has claimed the partition; stop before publishing
-    └── BoardError                  the board cannot listen, or cannot be asked
+    ├── BoardError                  the board cannot listen, or cannot be asked
+    └── JobFailed                   a process of a report cannot go on
 
 A message says what, which value, where, and the remedy.
 """
@@ -108,12 +109,17 @@ class BoardError(FloorpulseError):
     """Report a board that cannot listen or cannot be asked."""
 
 
+class JobFailed(FloorpulseError):
+    """Report that a process of a report could not go on."""
+
+
 __all__ = [
     "REASONS",
     "BoardError",
     "ConfigError",
     "FloorpulseError",
     "InvalidEvent",
+    "JobFailed",
     "JournalError",
     "JournalMismatch",
     "JournalTruncated",

@@ -36,6 +36,7 @@ class Wanted(NamedTuple):
     compare: str | None = None
     form: str = "csv"
     out: str = "-"
+    jobs: int | None = None
 
 
 def run_report(config: Config, files: Sequence[Path], wanted: Wanted, *, live: str | None) -> None:
@@ -55,12 +56,14 @@ def run_report(config: Config, files: Sequence[Path], wanted: Wanted, *, live: s
     if live:
         _write_live(live, wanted, target)
         return
+    from streams.jobs import job_count
     from streams.memory import settle_memory
     from streams.report import report
 
     settle_memory()
+    jobs = wanted.jobs or job_count(files)
     with progress_bar("reading", text_size(files)) as advance:
-        result = report(files, config.rules(wanted.zone), choice, advance)
+        result = report(files, config.rules(wanted.zone), choice, advance, jobs=jobs)
     table = result.table
     if wanted.form == "parquet":
         _write_parquet(table.header, table.units, table.values(), target)

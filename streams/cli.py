@@ -170,13 +170,14 @@ def report(
     out: Annotated[str, typer.Option(help="file to write; - for standard output", metavar="FILE")] = "-",
     form: Annotated[str, typer.Option("--format", help="csv, or parquet (needs floorpulse[parquet])")] = "csv",
     compare: Annotated[str | None, typer.Option(help="week: add the change against the same interval 7 days before")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, max=64, help="processes (default: one per core, 1 for small files)")] = None,
     live: Annotated[str | None, typer.Option(help="ask a running board instead, e.g. http://127.0.0.1:9464", metavar="URL")] = None,
     config: ConfigOption = None,
 ) -> None:
     """Compute the interval table from files without Kafka, or fetch it from a running board."""
     from streams.ask import Wanted, run_report
 
-    run_report(_config(config), files or [], Wanted(interval, by, zone, compare, form, out), live=live)
+    run_report(_config(config), files or [], Wanted(interval, by, zone, compare, form, out, jobs), live=live)
 
 
 @app.command(epilog="Example: floorpulse explain --kpi service_level --queue orders --window today")
@@ -401,16 +402,10 @@ def main() -> None:
     except OSError as error:
         status = _say(program, f"{error.filename}: {error.strerror}" if error.filename else str(error), 1, debug)
     except Exception as error:  # noqa: BLE001  # the outermost boundary: one line, and what it was working on stays untold
-        status = _say(program, _unexpected(error), 1, debug)
+        from streams.logs import fault
+
+        status = _say(program, fault(error), 1, debug)
     sys.exit(status if isinstance(status, int) else 0)
-
-
-def _unexpected(error: Exception) -> str:
-    """Word a fault of our own: its text may quote an event, so only its type and place are told."""
-    from streams.logs import places, told
-
-    place = next(iter(reversed(places(error))), "nowhere")
-    return f"unexpected {told(error)} in {place}: a fault of floorpulse. --debug shows more"
 
 
 def _say(program: str, message: str, status: int, debug: bool) -> int:

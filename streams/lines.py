@@ -6,6 +6,7 @@ import gzip
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
@@ -13,6 +14,7 @@ import msgspec
 
 from schemas.errors import FloorpulseError, UsageError
 from schemas.events import KEY_OF, TOPIC_OF
+from schemas.partitioner import PARTITIONERS
 from streams.progress import no_progress
 
 BATCH_LINES: Final = 5000
@@ -29,6 +31,11 @@ class _Head(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Head).decode
+_PLACES: Final = {kind: (TOPIC_OF[kind], key) for kind, key in KEY_OF.items()}
+"""Topic of a type, and the field that is the key."""
+_NO_HEAD: Final = (msgspec.MsgspecError, KeyError, TypeError, UnicodeError, RecursionError)
+PARTITIONER: Final = "crc32"
+"""By which `read_lanes` spreads keys: the quickest."""
 
 
 class Line(NamedTuple):
@@ -40,14 +47,32 @@ class Line(NamedTuple):
     number: int
 
 
-def line_of(value: bytes, number: int = 0) -> Line:
-    """Return the record of a line; one that says nothing of its topic goes to `sessions`, where it is found invalid."""
+class Lane(NamedTuple):
+    """Records of one topic and share, in their order: keys, values, and where they stood."""
+
+    keys: list[bytes]
+    values: list[bytes]
+    numbers: list[int]
+
+
+Lanes = dict[tuple[int, str], Lane]
+"""By share and logical topic."""
+
+
+def _head_of(value: bytes) -> tuple[str, bytes]:
+    """Return (topic, key) of a line; one that says nothing of its topic goes to `sessions`, where it is found invalid."""
     try:
         head = _decode(value)
-        key = getattr(head, KEY_OF[head.type])
-        return Line(TOPIC_OF[head.type], key.encode() if isinstance(key, str) else b"", value, number)
-    except (msgspec.MsgspecError, KeyError, TypeError, UnicodeError, RecursionError):
-        return Line("sessions", b"", value, number)
+        topic, field = _PLACES[head.type]
+        key = getattr(head, field)
+        return topic, key.encode() if type(key) is str else b""
+    except _NO_HEAD:
+        return "sessions", b""
+
+
+def line_of(value: bytes, number: int = 0) -> Line:
+    """Return the record of a line."""
+    return Line(*_head_of(value), value, number)
 
 
 def open_lines(path: Path) -> IO[bytes]:
@@ -63,29 +88,65 @@ def open_lines(path: Path) -> IO[bytes]:
     return file
 
 
+def _read_texts(path: Path, progress: Callable[[int], None]) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield a file's lines as they are, so many at a time, with the number of the first."""
+    first = 1
+    texts: list[bytes] = []
+    with open_lines(path) as file:
+        while True:
+            texts = []
+            try:
+                texts.extend(islice(file, BATCH_LINES))  # keeps what came before a file breaks off
+            except (EOFError, OSError, zlib.error) as error:
+                number = first + len(texts) - 1
+                raise FloorpulseError(f"{path} cannot be read beyond line {number}: {error}. Is it whole?") from error
+            if not texts:
+                return
+            read = sum(map(len, texts))
+            if first == 1:
+                texts[0] = texts[0].removeprefix(BOM_UTF8)
+            yield first, texts
+            progress(read)
+            first += len(texts)
+
+
 def read_lines(path: Path, progress: Callable[[int], None] = no_progress) -> Iterator[list[Line]]:
     """Yield a file's lines in batches, empty ones left out; `progress` hears how many bytes of text were read.
 
     Raises `UsageError` for a file that cannot be opened, `FloorpulseError` for one that breaks off.
     """
-    batch: list[Line] = []
-    read = number = 0
-    with open_lines(path) as file:
-        try:
-            for number, text in enumerate(file, 1):
-                read += len(text)
-                value = (text.removeprefix(BOM_UTF8) if number == 1 else text).strip()
-                if value:
-                    batch.append(line_of(value, number))
-                if len(batch) >= BATCH_LINES:
-                    yield batch
-                    progress(read)
-                    batch, read = [], 0
-        except (EOFError, OSError, zlib.error) as error:
-            raise FloorpulseError(f"{path} cannot be read beyond line {number}: {error}. Is it whole?") from error
+    for first, texts in _read_texts(path, progress):
+        batch = [line_of(value, number) for number, text in enumerate(texts, first) if (value := text.strip())]
         if batch:
             yield batch
-        progress(read)
 
 
-__all__ = ["BATCH_LINES", "Line", "line_of", "open_lines", "read_lines"]
+def read_lanes(path: Path, shares: int, progress: Callable[[int], None] = no_progress) -> Iterator[Lanes]:
+    """Yield a file's lines in batches as `read_lines` does, each batch spread over so many shares by the key."""
+    partition_of = PARTITIONERS[PARTITIONER]
+    decode, places = _decode, _PLACES
+    for first, texts in _read_texts(path, progress):
+        lanes: Lanes = {}
+        for number, text in enumerate(texts, first):
+            value = text.strip()
+            if not value:
+                continue
+            try:  # `_head_of`, without a call for each line
+                head = decode(value)
+                topic, field = places[head.type]
+                name = getattr(head, field)
+                key = name.encode() if type(name) is str else b""
+            except _NO_HEAD:
+                topic, key = "sessions", b""
+            place = (partition_of(key, shares) if shares > 1 else 0, topic)
+            lane = lanes.get(place)
+            if lane is None:
+                lane = lanes[place] = Lane([], [], [])
+            lane.keys.append(key)
+            lane.values.append(value)
+            lane.numbers.append(number)
+        if lanes:
+            yield lanes
+
+
+__all__ = ["BATCH_LINES", "PARTITIONER", "Lane", "Lanes", "Line", "line_of", "open_lines", "read_lanes", "read_lines"]

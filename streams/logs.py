@@ -37,6 +37,12 @@ def places(error: BaseException) -> list[str]:
     return [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
 
 
+def fault(error: BaseException) -> str:
+    """Word a fault of our own in a line: its text may quote an event, so only its type and place are told."""
+    place = next(iter(reversed(places(error))), "nowhere")
+    return f"unexpected {told(error)} in {place}: a fault of floorpulse. --debug shows more"
+
+
 def configure_logs(program: str = "floorpulse", *, level: int = logging.INFO, stream: TextIO | None = None) -> None:
     """Set logging up for a long-running command: everything to `stream` (stderr), `program` in each line."""
     out: TextIO = stream or sys.stderr
@@ -107,4 +113,4 @@ def silence_logs() -> None:
     logging.getLogger().handlers[:] = [logging.NullHandler()]
 
 
-__all__ = ["TELLING", "configure_logs", "places", "silence_logs", "told"]
+__all__ = ["TELLING", "configure_logs", "fault", "places", "silence_logs", "told"]

@@ -1,26 +1,27 @@
-"""The interval table from files: the same core as in a worker, driven synchronously in event time."""
+"""The interval table from files: the same core as in a worker, driven in event time, in one process or in several."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from schemas.events import INPUT_TOPICS
-from schemas.readings import Reading, ReadingKey
+from schemas.readings import Dimension
 from schemas.rules import Rules
 from sinks.merge import Merge
 from sinks.table import Choice, Table, interval_table
-from streams.core.driver import Driver
-from streams.lines import read_lines
+from streams.jobs import Job, Task
+from streams.lines import PARTITIONER, read_lanes
 from streams.progress import no_progress
+from streams.share import Share
+from streams.shares import Here, Seat, Shares
 
 FLUSH_LINES: Final = 50_000
 """Lines between two flushes: few enough to bound memory, many enough that a session is mostly booked once."""
-MAX_COMPLAINTS: Final = 10
-"""Lines that were set aside of which the report says where and why; what they held may be personal and is not shown."""
 _FOR_EVER_MS: Final = 1 << 60
+_NO_LIMIT: Final = 1 << 60
 
 
 @dataclass
@@ -33,47 +34,78 @@ class Report:
     complaints: list[str] = field(default_factory=list)
 
 
+@dataclass
+class Counted:
+    """What was counted, before a table is made of it; `now`: the newest event time."""
+
+    merge: Merge
+    now: int
+    read: int
+    outcomes: dict[str, int]
+    complaints: list[str]
+
+
 def report_rules(rules: Rules) -> Rules:
-    """Return rules for a table over any span: quarter-hours and their sketches are never over, short slices are not kept."""
-    return replace(rules, live=False, slices_kept_ms=0, quarters_kept_ms=_FOR_EVER_MS, sketches_kept_ms=_FOR_EVER_MS)
+    """Return rules for a table over any span, that come to the same for any number of shares.
+
+    Quarter-hours and their sketches are never over, short slices are not kept. There are no limits on how many ids and addresses a
+    partition keeps: which one is too many depends on what else the partition has.
+    """
+    return replace(
+        rules, live=False, slices_kept_ms=0, quarters_kept_ms=_FOR_EVER_MS, sketches_kept_ms=_FOR_EVER_MS, max_ids=_NO_LIMIT,
+        max_cells=_NO_LIMIT, agent_series=False, partitioner=PARTITIONER,
+    )  # fmt: skip
 
 
 def report(files: Iterable[Path], rules: Rules, choice: Choice, progress: Callable[[int], None] = no_progress,
-           partitions: int = 1) -> Report:  # fmt: skip
-    """Compute the interval table of canonical JSON Lines; raises `UsageError` for files that cannot be read."""
+           partitions: int = 1, jobs: int = 1) -> Report:  # fmt: skip
+    """Compute the interval table of canonical JSON Lines; raises `UsageError` for files that cannot be read.
+
+    With several `jobs` the work is done in so many processes, else in this one, in so many `partitions`: the table is the same.
+    """
+    dimensions: tuple[Dimension, ...] = ("group",) if choice.by == "group" else ("queue",)
+    counted = count(files, rules, dimensions, progress, partitions, jobs)
+    return Report(interval_table(counted.merge, counted.now, choice), counted.read, counted.outcomes, counted.complaints)
+
+
+def count(files: Iterable[Path], rules: Rules, dimensions: Sequence[Dimension], progress: Callable[[int], None] = no_progress,
+          partitions: int = 1, jobs: int = 1) -> Counted:  # fmt: skip
+    """Count what files hold, as far as tables of these dimensions need it."""
     rules = report_rules(rules)
-    driver = Driver(partitions, rules)
-    latest: dict[ReadingKey, Reading] = {}
-    read = unflushed = 0
-    complaints: list[str] = []
-    for file in files:
-        for lines in read_lines(file, progress):
-            driver.apply([line[:3] for line in lines])
-            if driver.rejects and len(complaints) < MAX_COMPLAINTS:
-                numbers = {line.value: line.number for line in lines}
-                complaints += [
-                    f"{file.name} line {numbers[record[2]]}: {reject.reason}: {reject.detail}" for record, reject in driver.rejects
-                ]
-                del complaints[MAX_COMPLAINTS:]
-            driver.rejects.clear()
-            read += len(lines)
-            unflushed += len(lines)
-            if unflushed >= FLUSH_LINES:
-                driver.flush(at_end=INPUT_TOPICS)
-                latest.update((reading.key, reading) for reading in driver.take())
-                unflushed = 0
-    now = max((f.clock.newest_event or 0 for f in driver.floors), default=0)
-    driver.finish(now)
-    latest.update((reading.key, reading) for reading in driver.take())
     merge = Merge(rules)
-    merge.put_readings(latest.values())
-    merge.settle()
-    outcomes: dict[str, int] = {}
-    for floor in driver.floors:
-        for counts in floor.counts.values():
-            for outcome, count in counts.items():
-                outcomes[outcome] = outcomes.get(outcome, 0) + count
-    return Report(interval_table(merge, now, choice), read, outcomes, complaints)
+    with ExitStack() as stack:
+        seats: list[Seat]
+        if jobs > 1:
+            seats = [stack.enter_context(Job(Task(number, jobs, rules, tuple(dimensions)))) for number in range(jobs)]
+        else:
+            seats = [Here(Share(number, partitions, rules, dimensions)) for number in range(partitions)]
+        shares = Shares(seats)
+        read, names = _read(files, shares, len(seats), progress)
+        now = shares.finish()
+        for readings in shares.readings(dimensions):
+            merge.put_readings(readings)
+            merge.settle()
+    complaints = [
+        f"{names[batch]} line {number}: {complaint.reason}: {complaint.detail}" for batch, number, complaint in shares.complaints
+    ]
+    return Counted(merge, now, read, shares.outcomes, complaints)
 
 
-__all__ = ["Report", "report", "report_rules"]
+def _read(files: Iterable[Path], shares: Shares, number: int, progress: Callable[[int], None]) -> tuple[int, list[str]]:
+    """Give all lines of files to the shares; return how many there were, and for each batch the name of its file."""
+    read = unflushed = 0
+    names: list[str] = []
+    for file in files:
+        for lanes in read_lanes(file, number, progress):
+            shares.take(lanes)
+            names.append(file.name)
+            lines = sum(len(lane.values) for lane in lanes.values())
+            read += lines
+            unflushed += lines
+            if unflushed >= FLUSH_LINES:
+                shares.flush()
+                unflushed = 0
+    return read, names
+
+
+__all__ = ["Counted", "Report", "count", "report", "report_rules"]

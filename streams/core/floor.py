@@ -95,6 +95,11 @@ class Floor:
         self._agent_book = AgentBook(rules, self.books)
         self.agents = self._agent_book.agents
 
+    def serve(self, kinds: Collection[str]) -> None:
+        """Do without what nobody looks at in a table: journal entries, and relay records to other kinds of targets than these."""
+        self.entries.kept = False
+        self._book.tells = frozenset(kinds)
+
     # ------------------------------------------------------------------ taking records in
 
     def apply(self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None], now_ms: int) -> list[Reject]:

@@ -96,6 +96,8 @@ class Entries:
         self._floor = floor
         self._touched: set[str] = {_SETTINGS}
         self._sessions: set[str] = set()
+        self.kept = True
+        """Whether anybody keeps what is handed out."""
 
     @staticmethod
     def rules_in(entries: Mapping[str, Any], rules: Rules) -> Rules:
@@ -115,7 +117,18 @@ class Entries:
         self._sessions.update(session_ids)
 
     def changed(self, gone: Iterable[CellId], dropped: Iterable[str]) -> dict[str, Any | None]:
-        """Return the entries that changed since the last call, None for those that are gone."""
+        """Return the entries that changed since the last call, None for those that are gone; none where nobody keeps them."""
+        entries = self._changed(gone, dropped) if self.kept else {}
+        for _, ids in self._ids():
+            ids.keep_none()
+        books = self._floor.books
+        books.dropped = {}
+        self._touched, self._sessions = set(), set()
+        books.cells.changed, books.cells.changed_levels = set(), set()
+        books.totals.changed, books.fresh_addresses = set(), set()
+        return entries
+
+    def _changed(self, gone: Iterable[CellId], dropped: Iterable[str]) -> dict[str, Any | None]:
         books = self._floor.books
         cells = books.cells
         sessions = self._floor.sessions
@@ -134,10 +147,6 @@ class Entries:
             entries |= {_cell_key(cell_id): None for cell_id in ids}
             entries |= {_join(letter, *address): None for letter in "tln"}
         entries[_META] = self._meta()
-        books.dropped = {}
-        self._touched, self._sessions = set(), set()
-        cells.changed, cells.changed_levels = set(), set()
-        books.totals.changed, books.fresh_addresses = set(), set()
         return entries
 
     def _ids(self) -> tuple[tuple[str, Ids], ...]:

@@ -21,7 +21,7 @@ from streams.core.booking import Books
 from streams.core.conversation import Heed, Talk, all_heard
 from streams.core.course import Course, Retroactive
 from streams.core.milestones import ENDED, MESSAGE_CODE, Session, at_and_sender, order_of
-from streams.core.relay import FORMAT, NOTHING_TOLD, RelayFact, RelayRecord, Target, Told, encode_relay
+from streams.core.relay import FORMAT, KINDS, NOTHING_TOLD, RelayFact, RelayRecord, Target, Told, encode_relay
 from streams.core.sessions import NOTHING, derive
 
 RESTING_MS: Final = 600_000
@@ -37,6 +37,8 @@ class SessionBook:
 
     def __init__(self, partition: int, partitions: int, rules: Rules, books: Books) -> None:
         """Book into `books`."""
+        self.tells: frozenset[str] = frozenset(KINDS)
+        """Kinds of targets that are told what they must know."""
         self._partition = partition
         self._partitions = partitions
         self._partition_of = lru_cache(maxsize=KNOWN_TARGETS)(PARTITIONERS[rules.partitioner])
@@ -79,7 +81,11 @@ class SessionBook:
             if not self._milestones_go_on(session, course, heed):
                 return False
             self._show(course)
-            relay += [self._record(session_id, session, target, course.told(target)) for target in course.take_unsaid()]
+            relay += [
+                self._record(session_id, session, target, course.told(target))
+                for target in course.take_unsaid()
+                if target[0] in self.tells
+            ]
         if session.messages:
             self._messages_go_on(session, course, heed)
         return True
@@ -168,7 +174,7 @@ class SessionBook:
             new.course.take_unsaid()
         for target in sorted(old.told.keys() | new.told.keys()):
             told = new.told.get(target, NOTHING_TOLD)
-            if told != old.told.get(target):
+            if told != old.told.get(target) and target[0] in self.tells:
                 relay.append(self._record(session_id, session, target, told))
 
     def changes_nothing(self, session: Session) -> bool:

@@ -10,6 +10,7 @@
 * `scrape`: a board with 50,000 series. `sockets`: the same while a thousand idle and slow sockets hold on to it.
 * `screens`: CPU of a board with 500 wall-screens.
 * `state`: bytes of memory per piece of a worker's state. `board`: memory of a full board, and bytes per cell.
+* `scaling`: CPU per event with 10 to 10,000 queues and 10³ to 10⁶ open sessions; a board with 1 and 100 windows.
 * `recovery`: from the kill of a worker with a million open sessions to the first right scrape.
 * `poison`: what a tenth of mutated records costs.
 * `start`, `idle`: from start to ready; a worker and a board that wait.
@@ -40,6 +41,7 @@ from tests.bench.memory import bench_core, bench_decode, bench_report, bench_yar
 from tests.bench.pipeline import bench_drain, bench_workers
 from tests.bench.poison import bench_poison
 from tests.bench.recovery import bench_recovery
+from tests.bench.scaling import bench_scaling
 from tests.bench.screens import bench_screens
 from tests.bench.sockets import bench_scrape, bench_sockets
 from tests.bench.stages import bench_stages
@@ -54,9 +56,9 @@ BENCHES: dict[str, Bench] = {
     "yardstick": bench_yardstick, "core": bench_core, "decode": bench_decode, "report": bench_report, "state": bench_state,
     "drain": bench_drain, "workers": bench_workers, "live": bench_live, "scrape": bench_scrape, "sockets": bench_sockets,
     "screens": bench_screens, "board": bench_board, "start": bench_start, "idle": bench_idle,
-    "recovery": bench_recovery, "poison": bench_poison, "stages": bench_stages,
+    "recovery": bench_recovery, "poison": bench_poison, "stages": bench_stages, "scaling": bench_scaling,
 }  # fmt: skip
-ONCE = frozenset({"live", "scrape", "sockets", "screens", "board", "idle", "state", "recovery", "poison"})
+ONCE = frozenset({"live", "scrape", "sockets", "screens", "board", "idle", "state", "recovery", "poison", "scaling"})
 """Long ones, which have many samples of their own, or no noise."""
 DEFAULT = "decode,core,report,drain,peers"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Final
 from schemas.rules import Rules
 from streams.core.driver import Driver, record_of
 
-_NUMBER: Final = 20_000
+_NUMBER: Final = 5_000
 _START_MS: Final = 1_772_438_400_000
 _ROUND_MS: Final = 60_000
 """All items of one kind fall into so much event time, so that slices of time cost next to nothing."""
@@ -72,7 +73,7 @@ def _visits(n: int, at: int) -> Iterator[Event]:
 
 
 def _bytes_each(make: Callable[[int, int], Iterator[Event]], number: int = _NUMBER) -> float:
-    """Return bytes of state per item, ids included."""
+    """Return bytes of state per item, ids included; says what it has found."""
     records = []
     for n in range(number):
         for position, event in enumerate(make(n, _START_MS + n * _ROUND_MS // number)):
@@ -92,7 +93,9 @@ def _bytes_each(make: Callable[[int, int], Iterator[Event]], number: int = _NUMB
     gc.collect()
     after = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    return (after - before) / number
+    each = (after - before) / number
+    sys.stderr.write(f"  {make.__name__.strip('_')}: {each:,.0f} bytes\n")
+    return each
 
 
 def bench_state(file: Path) -> dict[str, float]:
@@ -100,7 +103,7 @@ def bench_state(file: Path) -> dict[str, float]:
     del file
     waiting, talking, chat, ended = (_bytes_each(make) for make in (_waiting, _talking, _chat, _ended))
     return {
-        "bytes per id, of 200,000": _bytes_each(_visits, 10 * _NUMBER),
+        "bytes per id, of 100,000": _bytes_each(_visits, 20 * _NUMBER),
         "bytes per waiting session and its 2 ids": waiting,
         "bytes per connected session and its 4 ids": talking,
         "bytes per chat of 14 messages and its 18 ids": chat,

@@ -22,11 +22,9 @@ import pytest
 from schemas.columns import Span
 from schemas.instants import parse_instant
 from schemas.rules import QueueRules, Rules
-from sinks.merge import Merge
 from sinks.snapshot import added
 from sinks.table import By, Choice, Table, interval_table
-from streams import report as report_module
-from streams.report import Report, report
+from streams.report import count
 
 ZONE: Final = "Asia/Jerusalem"
 BYS: Final[tuple[By, ...]] = ("queue", "queue,channel", "group")
@@ -53,26 +51,22 @@ RATIOS: Final = {"service_level": 0.567017, "abandonment": 0.167966, "speed_of_a
 
 
 class Tables:
-    """All three tables of one run of the report, and how it went."""
+    """All tables of one count, and how it went."""
 
-    def __init__(self, file: Path, partitions: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Run the report once; the other tables are made of the same merge."""
-        self.csv: dict[str, str] = {}
+    def __init__(self, file: Path, partitions: int) -> None:
+        """Count once; all tables are made of the same merge."""
+        self.counted = count([file], Rules(), ("queue", "group"), partitions=partitions)
+        self.table = self._table(900_000, "queue")
+        self.csv: dict[str, str] = {by: self._csv(900_000, by) for by in BYS}
+        self.csv |= {name: self._csv(3_600_000, by) for name, by in ((HOURS, BYS[0]), (GROUP_HOURS, BYS[2]))}
 
-        def all_tables(merge: Merge, now: int, choice: Choice) -> Table:
-            for by in BYS:
-                text = io.StringIO()
-                interval_table(merge, now, Choice(choice.interval_ms, by, choice.zone)).write_csv(text)
-                self.csv[by] = text.getvalue()
-            for name, dimension in ((HOURS, BYS[0]), (GROUP_HOURS, BYS[2])):
-                text = io.StringIO()
-                interval_table(merge, now, Choice(3_600_000, dimension, choice.zone)).write_csv(text)
-                self.csv[name] = text.getvalue()
-            return interval_table(merge, now, choice)
+    def _table(self, interval_ms: int, by: By) -> Table:
+        return interval_table(self.counted.merge, self.counted.now, Choice(interval_ms, by, ZONE))
 
-        with monkeypatch.context() as patch:
-            patch.setattr(report_module, "interval_table", all_tables)
-            self.report: Report = report([file], Rules(), Choice(900_000, "queue", ZONE), partitions=partitions)
+    def _csv(self, interval_ms: int, by: By) -> str:
+        text = io.StringIO()
+        self._table(interval_ms, by).write_csv(text)
+        return text.getvalue()
 
     def rows(self, by: By = "queue") -> list[dict[str, str]]:
         """Return a table's rows."""
@@ -87,7 +81,7 @@ def column_sum(rows: list[dict[str, str]], column: str) -> float:
 @pytest.fixture(scope="module")
 def tables_of() -> Callable[[Path, int], Tables]:
     """Return a function that runs the report over a file with so many partitions."""
-    return lambda file, partitions: Tables(file, partitions, pytest.MonkeyPatch())
+    return Tables
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +116,7 @@ def test_the_report_comes_to_the_published_totals(straight: Tables) -> None:
 
 def test_the_published_ratios_follow_from_the_sums(straight: Tables) -> None:
     """Service level, abandonment and speed of answer of all rows together: sums over sums, never a mean of ratios."""
-    table = straight.report.table
+    table = straight.table
     whole = Span(added(row.parts for row in table.rows))
     values = {column.name: column.value(whole, QueueRules()) for column in table.columns if column.name in RATIOS}
     assert {name: round(float(value or 0), 6) for name, value in values.items()} == RATIOS
@@ -130,14 +124,14 @@ def test_the_published_ratios_follow_from_the_sums(straight: Tables) -> None:
 
 def test_every_line_is_applied(straight: Tables) -> None:
     """None is late, invalid or taken for a duplicate."""
-    assert straight.report.read == EVENTS
-    assert straight.report.outcomes == {"applied": EVENTS, "duplicate": 0, "late": 0, "invalid": 0}
-    assert straight.report.complaints == []
+    assert straight.counted.read == EVENTS
+    assert straight.counted.outcomes == {"applied": EVENTS, "duplicate": 0, "late": 0, "invalid": 0}
+    assert straight.counted.complaints == []
 
 
 def test_duplicated_lines_are_recognised(disturbed: Tables) -> None:
     """Each of the 5 % that stand there twice, and nothing else."""
-    assert disturbed.report.outcomes == {"applied": EVENTS, "duplicate": EVENTS // 20, "late": 0, "invalid": 0}
+    assert disturbed.counted.outcomes == {"applied": EVENTS, "duplicate": EVENTS // 20, "late": 0, "invalid": 0}
 
 
 @pytest.mark.parametrize("by", BYS)

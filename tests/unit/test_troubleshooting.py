@@ -20,6 +20,7 @@ from sinks.address import cannot_listen
 from streams.app import made_anew
 from streams.connection import unreachable
 from streams.core.floor import Reject
+from streams.jobs import ended, named
 from streams.lines import Line
 from streams.notices import Input, Seen, Watch
 from streams.produce import _bad_line
@@ -107,6 +108,7 @@ TEXTS: Final[dict[str, Callable[[], str]]] = {
     "floorpulse worker: 214": rejected,
     "floorpulse produce": bad_line,
     "floorpulse worker: 312": ahead,
+    "floorpulse report: process": lambda: str(ended(named(1, 8), -9)),
     "floorpulse worker: no progress": lambda: str(no_progress(["partition 3: no flush"])),
 }
 
