@@ -3,6 +3,7 @@
 # make test-deep the long ones: many more examples, long runs
 # make chaos     workers killed, stopped and woken on a real Kafka, 10^6 events: is every number exact? (half an hour)
 # make soak      two hours of 2,000 events a second on a real Kafka: does anything grow? (ARGS="--hours 8")
+# make soak-state  three hours of event time in memory: which part of a worker's state grows? (minutes)
 # make bench     floorpulse beside other stream processors on a real Kafka, and its ceilings: one table (some 35 minutes; ARGS=...)
 # make bench-compare  what takes more than 10 % more CPU than the saved baseline?
 # make lint      ruff and mypy
@@ -25,7 +26,7 @@ ifneq ($(wildcard $(BANK_FOLDER)/$(BANK_FILE)),)
 export FLOORPULSE_BANK_DATA ?= $(abspath $(BANK_FOLDER))
 endif
 
-.PHONY: environment demo test test-deep chaos soak bench bench-compare lint mutation reference rules screens
+.PHONY: environment demo test test-deep chaos soak soak-state bench bench-compare lint mutation reference rules screens
 
 environment: $(STAMP)
 
@@ -45,6 +46,9 @@ chaos: $(STAMP)
 
 soak: $(STAMP)
 	$(BIN)/python -m tests.soak $(ARGS)
+
+soak-state: $(STAMP)
+	$(BIN)/python -m tests.soak.state $(ARGS)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -23,18 +23,11 @@ from typing import Any, Final
 
 from tests.kafka import RealKafka
 from tests.soak.judge import judge
+from tests.soak.settings import SETTINGS
 
 PARTITIONS: Final = 4
 _WORKER: Final = "127.0.0.1:29475"
 _BOARD: Final = "127.0.0.1:29474"
-_CONFIG: Final = """
-kafka: {{bootstrap: ["{bootstrap}"]}}
-duplicates: {{horizon: 10m}}
-limits: {{session_age: 10m, session_horizon: 10m, agent_horizon: 20m, business_horizon: 1h}}
-retention: {{slices: 1h}}
-customers: {{repeat_within: 10m}}
-"""
-"""Short horizons, so that state has its size after an hour instead of days."""
 _EVENTS: Final = r"floorpulse_worker_events_total\{[^}]*\} (\S+)"
 
 
@@ -104,7 +97,7 @@ def soak(hours: float, rate: float, every_s: float) -> dict[str, Any]:
     with RealKafka() as kafka, tempfile.TemporaryDirectory(prefix="floorpulse-soak-") as name, ExitStack() as stack:
         folder = Path(name)
         config, log = folder / "floorpulse.yaml", folder / "log"
-        config.write_text(_CONFIG.format(bootstrap=kafka.bootstrap))
+        config.write_text(f'kafka: {{bootstrap: ["{kafka.bootstrap}"]}}\n{SETTINGS}')
         create = ("streams.cli", "topics", "--create", "--partitions", str(PARTITIONS), "--config", str(config))
         subprocess.run([sys.executable, "-m", *create], check=True, stdout=subprocess.DEVNULL)
         parts = {}

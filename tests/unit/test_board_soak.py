@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.soak.judge import judge, slope
+from tests.soak.settings import soak_rules
+from tests.soak.state import LOOK_MS, run
+from tests.soak.state import judge as judge_state
 
 
 def samples(**changes: object) -> list[dict[str, float]]:
@@ -47,3 +50,16 @@ def test_what_grows_is_found(changes: dict[str, object], broken: int) -> None:
 def test_a_soak_without_samples_proves_nothing() -> None:
     """It is broken, not clean."""
     assert judge([], 2.0)["broken"]
+
+
+@pytest.mark.deep
+def test_no_part_of_a_workers_state_grows_but_what_is_kept_for_days() -> None:
+    """Three hours of event time, 60 events a second, added up by part; `make soak-state` does more."""
+    assert judge_state(list(run(soak_rules(), rate=60.0, hours=2.9))) == []
+
+
+def test_a_part_that_grows_is_found_and_what_is_kept_is_not() -> None:
+    """Each look says the bytes by part."""
+    looks = [(n * LOOK_MS, {"customers": 10**6 + n * 10**4, "reviewers": 10**6 + n * 10**5, "ids": 10**6}) for n in range(18)]
+    assert [line.split(":")[0] for line in judge_state(looks)] == ["customers"]
+    assert judge_state(looks[:10]) == ["too short to tell"]
