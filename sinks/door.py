@@ -2,18 +2,18 @@
 
 Theory. A TLS handshake costs the event loop 1 to 2 ms, and whoever is ready in the same round waits for it. So a handshake begins
 only when its client has spoken, and few begin per turn of the door. All who have not been let in yet are for the event loop one
-socket among others, a selector of their own: those who are inside wait for one turn of the door, not for a thousand clients. Who
+socket among others, an epoll of their own: those who are inside wait for one turn of the door, not for a thousand clients. Who
 says nothing costs a socket and no more, and is let go after `HELLO_S`. No place is given out that a slow client could keep.
 """
 
 from __future__ import annotations
 
 import asyncio
-import selectors
+import select
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
 import structlog
 
@@ -36,8 +36,10 @@ class Door:
 
     def __init__(self, listener: socket.socket, protocol: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None) -> None:
         self._listener, self._protocol, self._tls = listener, protocol, tls
-        self._silent = selectors.DefaultSelector()
-        """Who has not spoken yet, each with the timer that lets go of him."""
+        self._spoke = select.epoll() if tls is not None and hasattr(select, "epoll") else None
+        """Tells who has spoken; without it a handshake begins at once."""
+        self._silent: dict[int, tuple[socket.socket, asyncio.TimerHandle]] = {}
+        """Who has not spoken yet, by file descriptor, each with the timer that lets go of him."""
         self._coming: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -50,19 +52,23 @@ class Door:
         """Begin to take connections."""
         self._listener.setblocking(False)
         self._listener.listen(BACKLOG)
-        asyncio.get_running_loop().add_reader(self._silent.fileno(), self._spoken)
+        if self._spoke is not None:
+            asyncio.get_running_loop().add_reader(self._spoke.fileno(), self._listen_to_some)
         self._task = asyncio.create_task(self._take(), name="floorpulse-board-door")
 
     async def close(self) -> None:
         """Take no more, and let go of those who are not inside yet."""
-        tasks = [*self._coming, *([] if self._task is None else [self._task])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        asyncio.get_running_loop().remove_reader(self._silent.fileno())
-        for key in list(self._silent.get_map().values()):
-            self._parted(key).close()
-        self._silent.close()
+        if self._task is not None:
+            self._task.cancel()
+        if self._spoke is not None:
+            asyncio.get_running_loop().remove_reader(self._spoke.fileno())
+            for number in list(self._silent):
+                self._let_go(number)
+            self._spoke.close()
+        await asyncio.sleep(0)  # whoever has just come is then in a state to be let go
+        for coming in self._coming:
+            coming.cancel()
+        await asyncio.gather(*self._coming, *([] if self._task is None else [self._task]), return_exceptions=True)
         self._listener.close()
 
     async def _take(self) -> None:
@@ -71,28 +77,37 @@ class Door:
             try:
                 for _ in range(ACCEPTS):
                     connection, _ = await loop.sock_accept(self._listener)
-                    if self._tls is None:
-                        self._begin(connection)
-                    else:
-                        self._silent.register(connection, selectors.EVENT_READ, loop.call_later(HELLO_S, self._let_go, connection))
+                    self._wait_for(connection)
             except OSError as error:
                 log.warning("board.refused", message=f"no connection can be taken: {error.strerror or error}")
                 await asyncio.sleep(AGAIN_S)
             await asyncio.sleep(0)
 
-    def _spoken(self) -> None:
+    def _wait_for(self, connection: socket.socket) -> None:
+        """Begin with a connection when it has spoken."""
+        if self._spoke is None:
+            self._begin(connection)
+            return
+        number = connection.fileno()
+        timer = asyncio.get_running_loop().call_later(HELLO_S, self._let_go, number)
+        self._silent[number] = connection, timer
+        self._spoke.register(number, select.EPOLLIN)
+
+    def _listen_to_some(self) -> None:
         """Begin with some of those who have spoken; the others stay ready."""
-        for key, _ in self._silent.select(0)[:HANDSHAKES]:
-            self._begin(self._parted(key))
+        assert self._spoke is not None
+        for number, _ in self._spoke.poll(0, HANDSHAKES):
+            self._begin(self._parted(number))
 
-    def _let_go(self, connection: socket.socket) -> None:
-        self._parted(self._silent.get_key(connection)).close()
+    def _let_go(self, number: int) -> None:
+        self._parted(number).close()
 
-    def _parted(self, key: selectors.SelectorKey) -> socket.socket:
+    def _parted(self, number: int) -> socket.socket:
         """Take somebody out of those who have not spoken."""
-        connection, timer = cast(socket.socket, key.fileobj), cast(asyncio.TimerHandle, key.data)
+        assert self._spoke is not None
+        connection, timer = self._silent.pop(number)
         timer.cancel()
-        self._silent.unregister(connection)
+        self._spoke.unregister(number)
         return connection
 
     def _begin(self, connection: socket.socket) -> None:
