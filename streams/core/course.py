@@ -43,7 +43,7 @@ from streams.core.milestones import (
     TRANSFERRED,
     WRAPPED_UP,
     Milestone,
-    sender_of,
+    senders_of,
 )
 from streams.core.relay import TO_AGENT, TO_CUSTOMER, TO_REVIEWER, Contact, Target, Told
 
@@ -382,7 +382,7 @@ class Course:
         """Tell whether an ended session was none (26): speech never connected, text without both sides."""
         if channel in rules.speech_channels:
             return self.connected is None
-        senders = set(map(sender_of, messages))
+        senders = senders_of(messages)
         return CUSTOMER not in senders or AGENT not in senders
 
     def _wraps_up(self, milestone: Milestone, heed: Heed) -> None:

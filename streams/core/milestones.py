@@ -10,7 +10,7 @@ keeps its messages in an array of such.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from operator import itemgetter
 from sys import intern
@@ -105,9 +105,9 @@ def at_and_sender(message: int) -> tuple[int, int]:
     return message >> (_ID_BITS + 2), message >> _ID_BITS & 3
 
 
-def sender_of(message: int) -> int:
-    """Return the class of sender of a message."""
-    return message >> _ID_BITS & 3
+def senders_of(messages: Iterable[int]) -> set[int]:
+    """Return the classes of senders of messages."""
+    return {message >> _ID_BITS & 3 for message in messages}
 
 
 class Session:
@@ -199,5 +199,5 @@ class Session:
 __all__ = [
     "AGENT", "CONNECTED", "CUSTOMER", "ENDED", "ENTERED", "HELD", "LEFT", "MACHINE", "MAKERS", "MESSAGE_CODE", "MISSED",
     "OFFERED", "RATED", "RESUMED", "REVIEWED", "STARTED", "SURVEY_SENT", "TRANSFERRED", "WRAPPED_UP",
-    "Milestone", "Session", "at_and_sender", "message_of", "order_of", "sender_of",
+    "Milestone", "Session", "at_and_sender", "message_of", "order_of", "senders_of",
 ]  # fmt: skip

@@ -30,13 +30,13 @@ _META: Final = "m"
 _SETTINGS: Final = "r"
 
 
-def _join(letter: str, *names: str | int) -> str:
-    return _SEP.join((letter, *map(str, names)))
+def _join(letter: str, *names: str) -> str:
+    return _SEP.join((letter, *names))
 
 
 def _cell_key(cell_id: CellId) -> str:
-    length, number, address = cell_id
-    return _join("c", length, number, *address)
+    length, number, (dimension, name, channel) = cell_id
+    return f"c{_SEP}{length}{_SEP}{number}{_SEP}{dimension}{_SEP}{name}{_SEP}{channel}"
 
 
 def _cell_id(key: str) -> CellId:
