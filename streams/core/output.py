@@ -308,6 +308,7 @@ class Entries:
             floor.expiry.watch_again(session_id, session)
             derived = derive(session, floor.rules)
             floor.books.show(((), None), (derived.waiting, derived.active))
+            session.rest()
 
 
 __all__ = ["Entries", "heartbeat", "readings_of"]

@@ -4,7 +4,7 @@ Theory of operation. Mostly what is new of a session comes after all that is kno
 nothing but the new facts is booked. In all other cases (out of order, several lives, forgotten, a milestone that changes what
 was said, the first look after a restart) it is derived twice, as it was booked and as it is now, and the difference is booked. Both
 come to the same, so it does not matter which way was taken: courses and talks are no state, and those of sessions of which
-nothing was heard for a while are dropped.
+nothing was heard for a while are dropped, and what is left of those is packed.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class SessionBook:
         while heard and (heard[0][0] < newest - RESTING_MS or len(heard) > MOST_AWAKE):
             at, session = heard.popleft()
             if session.newest == at:
-                session.course = session.talk = None
+                session.rest()
 
     # -- anew
 

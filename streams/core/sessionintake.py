@@ -60,7 +60,9 @@ class SessionIntake:
                 break
             session_id, at = event.session_id, event.at
             session = sessions.get(session_id)
-            if session is None or session.forgotten or not covered <= at <= latest or at < session.oldest - longest:
+            if session is None or session.forgotten or session.packed is not None:
+                break
+            if not covered <= at <= latest or at < session.oldest - longest:
                 break
             milestones, messages = session.milestones, session.messages
             if keys[index] != session_id.encode() or len(milestones) + len(messages) >= most:
@@ -102,7 +104,7 @@ class SessionIntake:
             return "late"
         covered = self._ids.covers(at)
         digest = digest_of(topic, session_id, event.id)
-        if session is not None and len(session.milestones) + len(session.messages) >= self._rules.max_milestones:
+        if session is not None and session.size >= self._rules.max_milestones:
             if self._ids.knows(digest, at):
                 return "duplicate"
             most = self._rules.max_milestones
@@ -112,6 +114,7 @@ class SessionIntake:
         if session is None:
             session = self.sessions[session_id] = Session()
             self._expiry.watch(session_id, at)
+        session.wake()
         if not self._put(session_id, session, event, covered):
             return "duplicate"
         self.touched[session_id] = session
