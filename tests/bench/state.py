@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from schemas.rules import Rules
-from streams.core.driver import Driver, record_of
+from streams.core.driver import Driver, Record, record_of
 
 _NUMBER: Final = 5_000
 _START_MS: Final = 1_772_438_400_000
 _ROUND_MS: Final = 60_000
 """All items of one kind fall into so much event time, so that slices of time cost next to nothing."""
+
+_SILENT_MS: Final = 660_000
+"""A little longer than it takes until a session rests."""
 
 Event = dict[str, Any]
 
@@ -72,8 +75,8 @@ def _visits(n: int, at: int) -> Iterator[Event]:
     yield {"type": "site.visits", "at": at, "count": 1, "queue": f"queue-{n % 1000}", "channel": "chat"}
 
 
-def _bytes_each(make: Callable[[int, int], Iterator[Event]], number: int = _NUMBER) -> float:
-    """Return bytes of state per item, ids included; says what it has found."""
+def _bytes_each(make: Callable[[int, int], Iterator[Event]], number: int = _NUMBER, *, silent_ms: int = 0) -> float:
+    """Return bytes of state per item, ids included; says what it has found. `silent_ms`: nothing was heard of them for so long."""
     records = []
     for n in range(number):
         for position, event in enumerate(make(n, _START_MS + n * _ROUND_MS // number)):
@@ -83,9 +86,9 @@ def _bytes_each(make: Callable[[int, int], Iterator[Event]], number: int = _NUMB
     gc.collect()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    for _ in range(3):
+    for rounds in range(3):
         driver.apply(records)
-        records = []
+        records = _one_more(_START_MS + _ROUND_MS + silent_ms) if silent_ms and not rounds else []
         driver.flush()
         driver.take()
         driver.flush()
@@ -94,8 +97,15 @@ def _bytes_each(make: Callable[[int, int], Iterator[Event]], number: int = _NUMB
     after = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     each = (after - before) / number
-    sys.stderr.write(f"  {make.__name__.strip('_')}: {each:,.0f} bytes\n")
+    silent = f" after {silent_ms // 60_000} silent min" if silent_ms else ""
+    sys.stderr.write(f"  {make.__name__.strip('_')}: {each:,.0f} bytes{silent}\n")
     return each
+
+
+def _one_more(at: int) -> list[Record]:
+    """Return the records of one more session, by which all others have been silent for long."""
+    events = [{"id": str(event["type"]), **event} for event in _only_started(1 << 20, at)]
+    return [record_of(event, json.dumps(event).encode()) for event in events]
 
 
 def bench_state(file: Path) -> dict[str, float]:
@@ -108,6 +118,10 @@ def bench_state(file: Path) -> dict[str, float]:
         "bytes per connected session and its 4 ids": talking,
         "bytes per chat of 14 messages and its 18 ids": chat,
         "bytes per ended chat and its 19 ids": ended,
+        "the same, silent for 11 min: waiting": _bytes_each(_waiting, silent_ms=_SILENT_MS),
+        "the same, silent for 11 min: connected": _bytes_each(_talking, silent_ms=_SILENT_MS),
+        "the same, silent for 11 min: chat": _bytes_each(_chat, silent_ms=_SILENT_MS),
+        "the same, silent for 11 min: ended chat": _bytes_each(_ended, silent_ms=_SILENT_MS),
         "bytes more where the customer is known": _bytes_each(_known_customer) - _bytes_each(_only_started),
         "bytes per agent with 6 changes and their ids": _bytes_each(_agent),
         "bytes per complaint and its id": _bytes_each(_complaint),
