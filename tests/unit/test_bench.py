@@ -12,6 +12,7 @@ from schemas.readings import SLICE_MS, ReadingKey
 from schemas.rules import Rules
 from streams.core.driver import Driver
 from streams.lines import read_lines
+from tests.bench import scaling
 from tests.bench.baseline import compare, judge
 from tests.bench.contest import Run
 from tests.bench.contestants import PARTS, spread_over_windows
@@ -114,3 +115,29 @@ def test_a_slower_machine_is_taken_out() -> None:
     slow = {"yardstick": {"CPU s per 100k": [2.0]}, "core": {"CPU s per 100k events": [4.0]}}
     assert compare(known, slow)[0] == 0
     assert compare(known, slow | {"core": {"CPU s per 100k events": [6.0]}})[0] == 1
+
+
+def test_events_spread_over_more_queues_are_the_same_otherwise(events: Path) -> None:
+    """What scaling is measured with: so many queues, all events applied, as much offered and answered as before."""
+    found = []
+    for queues in (1, 40):
+        driver = Driver(1, Rules(slices_kept_ms=0, quarters_kept_ms=1 << 60))
+        ((records,), *_) = scaling._chunks(events, [scaling._spread(queues)], _EVENTS)
+        driver.apply(records)
+        driver.flush()
+        totals = [((key.name, key.channel), body) for key, body in driver.take() if (key.kind, key.dimension) == ("total", "queue")]
+        cells = {place: body["parts"] for place, body in totals if body}
+        assert [outcomes["invalid"] for outcomes in driver.floors[0].counts.values()] == [0] * len(driver.floors[0].counts)
+        named = {name for name, _ in cells if name.startswith("queue ")}
+        assert queues / 2 < len(named) <= queues
+        found.append([sum(parts.get(part, 0) for parts in cells.values()) for part in ("offered", "answered")])
+    assert found[0] == found[1]
+    assert min(found[0]) > 20
+
+
+def test_windows_are_measured_on_boards_that_have_them() -> None:
+    """Both boards take all readings and make their snapshots."""
+    found = scaling.windows((1, 20), warm_up_ms=20_000, measured_ms=10_000)
+    assert found["readings per snapshot"] > 10
+    assert all(value > 0 for value in found.values())
+    assert len([name for name in found if "per snapshot" in name]) == 3

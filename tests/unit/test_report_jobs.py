@@ -39,6 +39,8 @@ from tests.bench.processes import tree
 START_MS: Final = 1_750_000_000_000
 EVENTS: Final = 5_000
 _TIMEOUT_S: Final = 60.0
+_COMMAND: Final = "import signal; signal.signal(2, signal.default_int_handler); from streams.cli import main; main()"
+"""A shell starts what it puts into the background with SIGINT ignored; tests may run there."""
 
 
 @cache
@@ -193,7 +195,7 @@ def running(tmp_path: Path, jobs: int) -> Iterator[subprocess.Popen[str]]:
     with file.open("wb") as much:
         for _ in range(40):
             much.write(b"\n".join(_lines()) + b"\n")
-    command = [sys.executable, "-m", "streams.cli", "report", str(file), "--jobs", str(jobs)]
+    command = [sys.executable, "-c", _COMMAND, "report", str(file), "--jobs", str(jobs)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + _TIMEOUT_S
     while len(tree(process.pid)) <= jobs:
