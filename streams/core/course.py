@@ -250,18 +250,18 @@ class Course:
         address = self.addresses[self._entered]
         self._entered += 1
         heed.facts.append((address, at, "offered", 1))
-        for left in self._lefts:
+        for n, left in enumerate(self._lefts):
             if left[3] == queue:
-                self._lefts = tuple(other for other in self._lefts if other is not left)
+                self._lefts = self._lefts[:n] + self._lefts[n + 1 :]
                 _leaves(address, at, left, heed)
                 return
         self.open += ((address, at),)
 
     def _leaves(self, milestone: Milestone, heed: Heed) -> None:
         queue = milestone[3]
-        for entry in self.open:
+        for n, entry in enumerate(self.open):
             if entry[0][1] == queue:
-                self.open = tuple(other for other in self.open if other is not entry)
+                self.open = self.open[:n] + self.open[n + 1 :]
                 _leaves(*entry, milestone, heed)
                 return
         self._lefts += (milestone,)

@@ -108,9 +108,9 @@ class Hands:
 
     def _wrap_up_of(self, agent: str) -> int | None:
         """Return when an agent's newest holding ended, if his wrap-up may still come; it is over with this."""
-        for leaving in self._leaving:
+        for n, leaving in enumerate(self._leaving):
             if leaving[0] == agent:
-                self._leaving = tuple(other for other in self._leaving if other is not leaving)
+                self._leaving = self._leaving[:n] + self._leaving[n + 1 :]
                 return leaving[1]
         return None
 

@@ -373,6 +373,29 @@ def test_a_fact_belongs_to_the_queue_of_the_latest_entry() -> None:
     assert stage.row("c")["session_time"] == 129  # 71..200, the wait in c included
 
 
+def test_leavings_before_their_entries_each_wait_for_their_own() -> None:
+    """A clock that is late: left a and b at 10 and 11 s, entered at 20 and 21 s; no wait is below 0, nobody is left waiting."""
+    (into_a, out_of_a), (into_b, out_of_b) = waits("s", 20, 10, queue="a"), waits("s", 21, 11, queue="b")
+    stage = Stage(LIVE).tell(out_of_a, out_of_b, into_a, into_b, now_s=60)
+    for queue in "ab":
+        assert some(stage.queue(queue, at_s=60).now, "waiting") == {"waiting": 0}
+        assert some(stage.queue(queue, at_s=60).windows["5m"], "offered", "answered", "queue_time_ms") == {
+            "offered": 1, "answered": 1, "queue_time_ms": 0,
+        }  # fmt: skip
+
+
+def test_each_agent_who_handed_a_session_on_wraps_it_up() -> None:
+    """Handed on at 100 s, wrapped up at 230; by the next agent at 200 and 240: 130 + 40 s."""
+    events = [ev("session.started", 0, session_id="s", channel="voice", queue="q")]
+    for agent, taken, given in (("x", 10, 100), ("y", 110, 200)):
+        events.append(ev("session.connected", taken, session_id="s", agent_id=agent))
+        events.append(ev("session.transferred", given, session_id="s", from_agent=agent, to_queue="q"))
+    events.append(ev("session.connected", 210, session_id="s", agent_id="z"))
+    events += [ev("session.wrapped_up", at, session_id="s", agent_id=agent) for agent, at in (("x", 230), ("y", 240))]
+    stage = Stage().tell(*events, ev("session.ended", 300, session_id="s", ended_by="customer")).until(400)
+    assert stage.row("q")["wrap_up_time"] == 130 + 40
+
+
 def test_while_it_waits_again_the_session_is_active_and_waiting_in_the_new_queue() -> None:
     """At 110 s: handed on at 100, not yet taken; its oldest wait begins with this stay."""
     stage = Stage(LIVE).tell(*(event for event in three_queues() if event["at"] <= T0 + 110_000), now_s=110)
