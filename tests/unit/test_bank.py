@@ -53,9 +53,9 @@ RATIOS: Final = {"service_level": 0.567017, "abandonment": 0.167966, "speed_of_a
 class Tables:
     """All tables of one count, and how it went."""
 
-    def __init__(self, file: Path, partitions: int) -> None:
+    def __init__(self, file: Path, partitions: int, jobs: int = 1) -> None:
         """Count once; all tables are made of the same merge."""
-        self.counted = count([file], Rules(), ("queue", "group"), partitions=partitions)
+        self.counted = count([file], Rules(), ("queue", "group"), partitions=partitions, jobs=jobs)
         self.table = self._table(900_000, "queue")
         self.csv: dict[str, str] = {by: self._csv(900_000, by) for by in BYS}
         self.csv |= {name: self._csv(3_600_000, by) for name, by in ((HOURS, BYS[0]), (GROUP_HOURS, BYS[2]))}
@@ -146,6 +146,13 @@ def test_a_disturbed_file_in_one_partition_gives_the_same_bytes(
 ) -> None:
     """All three tables again."""
     assert tables_of(disturbed_file, 1).csv == straight.csv
+
+
+def test_a_disturbed_file_in_two_processes_gives_the_same_bytes(straight: Tables, disturbed_file: Path) -> None:
+    """All three tables again, and the same outcomes."""
+    together = Tables(disturbed_file, 1, jobs=2)
+    assert together.csv == straight.csv
+    assert together.counted.outcomes == {"applied": EVENTS, "duplicate": EVENTS // 20, "late": 0, "invalid": 0}
 
 
 def test_by_channel_there_is_only_voice(straight: Tables) -> None:
