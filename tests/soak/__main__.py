@@ -1,7 +1,7 @@
 """`python -m tests.soak --hours 2 --rate 2000`: one worker and one board under steady load on a real Kafka; prints a JSON result.
 
 Sessions, agents' days and ids come and go; duplicates, late and invalid events are among them. Every minute: memory, how much of it
-are slices that are kept for days, open files and tasks of worker and board, journal and readings on disk, events counted. The
+is kept for days by intention, open files and tasks of worker and board, journal and readings on disk, events counted. The
 exit status is 1 when a bound of `tests.soak.judge` is broken.
 """
 

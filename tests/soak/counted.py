@@ -1,7 +1,7 @@
 """A command of floorpulse that writes down what a soak wants to know of it: `python -m tests.soak.counted FILE board --config ...`.
 
-The file holds two numbers: tasks, and bytes of the slices that are kept for days. Quarter-hours, dates and the roster's hours come
-and stay for 15 or 31 days: a soak of two hours sees them grow, and must be able to tell that from a leak.
+The file holds two numbers: tasks, and bytes of what is kept for days. Quarter-hours, dates and the roster's hours come and stay
+for 15 or 31 days, reviews and agents' changes for one: a soak sees them grow, and must be able to tell that from a leak.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import sinks.cells
-import streams.core.cells
 from schemas.readings import SLICE_MS
+from sinks.cells import Cells
 from streams.cli import main
+from streams.core.floor import Floor
+from tests.soak.state import kept_of, size_of
 
 EVERY_S = 5.0
 KEPT_EVERY = 12
-"""Every so many times the slices are measured, too: that holds the interpreter for a moment."""
-_Cells = streams.core.cells.Cells | sinks.cells.Cells
-_known: weakref.WeakSet[_Cells] = weakref.WeakSet()
+"""Every so many times what is kept is measured, too: that holds the interpreter for a moment."""
+_known: weakref.WeakSet[Cells | Floor] = weakref.WeakSet()
 
 
 def tasks() -> int:
@@ -34,14 +34,14 @@ def tasks() -> int:
     return sum(not task.done() for task in known)
 
 
-def watch_cells() -> None:
-    """Remember all stores of slices that are made from now on."""
-    for kind in (streams.core.cells.Cells, sinks.cells.Cells):
+def watch() -> None:
+    """Remember all floors, and all stores of slices of a board, that are made from now on."""
+    for kind in (Floor, Cells):
         kind.__init__ = _remembering(kind.__init__)  # type: ignore[method-assign]
 
 
 def _remembering(init: Callable[..., None]) -> Callable[..., None]:
-    def remembering(self: _Cells, *args: Any, **options: Any) -> None:
+    def remembering(self: Cells | Floor, *args: Any, **options: Any) -> None:
         init(self, *args, **options)
         _known.add(self)
 
@@ -49,24 +49,14 @@ def _remembering(init: Callable[..., None]) -> Callable[..., None]:
 
 
 def kept_bytes() -> int:
-    """Return the bytes of the slices of all stores but the short ones."""
-    held: list[Any] = []
-    for cells in _again(lambda: list(_known)):
-        if isinstance(cells, streams.core.cells.Cells):
-            held += [slices for length, slices in cells.slices.items() if length != SLICE_MS]
-        elif cells.length_ms != SLICE_MS:
-            held.append(cells._rows)
-    return sum(_again(partial(size_of, slices)) for slices in held)
+    """Return the bytes of what is kept for days in all of them."""
+    return sum(_again(partial(_kept, thing)) for thing in _again(lambda: list(_known)))
 
 
-def size_of(thing: Any) -> int:
-    """Return the bytes of nested dicts with what only they hold: numbers and packed values; keys are shared by all slices."""
-    found = sys.getsizeof(thing)
-    if isinstance(thing, dict):
-        for value in thing.values():
-            if not isinstance(value, int) or value > 256 or value < -5:  # small numbers exist once
-                found += size_of(value)
-    return found
+def _kept(thing: Cells | Floor) -> int:
+    if isinstance(thing, Floor):
+        return sum(kept_of(thing, set()).values())
+    return 0 if thing.length_ms == SLICE_MS else size_of(thing._rows, set())
 
 
 def _again(look: Callable[[], Any]) -> Any:
@@ -89,6 +79,6 @@ def _write(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    watch_cells()
+    watch()
     threading.Thread(target=_write, args=(Path(sys.argv.pop(1)),), daemon=True).start()
     main()

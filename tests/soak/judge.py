@@ -1,6 +1,6 @@
 """What the samples of a soak say: slopes after the warm-up, and which bounds they break.
 
-Memory is judged less the slices that are kept for days (`_kept_mib`, measured in the process): a quarter of an hour adds its own,
+Memory is judged less what is kept for days (`_kept_mib`, measured in the process): a quarter of an hour adds its slices,
 whatever the program, until the first ones are 15 days old. What grows beside them is a leak.
 """
 
@@ -11,7 +11,9 @@ from statistics import mean
 from typing import Any, Final
 
 WARM_UP: Final = 0.5
-"""The part of a soak after which everything should have its size: slices of an hour, horizons of ten minutes."""
+"""The part of a soak after which files, tasks and logs should have their size."""
+FULL: Final = 0.7
+"""The same of memory, of two hours: slices of an hour, agents' history of an hour and 20 minutes."""
 JUDGED_H: Final = 1.0
 """Memory of a shorter soak still grows towards its size: its slope is shown, not judged."""
 RSS_MIB_PER_H: Final = 1.0
@@ -37,9 +39,10 @@ def slope(times_h: Sequence[float], values: Sequence[float]) -> float:
 def judge(samples: Sequence[Sample], hours: float) -> dict[str, Any]:
     """Return the slopes per hour after the warm-up, and the bounds that are broken."""
     settled = [sample for sample in samples if sample["at_h"] >= WARM_UP * hours]
-    times = [sample["at_h"] for sample in settled]
+    full = [sample for sample in samples if sample["at_h"] >= FULL * hours]
+    times = [sample["at_h"] for sample in full]
     names = [name for name in (samples[0] if samples else {}) if name != "at_h"]
-    slopes = {name: slope(times, [sample[name] for sample in settled]) for name in names}
+    slopes = {name: slope(times, [sample[name] for sample in full]) for name in names}
     for name in [name for name in names if name.endswith("_rss_mib")]:
         kept = name.replace("_rss_", "_kept_")
         slopes[name.replace("_rss_", "_other_")] = slopes[name] - slopes.get(kept, 0.0)

@@ -33,8 +33,6 @@ MORE: Final = 0.04
 """A part may be so much larger on average in the last third of its looks than in the first: it follows the load of the hour."""
 SMALL_BYTES: Final = 64 << 10
 """Parts below this are told, not judged."""
-KEPT: Final = frozenset({"slices of days", "agents' changes", "reviewers", "open complaints"})
-"""By intention: slices for 15 or 31 days, an agent's changes of today, reviews for 27 hours, complaints until they are closed."""
 
 
 def size_of(thing: Any, seen: set[int]) -> int:
@@ -58,19 +56,28 @@ def _parts(thing: Any) -> Iterator[Any]:
             yield from (getattr(thing, name) for name in slots if name != "__dict__" and hasattr(thing, name))
 
 
-def parts_of(floor: Floor) -> dict[str, int]:
-    """Return the bytes of each part of a floor's state."""
-    seen: set[int] = set()
+def kept_of(floor: Floor, seen: set[int]) -> dict[str, int]:
+    """Return the bytes of each part that is kept for days by intention, so that it grows in a soak.
+
+    Slices for 15 or 31 days, an agent's changes of today, reviews for 27 hours, complaints until they are closed.
+    """
     size_of(floor.rules, seen)
-    cells = floor.books.cells
-    agents = floor._agent_book.agents.values()
-    sizes = {
-        "slices of days": sum(size_of(slices, seen) for length, slices in cells.slices.items() if length != SLICE_MS),
-        "slices of 10 s": size_of(cells.slices[SLICE_MS], seen),
-        "agents' changes": sum(size_of(agent.changes, seen) for agent in agents),
-        "agents": size_of(floor._agent_book.agents, seen),
+    slices = floor.books.cells.slices
+    return {
+        "slices of days": sum(size_of(slices[length], seen) for length in list(slices) if length != SLICE_MS),
+        "agents' changes": sum(size_of(agent.changes, seen) for agent in list(floor._agent_book.agents.values())),
         "reviewers": size_of(floor.reviewers._of, seen),
         "open complaints": size_of(floor.complaints._filings, seen),
+    }
+
+
+def parts_of(floor: Floor) -> dict[str, dict[str, int]]:
+    """Return the bytes of each part of a floor's state: those `kept` for days, and those `judged`."""
+    seen: set[int] = set()
+    kept = kept_of(floor, seen)
+    judged = {
+        "slices of 10 s": size_of(floor.books.cells.slices[SLICE_MS], seen),
+        "agents": size_of(floor._agent_book.agents, seen),
         "ids": size_of(floor.ids, seen) + size_of(floor.business_ids, seen),
         "sessions": size_of(floor.sessions, seen),
         "customers": size_of(vars(floor.customers), seen),
@@ -79,11 +86,12 @@ def parts_of(floor: Floor) -> dict[str, int]:
     for beside in (floor.entries, floor._intake):
         seen.add(id(beside))
     seen.add(id(floor))
-    return sizes | {"the rest": sum(size_of(value, seen) for value in vars(floor).values())}
+    judged["the rest"] = sum(size_of(value, seen) for value in vars(floor).values())
+    return {"kept": kept, "judged": judged}
 
 
-def run(rules: Rules, rate: float, hours: float, seed: int = 1) -> Iterator[tuple[int, dict[str, int]]]:
-    """Yield (ms of event time since the start, bytes by part) at each look."""
+def run(rules: Rules, rate: float, hours: float, seed: int = 1) -> Iterator[tuple[int, dict[str, dict[str, int]]]]:
+    """Yield (ms of event time since the start, bytes by part as `parts_of` has them) at each look."""
     place = PARTITIONERS[rules.partitioner]
     bench = Bench(rules, PARTITIONS, sys.maxsize)
     start = time.time_ns() // 1_000_000
@@ -100,22 +108,26 @@ def run(rules: Rules, rate: float, hours: float, seed: int = 1) -> Iterator[tupl
             if at >= look_at:
                 look_at = at + LOOK_MS
                 sizes = [parts_of(floor) for floor in bench.floors]
-                yield at - start, {name: sum(size[name] for size in sizes) for name in sizes[0]}
+                names = [(kind, name) for kind in sizes[0] for name in sizes[0][kind]]
+                found: dict[str, dict[str, int]] = {kind: {} for kind in sizes[0]}
+                for kind, name in names:
+                    found[kind][name] = sum(size[kind][name] for size in sizes)
+                yield at - start, found
         lanes[place(key.encode(), PARTITIONS), topic].append((key.encode(), encode(event)))
 
 
-def judge(looks: Sequence[tuple[int, Mapping[str, int]]]) -> list[str]:
+def judge(looks: Sequence[tuple[int, Mapping[str, Mapping[str, int]]]]) -> list[str]:
     """Return what grows though it should have its size."""
-    settled = [sizes for at, sizes in looks if at >= SETTLED_MS]
+    settled = [sizes["judged"] for at, sizes in looks if at >= SETTLED_MS]
     third = len(settled) // 3
     if not third:
         return ["too short to tell"]
     broken = []
-    for name in settled[0].keys() - KEPT:
+    for name in settled[0]:
         first, last = (sum(sizes[name] for sizes in some) / third for some in (settled[:third], settled[-third:]))
         if last > first * (1 + MORE) and last > SMALL_BYTES:
             broken.append(f"{name}: from {first / 2**20:.2f} to {last / 2**20:.2f} MiB on average")
-    return sorted(broken)
+    return broken
 
 
 def main() -> int:
@@ -127,9 +139,8 @@ def main() -> int:
     looks = []
     for at, sizes in run(soak_rules(), options.rate, options.hours):
         looks.append((at, sizes))
-        sys.stdout.write(
-            f"{at / HOUR_MS:.2f} h " + json.dumps({name: round(size / 2**20, 2) for name, size in sizes.items()}) + "\n"
-        )
+        mib = {kind: {name: round(size / 2**20, 2) for name, size in parts.items()} for kind, parts in sizes.items()}
+        sys.stdout.write(f"{at / HOUR_MS:.2f} h {json.dumps(mib)}\n")
         sys.stdout.flush()
     broken = judge(looks)
     sys.stdout.write("\n".join(broken or ["nothing grows that should not"]) + "\n")

@@ -60,6 +60,9 @@ def test_no_part_of_a_workers_state_grows_but_what_is_kept_for_days() -> None:
 
 def test_a_part_that_grows_is_found_and_what_is_kept_is_not() -> None:
     """Each look says the bytes by part."""
-    looks = [(n * LOOK_MS, {"customers": 10**6 + n * 10**4, "reviewers": 10**6 + n * 10**5, "ids": 10**6}) for n in range(18)]
+    looks = [
+        (n * LOOK_MS, {"kept": {"reviewers": 10**6 + n * 10**5}, "judged": {"customers": 10**6 + n * 10**4, "ids": 10**6}})
+        for n in range(18)
+    ]
     assert [line.split(":")[0] for line in judge_state(looks)] == ["customers"]
     assert judge_state(looks[:10]) == ["too short to tell"]
