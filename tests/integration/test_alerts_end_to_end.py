@@ -138,6 +138,7 @@ async def records(kafka: RealKafka, prefix: str) -> list[Alert]:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.alone
 async def test_a_surge_is_told_once_and_its_end_too(kafka: RealKafka, prefix: str, tmp_path: Path) -> None:
     """It breaches, fires once with two boards running, reaches both receivers, survives the owner's death, recovers, resolves."""
     need("prometheus")

@@ -149,6 +149,7 @@ async def stall(rig: Rig, fragile: RealKafka, program: str | None, port: int) ->
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.alone
 async def test_a_worker_that_stalls_says_so_and_ends(rig: Rig, fragile: RealKafka) -> None:
     """With a fifth of the times; by the clock in the long run."""
     failed_s, ended_s, status = await stall(rig, fragile, SCALED, free_port())
