@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 from schemas.config_file import load
@@ -25,7 +26,8 @@ RATES: Final = (5000, 2000, 500)
 FLOW_S: Final = 600
 CALM_TIMEOUT_S: Final = 120.0
 PROBES: Final = 100
-GAP_S: Final = 0.2
+GAP_S: Final = 1.0
+"""Between two probes, at most: at random, or all would meet flush and snapshot at the same moment of their rounds."""
 GIVE_UP_S: Final = 30.0
 _AGENT: Final = "probe"
 
@@ -112,6 +114,7 @@ async def _probe(config: str, board: str) -> tuple[list[float], list[float]]:
 
 async def _delays(send: Callable[[str], Any], board: str, pattern: str) -> list[float]:
     delays: list[float] = []
+    gaps = Random(1)
     for number in range(PROBES):
         sent = time.time()
         await send(f"probe-{number}-{sent}")
@@ -120,7 +123,7 @@ async def _delays(send: Callable[[str], Any], board: str, pattern: str) -> list[
             if time.time() - sent > GIVE_UP_S:
                 raise TimeoutError(f"probe {number} did not arrive within {GIVE_UP_S:.0f} s: {pattern}")
         delays.append(time.time() - sent)
-        await asyncio.sleep(GAP_S)
+        await asyncio.sleep(gaps.uniform(0, GAP_S))
     return delays
 
 
