@@ -53,6 +53,7 @@ def test_a_soak_without_samples_proves_nothing() -> None:
 
 
 @pytest.mark.deep
+@pytest.mark.timeout(900)
 def test_no_part_of_a_workers_state_grows_but_what_is_kept_for_days() -> None:
     """Three hours of event time, 60 events a second, added up by part; `make soak-state` does more."""
     assert judge_state(list(run(soak_rules(), rate=60.0, hours=2.9))) == []
