@@ -91,10 +91,9 @@ def open_lines(path: Path) -> IO[bytes]:
 def _read_texts(path: Path, progress: Callable[[int], None]) -> Iterator[tuple[int, list[bytes]]]:
     """Yield a file's lines as they are, so many at a time, with the number of the first."""
     first = 1
-    texts: list[bytes] = []
     with open_lines(path) as file:
         while True:
-            texts = []
+            texts: list[bytes] = []
             try:
                 texts.extend(islice(file, BATCH_LINES))  # keeps what came before a file breaks off
             except (EOFError, OSError, zlib.error) as error:

@@ -104,11 +104,6 @@ class Ids:
         self._number, self._fresh_here = None, []
         return cut
 
-    def keep_none(self) -> None:
-        """Do without the chunks of what came since the last call."""
-        self._fresh.clear()
-        self._number = None
-
     def drop(self, watermark: int | None) -> list[str]:
         """Drop generations that are over, and the oldest ones beyond the limit; return the keys of their chunks."""
         over = [] if watermark is None else [n for n in self._generations if (n + 1) * self.horizon_ms + self.kept_ms <= watermark]

@@ -120,7 +120,7 @@ class Entries:
         """Return the entries that changed since the last call, None for those that are gone; none where nobody keeps them."""
         entries = self._changed(gone, dropped) if self.kept else {}
         for _, ids in self._ids():
-            ids.keep_none()
+            ids.chunks()  # also where nobody keeps entries: chunks are where ids have their times
         books = self._floor.books
         books.dropped = {}
         self._touched, self._sessions = set(), set()

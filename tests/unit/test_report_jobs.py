@@ -251,3 +251,15 @@ class TestEnds:
             assert all_gone(pids[1:])
             assert process.stderr is not None
             assert process.stderr.read() == ""
+
+
+def test_a_repeated_id_of_the_next_hour_is_a_repetition(tmp_path: Path) -> None:
+    """Its time is asked for long after the flush in which it came, although a report keeps no entries."""
+    lines = [b'{"id":"1","type":"queue.entered","at":"2026-11-21T09:59:55Z","session_id":"s","queue":"q"}']
+    lines += [b'{"id":"m%d","type":"session.message","at":"2026-11-21T09:59:56Z","session_id":"s","sender":"customer"}' % n
+              for n in range(1_000)]  # fmt: skip
+    lines.append(lines[0].replace(b"09:59:55", b"10:00:05"))
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b"\n".join(lines))
+    for jobs in (1, 2):
+        assert report([file], Rules(), Choice(by="queue"), jobs=jobs).outcomes["duplicate"] == 1
