@@ -11,7 +11,8 @@ GC_THRESHOLD: Final = (100_000, 5, 10_000)
 """By default the collector would walk the whole state again and again, every 700 new objects.
 
 A walk through the youngest takes some 20 ms; every sixth takes along what survived the last five, up to 500,000 objects, and
-what survives that is not looked at again. With every fiftieth it was up to ten million: a live worker stood still for a second.
+what survives that is not looked at again. With every fiftieth it was up to ten million, which is probably why a live worker was
+once seen to stand still for a second.
 """
 
 
