@@ -1,0 +1,181 @@
+//! Names and addresses: where facts belong.
+//!
+//! A name is shared text. An address (dimension, name, channel) is shared, too, and carries its hash, so that a look-up
+//! neither copies nor reads the text; two addresses of equal text are equal whoever made them.
+
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHasher};
+
+/// Shared text.
+pub type Name = Arc<str>;
+/// Event time, or a duration, in ms.
+pub type Ms = i64;
+
+/// What an address is one of; the order is that of the texts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum Dimension {
+    Agent,
+    Floor,
+    Group,
+    Queue,
+    Slots,
+}
+
+impl Dimension {
+    /// The text of it in keys.
+    pub fn text(self) -> &'static str {
+        match self {
+            Dimension::Agent => "agent",
+            Dimension::Floor => "floor",
+            Dimension::Group => "group",
+            Dimension::Queue => "queue",
+            Dimension::Slots => "slots",
+        }
+    }
+
+    /// The dimension of a text.
+    pub fn of(text: &str) -> Option<Dimension> {
+        Some(match text {
+            "agent" => Dimension::Agent,
+            "floor" => Dimension::Floor,
+            "group" => Dimension::Group,
+            "queue" => Dimension::Queue,
+            "slots" => Dimension::Slots,
+            _ => return None,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Place {
+    dimension: Dimension,
+    name: Name,
+    channel: Name,
+    hash: u64,
+}
+
+/// (dimension, name, channel); cheap to clone, to compare and to look up.
+#[derive(Clone, Debug)]
+pub struct Address(Arc<Place>);
+
+fn hash_of(dimension: Dimension, name: &str, channel: &str) -> u64 {
+    let mut hasher = FxHasher::default();
+    (dimension, name, channel).hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Address {
+    /// Make an address; `Addresses::of` gives the same object for the same text.
+    pub fn new(dimension: Dimension, name: Name, channel: Name) -> Address {
+        let hash = hash_of(dimension, &name, &channel);
+        Address(Arc::new(Place { dimension, name, channel, hash }))
+    }
+
+    pub fn dimension(&self) -> Dimension {
+        self.0.dimension
+    }
+
+    pub fn name(&self) -> &Name {
+        &self.0.name
+    }
+
+    pub fn channel(&self) -> &Name {
+        &self.0.channel
+    }
+
+    /// Whether both are the same object: quick, and false for equal ones that were made apart.
+    pub fn is(&self, other: &Address) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Address) -> bool {
+        self.is(other)
+            || (self.0.hash == other.0.hash
+                && self.0.dimension == other.0.dimension
+                && self.0.name == other.0.name
+                && self.0.channel == other.0.channel)
+    }
+}
+
+impl Eq for Address {}
+
+impl Hash for Address {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.hash);
+    }
+}
+
+impl PartialOrd for Address {
+    fn partial_cmp(&self, other: &Address) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Address {
+    fn cmp(&self, other: &Address) -> Ordering {
+        let key = |a: &Address| (a.0.dimension, a.0.name.clone(), a.0.channel.clone());
+        key(self).cmp(&key(other))
+    }
+}
+
+/// So many addresses are remembered; beyond it all are forgotten and made anew.
+const KNOWN: usize = 65_536;
+
+/// Gives the same object for the same address.
+#[derive(Default)]
+pub struct Addresses {
+    known: FxHashMap<u64, Vec<Address>>,
+    count: usize,
+}
+
+impl Addresses {
+    /// Return the address of these texts.
+    pub fn of(&mut self, dimension: Dimension, name: &Name, channel: &Name) -> Address {
+        let hash = hash_of(dimension, name, channel);
+        if let Some(found) = self.known.get(&hash) {
+            for address in found {
+                if address.0.dimension == dimension && address.0.name == *name && address.0.channel == *channel {
+                    return address.clone();
+                }
+            }
+        }
+        if self.count >= KNOWN {
+            self.known.clear();
+            self.count = 0;
+        }
+        let address = Address(Arc::new(Place { dimension, name: name.clone(), channel: channel.clone(), hash }));
+        self.known.entry(hash).or_default().push(address.clone());
+        self.count += 1;
+        address
+    }
+
+    /// Return the address of a queue on a channel.
+    pub fn queue(&mut self, queue: &Name, channel: &Name) -> Address {
+        self.of(Dimension::Queue, queue, channel)
+    }
+
+    /// Return the address of a group.
+    pub fn group(&mut self, group: &Name) -> Address {
+        self.of(Dimension::Group, group, &empty())
+    }
+}
+
+thread_local! {
+    static EMPTY: Name = Arc::from("");
+    static UNASSIGNED: Name = Arc::from("unassigned");
+}
+
+/// The empty name.
+pub fn empty() -> Name {
+    EMPTY.with(Name::clone)
+}
+
+/// The name of what has none.
+pub fn unassigned() -> Name {
+    UNASSIGNED.with(Name::clone)
+}
