@@ -182,7 +182,7 @@ class Floor:
         if type(event) is _VISITS:
             self.books.book([(("queue", queue, event.channel or UNASSIGNED), event.at, "visits", event.count)])
         elif type(event) is _COST:
-            self.books.book([(("queue", queue, UNASSIGNED), event.at, f"cost_{event.currency}_e6", _millionths(event.amount))])
+            self.books.book([(("queue", queue, UNASSIGNED), event.at, f"cost_{event.currency}_e6", millionths(event.amount))])
         else:
             kind = OPENED if type(event) is _OPENED else CLOSED
             self.complaints.file(event.complaint_id, kind, (event.at, event.id, event.queue))
@@ -325,9 +325,9 @@ def _change_of(event: Decoded, status: str | None) -> Change:
     return event.at, JOINED, event.id, None, groups, None, None
 
 
-def _millionths(amount: float) -> int:
+def millionths(amount: float) -> int:
     """Return an amount in millionths, rounded half to even (7)."""
     return round(Fraction(repr(amount)) * MILLION)
 
 
-__all__ = ["RELAY", "Floor", "Flush", "Reject", "RelayRecord"]
+__all__ = ["RELAY", "Floor", "Flush", "Reject", "RelayRecord", "millionths"]

@@ -1,17 +1,229 @@
-//! floorpulse's core, compiled: the same state, the same bytes as `streams/core`.
+//! floorpulse's core, compiled: the same state and the same bytes as `streams/core`, which stays the definition.
+//!
+//! This file is the border to Python: it takes records and gives out entries, readings and relay records, all of them bytes.
+//! `streams/native/__init__.py` has the class that the rest of the program uses.
 
+mod agentbook;
+mod agents;
+mod books;
+mod cellentries;
+mod cells;
+mod clock;
+mod complaints;
+mod course;
+mod customers;
+mod decode;
+mod derive;
+mod entries;
+mod expiry;
 mod facts;
+mod floor;
+mod gauges;
+mod hands;
+mod ids;
+mod intake;
+mod lives;
 mod milestones;
 mod names;
 mod pack;
 mod parts;
+mod readings;
+mod relay;
+mod reviewers;
+mod roster;
 mod rules;
+mod session;
+mod sessionbook;
+mod talk;
 mod told;
+mod totals;
+mod touched;
 mod zones;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+
+use facts::{Topic, TOPICS};
+use floor::Floor;
+use names::Ms;
+use rules::Rules;
+use told::Target;
+
+const RELAY: &str = "relay";
+
+/// (index, outcome, reason, words for people).
+type Rejected = (usize, &'static str, String, String);
+type Bytes<'py> = Bound<'py, PyBytes>;
+type MaybeBytes<'py> = Option<Bytes<'py>>;
+
+/// The state of one partition, compiled; see `streams.core.floor.Floor`.
+#[pyclass(name = "Floor")]
+struct PyFloor(Floor);
+
+fn bytes_of<'a>(value: &'a Bound<'_, PyAny>) -> Option<&'a [u8]> {
+    value.downcast::<PyBytes>().ok().map(|bytes| bytes.as_bytes())
+}
+
+fn topics_of(names: &[String]) -> Vec<Topic> {
+    names.iter().filter_map(|name| Topic::of(name)).collect()
+}
+
+#[pymethods]
+impl PyFloor {
+    /// Start empty; `settings` is the msgpack of the settings' entry.
+    #[new]
+    fn new(partition: u32, partitions: u32, rules: &Bound<'_, PyAny>, settings: Vec<u8>) -> PyResult<PyFloor> {
+        Ok(PyFloor(Floor::new(partition, partitions, Rules::from_python(rules)?, settings)))
+    }
+
+    /// Take back in what was handed out: entries as (key, msgpack).
+    fn restore(
+        &mut self,
+        entries: Vec<(String, Bytes<'_>)>,
+        unpublished: Vec<String>,
+        before: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let before = before.map(Rules::from_python).transpose()?;
+        let entries: Vec<(&str, &[u8])> = entries.iter().map(|(key, value)| (key.as_str(), value.as_bytes())).collect();
+        let done = self.0.restore(&entries, &unpublished, before.as_ref());
+        done.map_err(|error| PyValueError::new_err(format!("damaged entry in the journal: {}", error.0)))
+    }
+
+    /// Do without journal entries, and without relay records to other kinds of targets than these letters.
+    fn serve(&mut self, kinds: Vec<String>) {
+        self.0.serve(&kinds.iter().filter_map(|kind| Target::of(kind)).collect::<Vec<Target>>());
+    }
+
+    /// Take a batch of records of one topic, in offset order; return those set aside.
+    fn apply(
+        &mut self,
+        topic: &str,
+        keys: &Bound<'_, PyList>,
+        values: &Bound<'_, PyList>,
+        now_ms: Ms,
+    ) -> PyResult<Vec<Rejected>> {
+        let keys: Vec<Bound<'_, PyAny>> = keys.iter().collect();
+        let values: Vec<Bound<'_, PyAny>> = values.iter().collect();
+        let rejects = if topic == RELAY {
+            self.0.apply_relay(values.iter().map(bytes_of))
+        } else {
+            let topic = Topic::of(topic).ok_or_else(|| PyValueError::new_err(format!("unknown topic {topic:?}")))?;
+            self.0.apply(topic, keys.iter().map(bytes_of).zip(values.iter().map(bytes_of)), now_ms)
+        };
+        Ok(rejects.into_iter().map(|each| (each.index, each.outcome, each.reason, each.detail)).collect())
+    }
+
+    /// Book what was touched, and return what changed: (entries, readings without the heartbeat, relay records).
+    ///
+    /// Entries are key → msgpack or None, readings (key, value or None), relay records (partition, key, value).
+    #[allow(clippy::type_complexity)]
+    fn flush<'py>(
+        &mut self,
+        py: Python<'py>,
+        seq: i64,
+        epoch: i64,
+        now_ms: Ms,
+        at_end: Vec<String>,
+    ) -> PyResult<(Bound<'py, PyDict>, Vec<(Bytes<'py>, MaybeBytes<'py>)>, Vec<(u32, Bytes<'py>, Bytes<'py>)>)> {
+        let floor = &mut self.0;
+        let relay = floor.settle(seq, now_ms, &topics_of(&at_end));
+        let now = floor.present(now_ms);
+        let gone = floor.expiry.cells(&mut floor.books.cells, floor.clock.watermark, &floor.rules);
+        let dropped = floor.drop_ids();
+        let mut readings = Vec::new();
+        floor.books.readings(floor.partition, now, &gone, &floor.rules, epoch, seq, &mut readings);
+        let entries = PyDict::new(py);
+        for (key, value) in floor.changed_entries(&gone, dropped) {
+            entries.set_item(key, value.map(|value| PyBytes::new(py, &value)))?;
+        }
+        let pair = |(key, value): &(Vec<u8>, Option<Vec<u8>>)| {
+            (PyBytes::new(py, key), value.as_ref().map(|value| PyBytes::new(py, value)))
+        };
+        let readings = readings.iter().map(pair).collect();
+        let relay = relay.iter().map(|each| (each.partition, PyBytes::new(py, &each.key), PyBytes::new(py, &each.value)));
+        Ok((entries, readings, relay.collect()))
+    }
+
+    /// The keys of all entries.
+    fn keys(&self) -> Vec<String> {
+        self.0.entry_keys()
+    }
+
+    /// The msgpack of an entry, None if it is gone.
+    fn entry<'py>(&mut self, py: Python<'py>, key: &str) -> MaybeBytes<'py> {
+        self.0.entry(key).map(|value| PyBytes::new(py, &value))
+    }
+
+    /// A reading as it is after the last flush.
+    #[allow(clippy::too_many_arguments)]
+    fn reading<'py>(
+        &self,
+        py: Python<'py>,
+        kind: &str,
+        dimension: &str,
+        name: &str,
+        channel: &str,
+        length_ms: Ms,
+        start_ms: Ms,
+        now_ms: Ms,
+        epoch: i64,
+        seq: i64,
+    ) -> (Bytes<'py>, MaybeBytes<'py>) {
+        let floor = &self.0;
+        let now = floor.present(now_ms);
+        let books = &floor.books;
+        let (key, value) =
+            books.reading(floor.partition, kind, dimension, name, channel, length_ms, start_ms, now, &floor.rules, epoch, seq);
+        (PyBytes::new(py, &key), value.map(|value| PyBytes::new(py, &value)))
+    }
+
+    /// What became of the records of each topic.
+    #[getter]
+    fn counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let counts = PyDict::new(py);
+        for (topic, outcomes) in TOPICS.iter().zip(&self.0.counts) {
+            if let Some(outcomes) = outcomes {
+                let named = PyDict::new(py);
+                for (name, count) in outcomes.named() {
+                    named.set_item(name, count)?;
+                }
+                counts.set_item(topic.text(), named)?;
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Everything that is counted beside cells.
+    #[getter]
+    fn counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let counters = PyDict::new(py);
+        for (name, count) in &self.0.books.counters {
+            counters.set_item(name, count)?;
+        }
+        Ok(counters)
+    }
+
+    /// The watermark in ms, None while it is unknown.
+    #[getter]
+    fn watermark(&self) -> Option<Ms> {
+        self.0.clock.watermark
+    }
+
+    /// The newest event time of all topics in ms, None before the first.
+    #[getter]
+    fn newest_event(&self) -> Option<Ms> {
+        self.0.clock.newest_event()
+    }
+
+    /// How many sessions there are.
+    #[getter]
+    fn sessions(&self) -> usize {
+        self.0.sessions.len()
+    }
+}
 
 #[pymodule]
-fn _native(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyFloor>()
 }

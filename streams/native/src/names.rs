@@ -179,3 +179,22 @@ pub fn empty() -> Name {
 pub fn unassigned() -> Name {
     UNASSIGNED.with(Name::clone)
 }
+
+/// Gives the same object for the same name, so that a million sessions share the names of their queues and agents.
+#[derive(Default)]
+pub struct Names(FxHashMap<Box<str>, Name>);
+
+impl Names {
+    /// Return a name.
+    pub fn of(&mut self, text: &str) -> Name {
+        if let Some(known) = self.0.get(text) {
+            return known.clone();
+        }
+        if self.0.len() >= KNOWN {
+            self.0.clear();
+        }
+        let name = Name::from(text);
+        self.0.insert(text.into(), name.clone());
+        name
+    }
+}

@@ -1,0 +1,226 @@
+//! Event ids already applied: how repetitions are recognised; `streams/core/ids.py` has the theory.
+
+use std::hash::{BuildHasherDefault, Hasher};
+
+use rustc_hash::FxHashMap;
+
+use crate::names::Ms;
+
+/// The hasher of what is a hash already.
+#[derive(Default)]
+pub struct Itself(u64);
+
+impl Hasher for Itself {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only 64-bit hashes are kept")
+    }
+
+    fn write_u64(&mut self, digest: u64) {
+        self.0 = digest;
+    }
+}
+
+type Digests = std::collections::HashSet<u64, BuildHasherDefault<Itself>>;
+
+/// The ids of one horizon's length of event time.
+#[derive(Default)]
+struct Generation {
+    number: i64,
+    digests: Digests,
+    chunks: Vec<Vec<u8>>,
+    /// (digest, event time) of what is in no chunk yet.
+    fresh: Vec<(u64, u64)>,
+    /// Event times, once they were asked for, and how many chunks they are from.
+    times: FxHashMap<u64, u64>,
+    timed: usize,
+}
+
+impl Generation {
+    fn time_of(&mut self, digest: u64) -> Ms {
+        if !self.times.contains_key(&digest) {
+            for chunk in &self.chunks[self.timed..] {
+                self.times.extend(pairs_of(chunk));
+            }
+            self.times.extend(self.fresh.iter().copied());
+            self.timed = self.chunks.len();
+        }
+        self.times.get(&digest).map_or(0, |at| *at as Ms)
+    }
+}
+
+fn pairs_of(chunk: &[u8]) -> impl Iterator<Item = (u64, u64)> + '_ {
+    let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+    chunk.chunks_exact(16).map(move |pair| (number(&pair[..8]), number(&pair[8..])))
+}
+
+/// Ids of one partition; at most `max_ids` of them, none longer than `kept_ms` behind the watermark.
+pub struct Ids {
+    horizon_ms: Ms,
+    kept_ms: Ms,
+    max_ids: usize,
+    pub evicted: i64,
+    /// The first generation that has not been dropped yet.
+    pub first: i64,
+    /// In order of their numbers.
+    generations: Vec<Generation>,
+    /// Where the generation of the newest claim stands.
+    here: usize,
+}
+
+impl Ids {
+    /// Start empty; `kept_ms` less than the horizon means the horizon.
+    pub fn new(horizon_ms: Ms, max_ids: usize, kept_ms: Ms) -> Ids {
+        let horizon_ms = horizon_ms.max(1);
+        Ids { horizon_ms, kept_ms: horizon_ms.max(kept_ms), max_ids, evicted: 0, first: 0, generations: Vec::new(), here: 0 }
+    }
+
+    /// Where a generation stands, or would stand.
+    fn find(&self, number: i64) -> Result<usize, usize> {
+        if self.generations.get(self.here).is_some_and(|generation| generation.number == number) {
+            return Ok(self.here);
+        }
+        self.generations.binary_search_by_key(&number, |generation| generation.number)
+    }
+
+    fn stands_at(&mut self, number: i64) -> usize {
+        match self.find(number) {
+            Ok(place) => place,
+            Err(place) => {
+                self.generations.insert(place, Generation { number, ..Generation::default() });
+                place
+            }
+        }
+    }
+
+    /// Whether a neighbour of the generation at a place knows an id of a time at most the horizon away.
+    fn is_near(&mut self, number: i64, digest: u64, at: Ms) -> bool {
+        for neighbour in [number - 1, number + 1] {
+            if let Ok(place) = self.find(neighbour) {
+                let generation = &mut self.generations[place];
+                if generation.digests.contains(&digest) && (generation.time_of(digest) - at).abs() <= self.horizon_ms {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether an id of this time would be a repetition.
+    pub fn knows(&mut self, digest: u64, at: Ms) -> bool {
+        let number = at.div_euclid(self.horizon_ms);
+        let here = self.find(number).is_ok_and(|place| self.generations[place].digests.contains(&digest));
+        here || self.is_near(number, digest, at)
+    }
+
+    /// Remember an id; return false if it is a repetition (and then remember nothing).
+    pub fn claim(&mut self, digest: u64, at: Ms) -> bool {
+        let number = at.div_euclid(self.horizon_ms);
+        self.here = self.stands_at(number);
+        if self.generations[self.here].digests.contains(&digest) || (self.generations.len() > 1 && self.is_near(number, digest, at)) {
+            return false;
+        }
+        let generation = &mut self.generations[self.here];
+        generation.digests.insert(digest);
+        generation.fresh.push((digest, at as u64));
+        true
+    }
+
+    /// Whether a repetition of an event of this time would be recognised.
+    pub fn covers(&self, at: Ms) -> bool {
+        at >= self.first * self.horizon_ms
+    }
+
+    /// Cut what came since the last call into chunks, which are handed to `take` with their keys.
+    pub fn chunks(&mut self, mut take: impl FnMut(String, &[u8])) {
+        for generation in &mut self.generations {
+            if generation.fresh.is_empty() {
+                continue;
+            }
+            let mut chunk = Vec::with_capacity(16 * generation.fresh.len());
+            for (digest, at) in generation.fresh.drain(..) {
+                chunk.extend_from_slice(&digest.to_le_bytes());
+                chunk.extend_from_slice(&at.to_le_bytes());
+            }
+            take(key_of(generation.number, generation.chunks.len()), &chunk);
+            generation.chunks.push(chunk);
+        }
+    }
+
+    /// Drop generations that are over, and the oldest ones beyond the limit; return the keys of their chunks.
+    pub fn drop_old(&mut self, watermark: Option<Ms>) -> Vec<String> {
+        let mut gone = Vec::new();
+        if let Some(mark) = watermark {
+            let over = |generation: &Generation| (generation.number + 1) * self.horizon_ms + self.kept_ms <= mark;
+            let numbers: Vec<i64> = self.generations.iter().filter(|each| over(each)).map(|each| each.number).collect();
+            for number in numbers {
+                self.drop_one(number, &mut gone);
+            }
+        }
+        while self.len() > self.max_ids && self.generations.len() > 1 {
+            self.evicted += self.generations[0].digests.len() as i64;
+            let oldest = self.generations[0].number;
+            self.drop_one(oldest, &mut gone);
+        }
+        gone
+    }
+
+    fn drop_one(&mut self, number: i64, gone: &mut Vec<String>) {
+        if let Ok(place) = self.find(number) {
+            let generation = self.generations.remove(place);
+            gone.extend((0..generation.chunks.len()).map(|n| key_of(number, n)));
+        }
+        self.here = 0;
+        self.first = self.first.max(number + 1);
+    }
+
+    /// The keys of all chunks.
+    pub fn chunk_keys(&self) -> impl Iterator<Item = String> + '_ {
+        self.generations.iter().flat_map(|each| (0..each.chunks.len()).map(move |n| key_of(each.number, n)))
+    }
+
+    /// A chunk, None if it is gone.
+    pub fn chunk(&self, key: &str) -> Option<&[u8]> {
+        let (number, position) = key.split_once('\x1f')?;
+        let place = self.find(number.parse().ok()?).ok()?;
+        self.generations[place].chunks.get(position.parse::<usize>().ok()?).map(Vec::as_slice)
+    }
+
+    /// Take chunks back in; in the order of their keys' numbers.
+    pub fn restore(&mut self, mut chunks: Vec<(String, Vec<u8>)>) {
+        let order = |key: &str| -> (i64, u64) {
+            let (number, position) = key.split_once('\x1f').unwrap_or(("0", "0"));
+            (number.parse().unwrap_or(0), position.parse().unwrap_or(0))
+        };
+        chunks.sort_by_key(|(key, _)| order(key));
+        for (key, chunk) in chunks {
+            let place = self.stands_at(order(&key).0);
+            let generation = &mut self.generations[place];
+            generation.digests.extend(pairs_of(&chunk).map(|pair| pair.0));
+            generation.chunks.push(chunk);
+        }
+    }
+
+    /// How many ids are remembered.
+    pub fn len(&self) -> usize {
+        self.generations.iter().map(|generation| generation.digests.len()).sum()
+    }
+}
+
+fn key_of(number: i64, position: usize) -> String {
+    format!("{number}\x1f{position}")
+}
+
+/// The 64-bit hash under which an event id is remembered.
+pub fn digest_of(buffer: &mut Vec<u8>, topic: &str, key: &str, id: &str) -> u64 {
+    buffer.clear();
+    buffer.extend_from_slice(topic.as_bytes());
+    buffer.push(0);
+    buffer.extend_from_slice(key.as_bytes());
+    buffer.push(0);
+    buffer.extend_from_slice(id.as_bytes());
+    xxhash_rust::xxh3::xxh3_64(buffer)
+}
