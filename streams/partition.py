@@ -37,7 +37,7 @@ from prometheus_client import Histogram
 
 from schemas.errors import KafkaUnreachable, Replaced
 from schemas.markers import END_OF_INPUT, read_end_of_input
-from schemas.readings import Reading, encode_key, encode_value
+from schemas.readings import ReadingKey, encode_key, encode_value
 from streams.journal.contiguity import Explanation, Finding, Span, cut
 from streams.journal.fold import KEPT_CYCLES, Folded
 from streams.journal.follow import Follow
@@ -402,11 +402,10 @@ class Partition:
         self.seq += 1
         self._at_end = self._ends()
         now_ms = self._ports.clock_ms()
-        flush = self._floor.flush(self.seq, now_ms, self._at_end)
-        body = flush.readings[-1].body if flush.readings else None
-        heartbeat = self._account(body or {})
-        repeated = self._follow.take({key for key, _ in flush.readings})
-        again_now = [self._floor.entries.reading(key, now_ms) for key in repeated]
+        flush = self._floor.flush(self.seq, now_ms, self._at_end, self.epoch)
+        heartbeat = self._account(flush.heartbeat)
+        records = flush.records()
+        repeated = [self._floor.record(key, now_ms, self.epoch, self.seq) for key in self._follow.take(records)]
         piece = self._rolling.next(self._floor.keys, sum(value is not None for value in flush.entries.values()))
         again = {key: self._floor.entry(key) for key in piece.keys if key not in flush.entries}
         relay = [Outgoing("relay", each.partition, each.key, each.value) for each in flush.relay]
@@ -425,19 +424,16 @@ class Partition:
             followed=self._follow.followed,
             received=None if self.received is None else dict(self.received),
         )
-        readings = [self._outgoing(reading) for reading in (*again_now, *flush.readings)]
-        self._tally.repeated += len(again_now)
-        records = encode_within(delta, self._ports.log.record_bytes)
+        closing = encode_key(ReadingKey("heartbeat", self.number)), encode_value(heartbeat, self.epoch, self.seq)
+        readings = [Outgoing("readings", self.number, key, value) for key, value in (*repeated, *records, closing)]
+        self._tally.repeated += len(repeated)
+        journalled = encode_within(delta, self._ports.log.record_bytes)
         self.pending = self._reject_bytes = 0
         self._rejects = []
         self._fresh = False
         self._wanted.clear()
         self._captured.set()
-        return _Captured(delta, records, delta.outbox + readings, len(readings), heartbeat, self._follow.looked)
-
-    def _outgoing(self, reading: Reading) -> Outgoing:
-        value = encode_value(reading.body, self.epoch, self.seq)
-        return Outgoing("readings", self.number, encode_key(reading.key), value)
+        return _Captured(delta, journalled, delta.outbox + readings, len(readings), heartbeat, self._follow.looked)
 
     def _account(self, heartbeat: dict[str, Any]) -> dict[str, Any]:
         """Compare what was received with what the floor says became of it, and say both in the heartbeat."""

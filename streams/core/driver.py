@@ -5,8 +5,8 @@ It runs the very core that a worker runs, on raw bytes. `report` and most tests 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
 from schemas.events import INPUT_TOPICS, KEY_OF, TOPIC_OF
 from schemas.markers import end_of_input
@@ -25,9 +25,9 @@ _LOOPS: Final = 4
 class Driver:
     """P floors side by side; `readings` collects what they publish since it was last taken."""
 
-    def __init__(self, partitions: int, rules: Rules) -> None:
-        """Start with `partitions` empty floors."""
-        self.floors = [Floor(partition, partitions, rules) for partition in range(partitions)]
+    def __init__(self, partitions: int, rules: Rules, floor: Callable[[int, int, Rules], Any] = Floor) -> None:
+        """Start with `partitions` empty floors, made by `floor`."""
+        self.floors = [floor(partition, partitions, rules) for partition in range(partitions)]
         self.readings: list[Reading] = []
         self.rejects: list[tuple[Record, Reject]] = []
         self._partition_of = PARTITIONERS[rules.partitioner]

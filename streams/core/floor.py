@@ -21,7 +21,7 @@ from schemas.codec import STRUCT_OF, Decoded, decode_batch
 from schemas.errors import InvalidEvent
 from schemas.markers import read_end_of_input
 from schemas.partitioner import PARTITIONERS
-from schemas.readings import Reading
+from schemas.readings import Reading, ReadingKey, encode_key, encode_value
 from schemas.rules import UNASSIGNED, Rules
 from streams.core.agentbook import AgentBook
 from streams.core.booking import Books
@@ -32,7 +32,7 @@ from streams.core.expiry import Expiry
 from streams.core.ids import Ids
 from streams.core.intake import Intake, Reject, check_topic, digest_of
 from streams.core.milestones import MILLION
-from streams.core.output import Entries, heartbeat, readings_of
+from streams.core.output import Entries, heartbeat_body, readings_of
 from streams.core.relay import (
     FORMAT,
     TO_AGENT,
@@ -61,12 +61,24 @@ RELAY = "relay"
 class Flush:
     """What one flush hands out.
 
-    `entries`: changed state, msgpack-able, None = gone; `readings` in order, the heartbeat last; `relay` records.
+    `entries`: changed state, msgpack-able, None = gone; `readings` in order, the heartbeat last; `relay` records; `epoch` and
+    `seq` say whose flush it is.
     """
 
     entries: dict[str, Any | None]
     readings: list[Reading]
     relay: list[RelayRecord]
+    epoch: int
+    seq: int
+
+    @property
+    def heartbeat(self) -> dict[str, Any]:
+        """The body of the heartbeat."""
+        return self.readings[-1].body or {}
+
+    def records(self) -> list[tuple[bytes, bytes | None]]:
+        """Return (key, value) of all readings but the heartbeat, encoded; a value of None is a tombstone."""
+        return [(encode_key(key), encode_value(body, self.epoch, self.seq)) for key, body in self.readings[:-1]]
 
 
 class Floor:
@@ -207,10 +219,11 @@ class Floor:
 
     # ------------------------------------------------------------------ handing out
 
-    def flush(self, seq: int, now_ms: int, at_end: Collection[str] = ()) -> Flush:
+    def flush(self, seq: int, now_ms: int, at_end: Collection[str] = (), epoch: int = 0) -> Flush:
         """Book what was touched, forget what is over, and return all that changed since the last flush.
 
-        `seq`: number of this flush, growing over all owners of the partition; `at_end`: logical topics read to their log's end.
+        `seq`: number of this flush, growing over all owners of the partition; `at_end`: logical topics read to their log's end;
+        `epoch`: of the owner.
         """
         self.clock.advance(now_ms, at_end)
         now = self.clock.present(now_ms)
@@ -226,8 +239,10 @@ class Floor:
         self.books.counters["ids_evicted"] = self.ids.evicted + self.business_ids.evicted
         readings = readings_of(self.partition, self.books, now, gone)
         entries = self.entries.changed(gone, dropped)
-        readings.append(heartbeat(self.partition, self.clock, now, self.rules.live, self.counts, self.books.counters))
-        return Flush(entries, readings, relay)
+        clock = self.clock
+        body = heartbeat_body(now, clock.watermark, clock.newest_event, self.rules.live, self.counts, self.books.counters)
+        readings.append(Reading(ReadingKey("heartbeat", self.partition), body))
+        return Flush(entries, readings, relay, epoch, seq)
 
     def _forget(self) -> set[str]:
         """Find sessions that are forgotten from now on, and return those that are over."""
@@ -293,6 +308,10 @@ class Floor:
     def entry(self, key: str) -> Any | None:
         """Return the present value of an entry, msgpack-able; None if it is gone."""
         return self.entries.value(key)
+
+    def record(self, key: ReadingKey, now_ms: int, epoch: int, seq: int) -> tuple[bytes, bytes | None]:
+        """Return a reading, encoded, as it is after the last flush; a value of None where what its key names is over."""
+        return encode_key(key), encode_value(self.entries.reading(key, now_ms).body, epoch, seq)
 
     @classmethod
     def thaw(cls, partition: int, partitions: int, rules: Rules, entries: Mapping[str, Any],

@@ -17,7 +17,6 @@ from schemas.rules import UNASSIGNED, Rules
 from streams.core.agents import Agent, thaw_hold
 from streams.core.booking import Books
 from streams.core.cells import Address, CellId
-from streams.core.clock import PartitionClock
 from streams.core.ids import Ids
 from streams.core.milestones import Session
 from streams.core.sessions import derive
@@ -77,15 +76,14 @@ def readings_of(partition: int, books: Books, now: int, gone: Iterable[CellId]) 
     return readings
 
 
-def heartbeat(partition: int, clock: PartitionClock, now: int, live: bool, counts: Mapping[str, Mapping[str, int]],
-              counters: Mapping[str, int]) -> Reading:  # fmt: skip
-    """Return the reading that closes a flush."""
-    body = {
-        "clock": {"now": now, "watermark": clock.watermark, "newest": clock.newest_event, "live": live},
+def heartbeat_body(now: int, watermark: int | None, newest: int | None, live: bool, counts: Mapping[str, Mapping[str, int]],
+                   counters: Mapping[str, int]) -> dict[str, Any]:  # fmt: skip
+    """Return the body of the reading that closes a flush."""
+    return {
+        "clock": {"now": now, "watermark": watermark, "newest": newest, "live": live},
         "events": {topic: dict(outcomes) for topic, outcomes in counts.items()},
         "counters": dict(counters),
     }
-    return Reading(ReadingKey("heartbeat", partition), body)
 
 
 class Entries:
@@ -311,4 +309,4 @@ class Entries:
             session.rest()
 
 
-__all__ = ["Entries", "heartbeat", "readings_of"]
+__all__ = ["Entries", "heartbeat_body", "readings_of"]

@@ -13,10 +13,10 @@ epoch and needs none: a slice that was over once is over for ever.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import Final
 
-from schemas.readings import DATE_MS, QUARTER_MS, ROSTER_MS, SLICE_MS, ReadingKey, decode_key, decode_value
+from schemas.readings import DATE_MS, QUARTER_MS, ROSTER_MS, SLICE_MS, ReadingKey, decode_key, decode_value, encode_key
 from streams.journal.ports import Landed, Record
 
 MOST_STALE: Final = 50_000
@@ -60,10 +60,13 @@ class Follow:
         if len(self.stale) < MOST_STALE:
             self._move(max(landed.end, self.looked))
 
-    def take(self, published: Collection[ReadingKey]) -> list[ReadingKey]:
-        """Return the keys to publish again with a flush that publishes these anyway."""
+    def take(self, published: Iterable[tuple[bytes, bytes | None]]) -> list[ReadingKey]:
+        """Return the keys to publish again with a flush that publishes these records anyway."""
+        if not self.stale:
+            return []
         stale, self.stale = self.stale, {}
-        return [key for key in stale if key not in published]
+        keys = {key for key, _ in published}
+        return [key for key in stale if encode_key(key) not in keys]
 
     def answered(self, up_to: int) -> None:
         """Note that a flush is out that answered all that was found below an offset."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from schemas.readings import Reading, ReadingKey
+from schemas.readings import ReadingKey
 from streams.journal.record import Outgoing
 
 
@@ -40,32 +40,24 @@ class Flush(Protocol):
         """Give the changed entries, None for a deleted one."""
 
     @property
-    def readings(self) -> Sequence[Reading]:
-        """Give the readings to publish, the heartbeat last."""
+    def heartbeat(self) -> dict[str, Any]:
+        """Give the body of the reading that closes the flush."""
+
+    def records(self) -> Sequence[tuple[bytes, bytes | None]]:
+        """Return key and value of all other readings; a value of None is a tombstone."""
 
     @property
     def relay(self) -> Iterable[Any]:
         """Give records for the relay topic, with `partition`, `key` and `value`."""
 
 
-class Entries(Protocol):
-    """The part of `streams.core.output.Entries` that the shell uses."""
-
-    def reading(self, key: ReadingKey, now_ms: int) -> Reading:
-        """Return a reading as it is after the last flush."""
-
-
 class Floor(Protocol):
     """The part of `streams.core.floor.Floor` that the shell uses."""
-
-    @property
-    def entries(self) -> Entries:
-        """Give what knows each reading's present value."""
 
     def apply(self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None], now_ms: int) -> Sequence[Reject]:
         """Take a batch of an input in offset order."""
 
-    def flush(self, seq: int, now_ms: int, at_end: Collection[str]) -> Flush:
+    def flush(self, seq: int, now_ms: int, at_end: Collection[str], epoch: int) -> Flush:
         """Hand over all changes since the last flush."""
 
     def keys(self) -> list[str]:
@@ -73,6 +65,9 @@ class Floor(Protocol):
 
     def entry(self, key: str) -> Any | None:
         """Return an entry's value, None if it is gone."""
+
+    def record(self, key: ReadingKey, now_ms: int, epoch: int, seq: int) -> tuple[bytes, bytes | None]:
+        """Return key and value of a reading as it is after the last flush."""
 
 
 class Record(Protocol):
@@ -155,4 +150,4 @@ class Ports(NamedTuple):
     clock_ms: Callable[[], int]
 
 
-__all__ = ["Entries", "Floor", "Flush", "Landed", "Log", "Ports", "Record", "Reject", "Sender", "Source"]
+__all__ = ["Floor", "Flush", "Landed", "Log", "Ports", "Record", "Reject", "Sender", "Source"]

@@ -37,7 +37,7 @@ _OTHERS: Final[dict[str, Callable[[Any], Look]]] = {
 
 
 def look(value: bytes) -> Look:
-    """Return (tag, id, at, key, fields) of an event, ("", "", instant) of an end-of-input marker, ("", reason, None, detail) else."""
+    """Return (tag, id, at, key, fields) of an event, ("", "", at) of an end-of-input marker, else ("", reason, None, detail)."""
     (event,) = decode_batch([value])
     if isinstance(event, InvalidEvent):
         end = read_end_of_input(value)

@@ -100,9 +100,9 @@ class Journaled(Floor):
         self.journal: dict[str, bytes] = {}
         self.last: frozenset[str] = frozenset()
 
-    def flush(self, seq: int, now_ms: int, at_end: Collection[str] = ()) -> Flush:
+    def flush(self, seq: int, now_ms: int, at_end: Collection[str] = (), epoch: int = 0) -> Flush:
         """Flush, and write down what changed."""
-        flush = super().flush(seq, now_ms, at_end)
+        flush = super().flush(seq, now_ms, at_end, epoch)
         self.last = frozenset(flush.entries)
         for key, value in flush.entries.items():
             if value is None:

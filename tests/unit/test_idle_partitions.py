@@ -159,7 +159,7 @@ async def test_a_minute_of_backpressure_on_waking_loses_nothing() -> None:
     journal = Blocked(world)
     owner = Owner(world, await world.claim(), journal, floor=Floor(3, 4, LIVE), clock_ms=lambda: clock[0],
                   flush_events=50, backlog_events=100)  # fmt: skip
-    owner.floor.flush(1, now - HOUR_MS, INPUT_TOPICS)
+    owner.floor.flush(1, now - HOUR_MS, INPUT_TOPICS, 0)
     running = asyncio.ensure_future(owner.partition.run())
     feeding = [asyncio.ensure_future(feed_all(owner, topic)) for topic in world.inputs]
     for second in range(60):

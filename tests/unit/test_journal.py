@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import JournalError, JournalMismatch, JournalTruncated, JournalVersion
-from schemas.readings import decode_key, encode_value
+from schemas.readings import decode_key, encode_key, encode_value
 from streams.journal import (
     KEPT_CYCLES,
     Claim,
@@ -308,7 +308,7 @@ def test_what_an_older_epoch_wrote_between_is_stale_until_answered() -> None:
     follow.seen(landed)
     assert (follow.looked, follow.followed) == (18, 10)
     a, b = (decode_key(reading(0, 0, name).key) for name in "ab")
-    assert follow.take({b}) == [a]
+    assert follow.take([(encode_key(b), None)]) == [a]
     follow.answered(18)
     assert follow.followed == 18
 
@@ -329,7 +329,7 @@ def test_only_so_many_are_answered_at_a_time(monkeypatch: pytest.MonkeyPatch) ->
     landed = Landed(4, 1)
     assert [follow.see(reading(offset, 3, f"q{offset}"), 5, landed) for offset in range(3)] == [True, True, False]
     follow.seen(landed)
-    assert (len(follow.take(set())), follow.looked) == (2, 2)
+    assert (len(follow.take([])), follow.looked) == (2, 2)
     follow.answered(follow.looked)
     assert follow.must_look(Landed(5, 1))
 

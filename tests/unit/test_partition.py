@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from schemas.errors import JournalError, KafkaUnreachable, Replaced
 from schemas.markers import end_of_input, read_end_of_input
-from schemas.readings import Reading, ReadingKey, decode_key, decode_value
+from schemas.readings import ReadingKey, decode_key, decode_value, encode_key, encode_value
 from streams import partition as module
 from streams.journal import Claim, Cut, Delta, Fold, Folded, Outgoing, Span, decode, encode
 from streams.journal.follow import Follow
@@ -55,8 +55,13 @@ class Flushed(NamedTuple):
     """What the floor hands over."""
 
     entries: dict[str, Any]
-    readings: list[Reading]
+    published: list[tuple[bytes, bytes | None]]
     relay: list[Any]
+    heartbeat: dict[str, Any]
+
+    def records(self) -> list[tuple[bytes, bytes | None]]:
+        """All readings but the heartbeat."""
+        return self.published
 
 
 class Floor:
@@ -84,24 +89,19 @@ class Floor:
                 self.changed.add(cell)
         return rejects
 
-    def flush(self, seq: int, now_ms: int, at_end: Collection[str]) -> Flushed:
+    def flush(self, seq: int, now_ms: int, at_end: Collection[str], epoch: int) -> Flushed:
         """Hand over the changed cells."""
         self.at_end = at_end
         changed, self.changed = sorted(self.changed), set()
-        readings = [Reading(ReadingKey("total", 3, "queue", cell), {"parts": {"n": self.cells[cell]}}) for cell in changed]
+        records = [self.record(ReadingKey("total", 3, "queue", cell), now_ms, epoch, seq) for cell in changed]
         events = {topic: dict(of) for topic, of in self.counts.items()}
-        beat = Reading(ReadingKey("heartbeat", 3), {"clock": {"now": now_ms}, "counters": {"seq": seq}, "events": events})
-        return Flushed({**{cell: self.cells[cell] for cell in changed}, COUNTS: events}, [*readings, beat], [])
+        beat = {"clock": {"now": now_ms}, "counters": {"seq": seq}, "events": events}
+        return Flushed({**{cell: self.cells[cell] for cell in changed}, COUNTS: events}, records, [], beat)
 
-    @property
-    def entries(self) -> Floor:
-        """What knows the readings."""
-        return self
-
-    def reading(self, key: ReadingKey, now_ms: int) -> Reading:
+    def record(self, key: ReadingKey, now_ms: int, epoch: int, seq: int) -> tuple[bytes, bytes | None]:
         """A cell's reading as it is now."""
         assert now_ms == 123
-        return Reading(key, {"parts": {"n": self.cells.get(key.name, 0)}})
+        return encode_key(key), encode_value({"parts": {"n": self.cells.get(key.name, 0)}}, epoch, seq)
 
     def keys(self) -> list[str]:
         """All cells, and the accounting."""

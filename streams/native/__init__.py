@@ -1,0 +1,129 @@
+"""The core, compiled: the same floor as `streams.core.floor.Floor`, several times as fast.
+
+Theory of operation. `streams/core` is the definition; this is a port of it to Rust (`src/`), which holds a partition's whole state
+and hands out what the other core would: the same entries, readings and relay records. It is optional: `make native` builds
+it where Rust is at hand, `worker.core` says whether it is used. Entries are the same in the journal, so a worker with
+one core takes over where a worker with the other stopped. `tests/property/test_native.py` holds both together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from schemas.errors import UsageError
+from schemas.history import freeze_history, kept
+from schemas.readings import Reading, ReadingKey, decode_key
+from schemas.rules import Rules
+from streams.core.floor import Reject, RelayRecord
+from streams.core.output import Entries, heartbeat_body
+
+try:
+    from streams.native import _native  # type: ignore[attr-defined]  # built by `make native`
+except ImportError:
+    _native = None
+
+_pack = msgspec.msgpack.Encoder().encode
+_SETTINGS = "r"
+
+
+def is_built() -> bool:
+    """Tell whether the compiled core is there."""
+    return _native is not None
+
+
+class CompiledFlush:
+    """What one flush hands out; see `streams.core.floor.Flush`. Values of entries are msgpack already."""
+
+    def __init__(self, entries: dict[str, Any], records: list[tuple[bytes, bytes | None]], relay: list[RelayRecord],
+                 partition: int, heartbeat: dict[str, Any]) -> None:  # fmt: skip
+        """Hold what the compiled floor gave."""
+        self.entries = entries
+        self.relay = relay
+        self.heartbeat = heartbeat
+        self._records = records
+        self._partition = partition
+
+    def records(self) -> list[tuple[bytes, bytes | None]]:
+        """Return (key, value) of all readings but the heartbeat; a value of None is a tombstone."""
+        return self._records
+
+    @property
+    def readings(self) -> list[Reading]:
+        """The readings, decoded, the heartbeat last."""
+        readings = [Reading(decode_key(key), _body(value)) for key, value in self._records]
+        return [*readings, Reading(ReadingKey("heartbeat", self._partition), self.heartbeat)]
+
+
+def _body(value: bytes | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    return {name: part for name, part in msgspec.json.decode(value).items() if name not in ("v", "epoch", "seq")}
+
+
+class CompiledFloor:
+    """The state of one partition; see `streams.core.floor.Floor`."""
+
+    def __init__(self, partition: int, partitions: int, rules: Rules) -> None:
+        """Start empty, as `partition` of `partitions`; raises `UsageError` where the core is not built."""
+        if _native is None:
+            raise UsageError("the compiled core is not built; run 'make native' (it needs Rust), or set worker.core: python")
+        self.partition, self.partitions, self.rules = partition, partitions, rules
+        self._floor = _native.Floor(partition, partitions, rules, _pack(freeze_history(rules)))
+
+    @classmethod
+    def thaw(cls, partition: int, partitions: int, rules: Rules, entries: Mapping[str, Any],
+             unpublished: Collection[str] = ()) -> CompiledFloor:  # fmt: skip
+        """Restore a floor from all its entries; see `streams.core.floor.Floor.thaw`."""
+        rules = Entries.rules_in(entries, rules)
+        floor = cls(partition, partitions, rules)
+        history = entries.get(_SETTINGS)
+        before = None if history is None else kept(rules, history)
+        if before is not None and before.earlier == rules.earlier:
+            before = None
+        floor._floor.restore([(key, _pack(value)) for key, value in entries.items()], list(unpublished), before)
+        return floor
+
+    def apply(self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None], now_ms: int) -> list[Reject]:
+        """Take a batch of records of one logical topic, in offset order; return those set aside."""
+        return [Reject(*reject) for reject in self._floor.apply(topic, list(keys), list(values), now_ms)]
+
+    def flush(self, seq: int, now_ms: int, at_end: Collection[str] = (), epoch: int = 0) -> CompiledFlush:
+        """Book what was touched, forget what is over, and return all that changed since the last flush."""
+        entries, records, relay = self._floor.flush(seq, epoch, now_ms, list(at_end))
+        raw = msgspec.Raw
+        packed = {key: None if value is None else raw(value) for key, value in entries.items()}
+        return CompiledFlush(packed, records, [RelayRecord(*each) for each in relay], self.partition, self._heartbeat(now_ms))
+
+    def _heartbeat(self, now_ms: int) -> dict[str, Any]:
+        floor, live = self._floor, self.rules.live
+        now = now_ms if live else floor.watermark or 0
+        return heartbeat_body(now, floor.watermark, floor.newest_event, live, floor.counts, floor.counters)
+
+    def keys(self) -> list[str]:
+        """Return the keys of all entries."""
+        keys: list[str] = self._floor.keys()
+        return keys
+
+    def entry(self, key: str) -> Any | None:
+        """Return the present value of an entry as msgpack; None if it is gone."""
+        value = self._floor.entry(key)
+        return None if value is None else msgspec.Raw(value)
+
+    def record(self, key: ReadingKey, now_ms: int, epoch: int, seq: int) -> tuple[bytes, bytes | None]:
+        """Return a reading, encoded, as it is after the last flush; a value of None where what its key names is over."""
+        found: tuple[bytes, bytes | None] = self._floor.reading(
+            key.kind, key.dimension, key.name, key.channel, key.length_ms, key.start_ms, now_ms, epoch, seq
+        )
+        return found
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """What became of the records of each topic."""
+        counts: dict[str, dict[str, int]] = self._floor.counts
+        return counts
+
+
+__all__ = ["CompiledFloor", "CompiledFlush", "is_built"]

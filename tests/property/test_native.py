@@ -1,0 +1,163 @@
+"""The compiled core equals the other one: the same entries, readings, relay records, rejects and counts, flush by flush.
+
+Centres are those of the other property tests: messy, shuffled, with duplicates and late copies, over several partitions, with
+horizons of minutes, so that everything is forgotten within two hours; floors are frozen and thawed on the way, also from one core
+to the other. Without Rust the core is not built and these tests skip.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.events import INPUT_TOPICS
+from schemas.markers import end_of_input
+from schemas.readings import encode_key
+from schemas.rules import HOUR_MS, MINUTE_MS, QueueRules, Rules
+from streams.core.driver import Driver, record_of
+from streams.core.floor import Floor
+from streams.core.relay import decode_relay
+from streams.native import CompiledFloor, is_built
+from tests import centres
+from tests.garbage import mutated
+from tests.property.test_freeze_thaw import HASTY, PATIENT, business
+
+REQUIRED: Final = os.environ.get("FLOORPULSE_REQUIRE_NATIVE") == "1"
+pytestmark = pytest.mark.skipif(not (is_built() or REQUIRED), reason="the compiled core is not built (make native needs Rust)")
+
+_unpack = msgspec.msgpack.decode
+_pack = msgspec.msgpack.encode
+TIGHT: Final = replace(HASTY, max_cells=4, max_ids=300, max_milestones=6, max_contacts=2, agent_series=True, max_agents=2,
+                       customer_key=b"k", partitioner="crc32", status_map={"pause": "break"})  # fmt: skip
+TUNED: Final = Rules(
+    queue_default=QueueRules(answer_ms=60_000, placement_ms=19_999, first_response_ms=30_000, response_ms=5_000),
+    queues={"sales": {"answer_ms": 19_999, "short_ms": 1, "zone": "Asia/Kathmandu"}, "vip": {"zone": "America/New_York"}},
+    queue_channels={("sales", "chat"): {"first_response_ms": 100_000, "response_ms": 50_000}},
+    zone="Europe/Berlin",
+    speech_channels=frozenset({"voice", "social"}),
+    wrap_up_ms_by_channel={"voice": 120_000, "chat": 45_000, "email": 0},
+    default_capacity=3,
+)
+CHANGED: Final = replace(
+    HASTY,
+    repeat_ms=20 * MINUTE_MS,
+    earlier=((centres.START_MS + HOUR_MS // 2, replace(TUNED, repeat_ms=5 * MINUTE_MS)),
+             (centres.START_MS + HOUR_MS, replace(PATIENT, default_capacity=2))),
+)  # fmt: skip
+LIVE: Final = replace(HASTY, live=True, idle_ms=5 * MINUTE_MS)
+RULES: Final = {"patient": PATIENT, "hasty": HASTY, "tight": TIGHT, "tuned": TUNED, "changed": CHANGED, "live": LIVE}
+Rebirth = Callable[[Any, Rules], Any]
+
+
+def entries_of(floor: Any) -> dict[str, Any]:
+    """Return all entries of a floor in a form whose differences can be read."""
+    return {key: _unpack(_pack(floor.entry(key))) for key in floor.keys()}  # noqa: SIM118  a floor is no mapping
+
+
+def plain(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Return entries that were handed out in the same form."""
+    return {key: _unpack(_pack(value)) for key, value in entries.items()}
+
+
+def readings_of(flush: Any) -> dict[bytes, Any]:
+    """Return a flush's readings by key; what is told twice must be told alike."""
+    found: dict[bytes, Any] = {}
+    for reading in flush.readings:
+        key, body = encode_key(reading.key), None if reading.body is None else msgspec.json.decode(msgspec.json.encode(reading.body))
+        assert found.setdefault(key, body) == body
+        found[key] = body
+    return found
+
+
+def relay_of(flush: Any) -> list[Any]:
+    """Return a flush's relay records, decoded, in the order of partition and key."""
+    return sorted(((each.partition, each.key, msgspec.to_builtins(decode_relay(each.value))) for each in flush.relay), key=repr)
+
+
+class Both:
+    """A floor of each core, told the same; what they say is compared."""
+
+    def __init__(self, partition: int, partitions: int, rules: Rules) -> None:
+        """Start with both empty."""
+        self.partition, self.partitions, self.rules = partition, partitions, rules
+        self.plain: Any = Floor(partition, partitions, rules)
+        self.compiled: Any = CompiledFloor(partition, partitions, rules)
+
+    def apply(self, topic: str, keys: Any, values: Any, now_ms: int) -> Any:
+        """Let both take a batch."""
+        one = self.plain.apply(topic, keys, values, now_ms)
+        other = self.compiled.apply(topic, keys, values, now_ms)
+        if topic == "relay":  # words about bytes that are no relay record are each core's own
+            assert [(each.index, each.reason) for each in other] == [(each.index, each.reason) for each in one]
+        else:
+            assert other == one
+        return one
+
+    def flush(self, seq: int, now_ms: int, at_end: Any = (), epoch: int = 0) -> Any:
+        """Flush both."""
+        one, other = (floor.flush(seq, now_ms, at_end, epoch) for floor in (self.plain, self.compiled))
+        assert plain(other.entries) == plain(one.entries)
+        assert readings_of(other) == readings_of(one)
+        assert sorted(key for key, _ in other.records()) == sorted(key for key, _ in one.records())
+        assert relay_of(other) == relay_of(one)
+        return one
+
+    def reborn(self, rng: random.Random) -> Both:
+        """Return both made anew from what one of them holds."""
+        entries = entries_of(self.plain)
+        assert entries_of(self.compiled) == entries
+        unpublished = rng.sample(sorted(entries), len(entries) // 2)
+        both = Both(self.partition, self.partitions, self.rules)
+        both.plain = Floor.thaw(self.partition, self.partitions, self.rules, entries, unpublished)
+        both.compiled = CompiledFloor.thaw(self.partition, self.partitions, self.rules, entries, unpublished)
+        return both
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    sessions=st.integers(0, 30),
+    partitions=st.integers(1, 3),
+    batch=st.sampled_from([3, 20, 100]),
+    rules=st.sampled_from(sorted(RULES)),
+    mess=st.booleans(),
+)
+def test_both_cores_say_the_same(seed: int, sessions: int, partitions: int, batch: int, rules: str, mess: bool) -> None:
+    """Any centre, delivered in any way, with garbage among it and floors frozen and thawed: equal in all they hand out."""
+    rng = random.Random(seed)
+    events = centres.centre(seed, sessions=sessions, queues=3, agents=4)
+    events += list(business(random.Random(seed), sessions // 2))
+    arrived = centres.shuffled(centres.with_duplicates(events, seed, 0.1), seed) if events else []
+    for _ in range(len(arrived) // 10):
+        arrived.insert(rng.randrange(len(arrived)), rng.choice(arrived))
+    driver = Driver(partitions, RULES[rules], Both)
+    records = [record_of(event, centres.to_jsonl_bytes(event)) for event in arrived]
+    now = centres.START_MS
+    while records:
+        size = rng.randint(1, batch)
+        now = max(now, *map(centres.at_ms, arrived[:size]))
+        driver.apply(records[:size], now)
+        if mess:
+            driver.apply([(topic, key, mutated(rng, value)) for topic, key, value in records[:size]], now)
+        del records[:size], arrived[:size]
+        if rng.random() < 0.6:
+            driver.flush(now, INPUT_TOPICS)
+            if rng.random() < 0.2:
+                driver.floors = [floor.reborn(rng) for floor in driver.floors]
+    for at in (now, now + 10 * MINUTE_MS, now + HOUR_MS, now + 3 * HOUR_MS, now + 30 * HOUR_MS):
+        for floor in driver.floors:
+            for topic in INPUT_TOPICS:
+                floor.apply(topic, [b""], [end_of_input(at)], at)
+        driver.flush(at, INPUT_TOPICS)
+        driver.flush(at, INPUT_TOPICS)
+    for floor in driver.floors:
+        assert entries_of(floor.compiled) == entries_of(floor.plain)
+        assert floor.compiled.counts == floor.plain.counts
