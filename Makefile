@@ -6,6 +6,7 @@
 # make soak-state  three hours of event time in memory: which part of a worker's state grows? (minutes)
 # make bench     floorpulse beside other stream processors on a real Kafka, and its ceilings: one table (some 35 minutes; ARGS=...)
 # make bench-compare  what takes more than 10 % more CPU than the saved baseline?
+# make native    the compiled core, where Rust is at hand (cargo): several times as fast
 # make lint      ruff and mypy
 # make mutation  does some test notice when a rule is broken? (minutes)
 # make reference what is generated: docs/indicators.md, docs/configuration.md, docs/schemas, grafana/dashboards
@@ -26,7 +27,7 @@ ifneq ($(wildcard $(BANK_FOLDER)/$(BANK_FILE)),)
 export FLOORPULSE_BANK_DATA ?= $(abspath $(BANK_FOLDER))
 endif
 
-.PHONY: environment demo test test-deep chaos soak soak-state bench bench-compare lint mutation reference rules screens
+.PHONY: environment demo test test-deep chaos soak soak-state bench bench-compare native lint mutation reference rules screens
 
 environment: $(STAMP)
 
@@ -55,6 +56,10 @@ bench: $(STAMP)
 
 bench-compare: $(STAMP)
 	$(BIN)/python -m tests.bench --compare $(ARGS)
+
+native: $(STAMP)
+	cargo build --release --manifest-path streams/native/Cargo.toml
+	cp streams/native/target/release/lib_native.so streams/native/_native.abi3.so
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

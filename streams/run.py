@@ -17,6 +17,7 @@ from streams.progress import progress_bar, text_size
 if TYPE_CHECKING:
     from streams.app import Thaw
     from streams.core.floor import Floor
+    from streams.native import CompiledFloor
     from streams.worker import WorkerSettings
 
 
@@ -54,14 +55,22 @@ def worker_settings(config: Config, *, heartbeat_s: float = 5.0) -> WorkerSettin
     )  # fmt: skip
 
 
+def core_of(config: Config) -> type[Floor | CompiledFloor]:
+    """Return the core that counts under this configuration; raises `UsageError` where it is asked for and not made."""
+    from streams.core.floor import Floor
+    from streams.native import CompiledFloor, check_made, is_made
+
+    if config.worker.core == "compiled":
+        check_made()
+    return CompiledFloor if config.worker.core != "python" and is_made() else Floor
+
+
 def thaw_of(config: Config) -> Thaw:
     """Return how a partition's floor is made under this configuration."""
-    from streams.core.floor import Floor
+    core, rules = core_of(config), config.rules()
 
-    rules = config.rules()
-
-    def thaw(partition: int, partitions: int, entries: Mapping[str, Any], unpublished: Collection[str]) -> Floor:
-        return Floor.thaw(partition, partitions, rules, entries, unpublished)
+    def thaw(partition: int, partitions: int, entries: Mapping[str, Any], unpublished: Collection[str]) -> Floor | CompiledFloor:
+        return core.thaw(partition, partitions, rules, entries, unpublished)
 
     return thaw
 

@@ -1,7 +1,7 @@
 """The core, compiled: the same floor as `streams.core.floor.Floor`, several times as fast.
 
 Theory of operation. `streams/core` is the definition; this is a port of it to Rust (`src/`), which holds a partition's whole state
-and hands out what the other core would: the same entries, readings and relay records. It is optional: `make native` builds
+and hands out what the other core would: the same entries, readings and relay records. It is optional: `make native` makes
 it where Rust is at hand, `worker.core` says whether it is used. Entries are the same in the journal, so a worker with
 one core takes over where a worker with the other stopped. `tests/property/test_native.py` holds both together.
 """
@@ -21,17 +21,25 @@ from streams.core.floor import Reject, RelayRecord
 from streams.core.output import Entries, heartbeat_body
 
 try:
-    from streams.native import _native  # type: ignore[attr-defined]  # built by `make native`
+    from streams.native import _native
 except ImportError:
-    _native = None
+    _MADE = False
+else:
+    _MADE = True
 
 _pack = msgspec.msgpack.Encoder().encode
 _SETTINGS = "r"
 
 
-def is_built() -> bool:
+def is_made() -> bool:
     """Tell whether the compiled core is there."""
-    return _native is not None
+    return _MADE
+
+
+def check_made() -> None:
+    """Raise `UsageError` where the compiled core is not there."""
+    if not _MADE:
+        raise UsageError("the compiled core is not made; run 'make native', which needs Rust, or set worker.core to python")
 
 
 class CompiledFlush:
@@ -67,9 +75,8 @@ class CompiledFloor:
     """The state of one partition; see `streams.core.floor.Floor`."""
 
     def __init__(self, partition: int, partitions: int, rules: Rules) -> None:
-        """Start empty, as `partition` of `partitions`; raises `UsageError` where the core is not built."""
-        if _native is None:
-            raise UsageError("the compiled core is not built; run 'make native' (it needs Rust), or set worker.core: python")
+        """Start empty, as `partition` of `partitions`; raises `UsageError` where the compiled core is not there."""
+        check_made()
         self.partition, self.partitions, self.rules = partition, partitions, rules
         self._floor = _native.Floor(partition, partitions, rules, _pack(freeze_history(rules)))
 
@@ -104,8 +111,7 @@ class CompiledFloor:
 
     def keys(self) -> list[str]:
         """Return the keys of all entries."""
-        keys: list[str] = self._floor.keys()
-        return keys
+        return self._floor.keys()
 
     def entry(self, key: str) -> Any | None:
         """Return the present value of an entry as msgpack; None if it is gone."""
@@ -114,16 +120,13 @@ class CompiledFloor:
 
     def record(self, key: ReadingKey, now_ms: int, epoch: int, seq: int) -> tuple[bytes, bytes | None]:
         """Return a reading, encoded, as it is after the last flush; a value of None where what its key names is over."""
-        found: tuple[bytes, bytes | None] = self._floor.reading(
-            key.kind, key.dimension, key.name, key.channel, key.length_ms, key.start_ms, now_ms, epoch, seq
-        )
-        return found
+        where = key.kind, key.dimension, key.name, key.channel, key.length_ms, key.start_ms
+        return self._floor.reading(*where, now_ms, epoch, seq)
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
         """What became of the records of each topic."""
-        counts: dict[str, dict[str, int]] = self._floor.counts
-        return counts
+        return self._floor.counts
 
 
-__all__ = ["CompiledFloor", "CompiledFlush", "is_built"]
+__all__ = ["CompiledFloor", "CompiledFlush", "check_made", "is_made"]

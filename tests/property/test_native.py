@@ -2,7 +2,7 @@
 
 Centres are those of the other property tests: messy, shuffled, with duplicates and late copies, over several partitions, with
 horizons of minutes, so that everything is forgotten within two hours; floors are frozen and thawed on the way, also from one core
-to the other. Without Rust the core is not built and these tests skip.
+to the other. Without Rust the core is not made and these tests skip.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from schemas.rules import HOUR_MS, MINUTE_MS, QueueRules, Rules
 from streams.core.driver import Driver, record_of
 from streams.core.floor import Floor
 from streams.core.relay import decode_relay
-from streams.native import CompiledFloor, is_built
+from streams.native import CompiledFloor, is_made
 from tests import centres
 from tests.garbage import mutated
 from tests.property.test_freeze_thaw import HASTY, PATIENT, business
 
 REQUIRED: Final = os.environ.get("FLOORPULSE_REQUIRE_NATIVE") == "1"
-pytestmark = pytest.mark.skipif(not (is_built() or REQUIRED), reason="the compiled core is not built (make native needs Rust)")
+pytestmark = pytest.mark.skipif(not (is_made() or REQUIRED), reason="the compiled core is not made (make native needs Rust)")
 
 _unpack = msgspec.msgpack.decode
 _pack = msgspec.msgpack.encode
