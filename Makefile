@@ -58,8 +58,8 @@ bench-compare: $(STAMP)
 	$(BIN)/python -m tests.bench --compare $(ARGS)
 
 native: $(STAMP)
-	cargo build --release --manifest-path streams/native/Cargo.toml
-	cp streams/native/target/release/lib_native.so streams/native/_native.abi3.so
+	cargo build --release --manifest-path streams/native/Cargo.toml --target-dir .cache/native
+	cp .cache/native/release/lib_native.so streams/native/_native.abi3.so
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -262,7 +262,7 @@ class Worker(_Section):
         "zstd", description="of what it publishes; gzip takes a multiple of CPU, for clients that read nothing else"
     )
     core: Literal["auto", "compiled", "python"] = Field(
-        "auto", description="what counts: the compiled core (made by 'make native'), the one in Python, or the former where it is made"
+        "auto", description="what counts: the compiled core ('make native'), the one in Python, or the former where it is made"
     )
     session_timeout: Duration = Field(10_000, ge=1000, description="Kafka's session timeout of the consumer group")
     shutdown_timeout: Duration = Field(20_000, ge=1000, description="hard deadline after SIGTERM")

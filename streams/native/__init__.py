@@ -95,7 +95,8 @@ class CompiledFloor:
 
     def apply(self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None], now_ms: int) -> list[Reject]:
         """Take a batch of records of one logical topic, in offset order; return those set aside."""
-        return [Reject(*reject) for reject in self._floor.apply(topic, list(keys), list(values), now_ms)]
+        rejects = self._floor.apply(topic, list(keys), list(values), now_ms)
+        return [Reject(index, "late" if outcome == "late" else "invalid", *why) for index, outcome, *why in rejects]
 
     def flush(self, seq: int, now_ms: int, at_end: Collection[str] = (), epoch: int = 0) -> CompiledFlush:
         """Book what was touched, forget what is over, and return all that changed since the last flush."""

@@ -1,12 +1,10 @@
-"""The compiled part: `src/lib.rs`."""
+# The compiled part: src/lib.rs.
 
 from collections.abc import Sequence
 
 from schemas.rules import Rules
 
 class Floor:
-    """The state of one partition."""
-
     counts: dict[str, dict[str, int]]
     counters: dict[str, int]
     watermark: int | None

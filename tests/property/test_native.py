@@ -71,7 +71,7 @@ def readings_of(flush: Any) -> dict[bytes, Any]:
     """Return a flush's readings by key; what is told twice must be told alike."""
     found: dict[bytes, Any] = {}
     for reading in flush.readings:
-        key, body = encode_key(reading.key), None if reading.body is None else msgspec.json.decode(msgspec.json.encode(reading.body))
+        key, body = encode_key(reading.key), msgspec.json.decode(msgspec.json.encode(reading.body))
         assert found.setdefault(key, body) == body
         found[key] = body
     return found
