@@ -3,7 +3,7 @@
     python -m tests.bench [--runs 5] [--events 300000] [--only peers,core,…] [--resume] [--save FILE] [--compare]
 
 * `peers`: floorpulse, and other stream processors, at the same job on the same Kafka (`tests/bench/versus.py`); `--peers` chooses.
-* `decode`, `core`, `report`: CPU of one process, in memory. The transport's ceiling is a row among the peers.
+* `decode`, `core`, `compiled` (the core, compiled), `report`: CPU of one process, in memory. The transport's is a row among the peers.
 * `stages`: where a worker's CPU goes, without a client.
 * `drain`: one worker against a backlog. `workers`: two workers against one.
 * `live`: time from an event (its own time, given just before it is sent) to its count on /metrics, direct and by relay.
@@ -37,7 +37,7 @@ from tests.bench.boardmemory import bench_board
 from tests.bench.contestants import CONTESTANTS
 from tests.bench.duties import bench_idle, bench_start
 from tests.bench.live import bench_live
-from tests.bench.memory import bench_core, bench_decode, bench_report, bench_yardstick
+from tests.bench.memory import bench_compiled, bench_core, bench_decode, bench_report, bench_yardstick
 from tests.bench.pipeline import bench_drain, bench_workers
 from tests.bench.poison import bench_poison
 from tests.bench.recovery import bench_recovery
@@ -53,8 +53,8 @@ Figures = dict[str, float]
 Bench = Callable[[Path], Figures]
 
 BENCHES: dict[str, Bench] = {
-    "yardstick": bench_yardstick, "core": bench_core, "decode": bench_decode, "report": bench_report, "state": bench_state,
-    "drain": bench_drain, "workers": bench_workers, "live": bench_live, "scrape": bench_scrape, "sockets": bench_sockets,
+    "yardstick": bench_yardstick, "core": bench_core, "compiled": bench_compiled, "decode": bench_decode,
+    "report": bench_report, "state": bench_state, "drain": bench_drain, "workers": bench_workers, "live": bench_live, "scrape": bench_scrape, "sockets": bench_sockets,
     "screens": bench_screens, "board": bench_board, "start": bench_start, "idle": bench_idle,
     "recovery": bench_recovery, "poison": bench_poison, "stages": bench_stages, "scaling": bench_scaling,
 }  # fmt: skip

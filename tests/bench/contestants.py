@@ -12,7 +12,8 @@ from typing import Final
 from confluent_kafka import Consumer, TopicPartition
 
 from schemas.readings import SLICE_MS, decode_key, decode_value
-from tests.bench.environments import PROJECT, java_classpath, python_with
+from streams.native import is_made
+from tests.bench.environments import PROJECT, Unavailable, java_classpath, python_with
 from tests.bench.ground import PARTITIONS, Filled, Ground, Progress
 from tests.bench.recount import WIDTHS_MS, Sums, Window, read_result
 from tests.bench.running import free_address, metric
@@ -89,13 +90,16 @@ def _left(place: Place) -> dict[Window, Sums]:
     return read_result(place.folder / "result.jsonl")
 
 
-def _ours(*roles: str) -> Callable[[Place], list[list[str]]]:
+def _ours(*roles: str, core: str = "python") -> Callable[[Place], list[list[str]]]:
     def commands(place: Place) -> list[list[str]]:
+        if core == "compiled" and not is_made():
+            raise Unavailable("the compiled core is not made (make native)")
         place.ground.made_anew(place.filled)
         config = str(place.ground.config(place.filled.prefix, place.run))
         listening = {role: free_address() for role in roles}
         (place.folder / "board").write_text(listening.get("board", ""))
-        return [[sys.executable, "-m", "streams.cli", role, "--listen", listening[role], "--config", config] for role in roles]
+        program = ["env", f"FLOORPULSE_WORKER__CORE={core}", sys.executable, "-m", "streams.cli"]
+        return [[*program, role, "--listen", listening[role], "--config", config] for role in roles]
 
     return commands
 
@@ -144,6 +148,10 @@ _CONTESTANTS: Final = (
     Contestant(
         "floorpulse-board", "floorpulse worker and board", "journal on Kafka", _ours("worker", "board"), readings, _INPUTS,
         also_done=_board_has_all,
+    ),
+    Contestant(
+        "floorpulse-compiled", "floorpulse worker, compiled core", "journal on Kafka", _ours("worker", core="compiled"), readings,
+        _INPUTS,
     ),
     Contestant("transport", "(its transport alone, nothing decoded)", "none", _transport, _nothing, _INPUTS),
     Contestant("plain", "confluent-kafka, plain dicts", "none", _python("plain", "plain"), _left),
