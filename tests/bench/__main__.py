@@ -3,7 +3,7 @@
     python -m tests.bench [--runs 5] [--events 300000] [--only peers,core,…] [--resume] [--save FILE] [--compare]
 
 * `peers`: floorpulse, and other stream processors, at the same job on the same Kafka (`tests/bench/versus.py`); `--peers` chooses.
-* `decode`, `core`, `compiled` (the core, compiled), `report`: CPU of one process, in memory. The transport's is a row among the peers.
+* `decode`, `core`, `compiled`, `report`: CPU of one process, in memory. The transport's ceiling is a row among the peers.
 * `stages`: where a worker's CPU goes, without a client.
 * `drain`: one worker against a backlog. `workers`: two workers against one.
 * `live`: time from an event (its own time, given just before it is sent) to its count on /metrics, direct and by relay.
@@ -54,7 +54,8 @@ Bench = Callable[[Path], Figures]
 
 BENCHES: dict[str, Bench] = {
     "yardstick": bench_yardstick, "core": bench_core, "compiled": bench_compiled, "decode": bench_decode,
-    "report": bench_report, "state": bench_state, "drain": bench_drain, "workers": bench_workers, "live": bench_live, "scrape": bench_scrape, "sockets": bench_sockets,
+    "report": bench_report, "state": bench_state,
+    "drain": bench_drain, "workers": bench_workers, "live": bench_live, "scrape": bench_scrape, "sockets": bench_sockets,
     "screens": bench_screens, "board": bench_board, "start": bench_start, "idle": bench_idle,
     "recovery": bench_recovery, "poison": bench_poison, "stages": bench_stages, "scaling": bench_scaling,
 }  # fmt: skip
