@@ -47,6 +47,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use facts::{Topic, TOPICS};
 use floor::Floor;
 use names::Ms;
+use readings::{address_of, Stamp};
 use rules::Rules;
 use told::Target;
 
@@ -131,8 +132,8 @@ impl PyFloor {
         let now = floor.present(now_ms);
         let gone = floor.expiry.cells(&mut floor.books.cells, floor.clock.watermark, &floor.rules);
         let dropped = floor.drop_ids();
-        let mut readings = Vec::new();
-        floor.books.readings(floor.partition, now, &gone, &floor.rules, epoch, seq, &mut readings);
+        let stamp = Stamp { partition: floor.partition, epoch, seq };
+        let readings = floor.books.readings(stamp, now, &gone, &floor.rules);
         let entries = PyDict::new(py);
         for (key, value) in floor.changed_entries(&gone, dropped) {
             entries.set_item(key, value.map(|value| PyBytes::new(py, &value)))?;
@@ -169,13 +170,14 @@ impl PyFloor {
         now_ms: Ms,
         epoch: i64,
         seq: i64,
-    ) -> (Bytes<'py>, MaybeBytes<'py>) {
+    ) -> PyResult<(Bytes<'py>, MaybeBytes<'py>)> {
         let floor = &self.0;
+        let stamp = Stamp { partition: floor.partition, epoch, seq };
+        let address = address_of(dimension, name, channel);
+        let address = address.ok_or_else(|| PyValueError::new_err(format!("unknown dimension {dimension:?}")))?;
         let now = floor.present(now_ms);
-        let books = &floor.books;
-        let (key, value) =
-            books.reading(floor.partition, kind, dimension, name, channel, length_ms, start_ms, now, &floor.rules, epoch, seq);
-        (PyBytes::new(py, &key), value.map(|value| PyBytes::new(py, &value)))
+        let (key, value) = floor.books.reading(stamp, kind, &address, (length_ms, start_ms), now, &floor.rules);
+        Ok((PyBytes::new(py, &key), value.map(|value| PyBytes::new(py, &value))))
     }
 
     /// What became of the records of each topic.

@@ -114,6 +114,12 @@ impl Level {
         self.0 < 12 || self == ROSTER || self.0 >= FIRST_PEAK
     }
 
+    /// The level whose present value a part is.
+    pub fn of_value(part: Part) -> Option<Level> {
+        let n = part.0.wrapping_sub(LEVEL_BASE);
+        (n < LEVELS).then_some(Level(n as u16))
+    }
+
     /// Its present value.
     pub fn value(self) -> Part {
         Part(LEVEL_BASE + u32::from(self.0))
