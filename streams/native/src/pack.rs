@@ -235,6 +235,42 @@ impl<'a> Reader<'a> {
         self.bytes(length)
     }
 
+    /// Pass over one object, whatever it is.
+    pub fn skip(&mut self) -> Found<()> {
+        let mut left: u64 = 1;
+        while left > 0 {
+            left -= 1;
+            let (head, inside) = match self.byte()? {
+                0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => (0, 0),
+                byte @ 0x80..=0x8f => (0, 2 * u64::from(byte & 0xf)),
+                byte @ 0x90..=0x9f => (0, u64::from(byte & 0xf)),
+                byte @ 0xa0..=0xbf => (usize::from(byte & 0x1f), 0),
+                0xc4 | 0xd9 => (usize::from(self.byte()?), 0),
+                0xc5 | 0xda => (usize::from(u16::from_be_bytes(self.number()?)), 0),
+                0xc6 | 0xdb => (u32::from_be_bytes(self.number()?) as usize, 0),
+                0xc7 => (usize::from(self.byte()?) + 1, 0),
+                0xc8 => (usize::from(u16::from_be_bytes(self.number()?)) + 1, 0),
+                0xc9 => (u32::from_be_bytes(self.number()?) as usize + 1, 0),
+                0xcc | 0xd0 => (1, 0),
+                0xcd | 0xd1 | 0xd4 => (2, 0),
+                0xd5 => (3, 0),
+                0xca | 0xce | 0xd2 => (4, 0),
+                0xd6 => (5, 0),
+                0xcb | 0xcf | 0xd3 => (8, 0),
+                0xd7 => (9, 0),
+                0xd8 => (17, 0),
+                0xdc => (0, u64::from(u16::from_be_bytes(self.number()?))),
+                0xdd => (0, u64::from(u32::from_be_bytes(self.number()?))),
+                0xde => (0, 2 * u64::from(u16::from_be_bytes(self.number()?))),
+                0xdf => (0, 2 * u64::from(u32::from_be_bytes(self.number()?))),
+                0xc1 => return Err(Malformed("not msgpack")),
+            };
+            self.bytes(head)?;
+            left = left.checked_add(inside).ok_or(Malformed("ends too early"))?;
+        }
+        Ok(())
+    }
+
     /// The number of elements of an array, which follow.
     pub fn array(&mut self) -> Found<usize> {
         match self.byte()? {
