@@ -229,6 +229,14 @@ impl Books {
         self.totals.changed.remove(address);
     }
 
+    /// The addresses of a dimension, those with levels first, and whether each has some.
+    pub fn addresses_of(&self, dimension: Dimension) -> Vec<(Address, bool)> {
+        let levels = &self.cells.levels;
+        let with = levels.keys().filter(|address| address.dimension() == dimension).map(|address| (address.clone(), true));
+        let others = self.addresses.iter().filter(|address| address.dimension() == dimension && !levels.contains_key(*address));
+        with.chain(others.map(|address| (address.clone(), false))).collect()
+    }
+
     /// Bring everything that was booked to its cells and totals.
     pub fn settle(&mut self, rules: &Rules) {
         let (cells, mut beside) = self.parted(Some(rules));

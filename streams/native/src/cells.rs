@@ -4,7 +4,6 @@
 //! where it belongs. The steps of a transition are counted as one thing: how often, and the sum of the distances to the slice's end.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -90,8 +89,7 @@ impl Booked {
     }
 
     fn step(&mut self, steps: &Steps, times: i64, to_end: Ms) {
-        let same = |known: &&mut (Steps, i64, i64)| Arc::ptr_eq(&known.0, steps) || known.0 == *steps;
-        match self.steps.iter_mut().find(same) {
+        match self.steps.iter_mut().find(|known| known.0 == *steps) {
             Some(known) => {
                 known.1 += times;
                 known.2 += times * to_end;
@@ -166,7 +164,7 @@ impl Cells {
                 What::Steps(steps) => {
                     self.booked[place].step(steps, times, SLICE_MS - fact.at.rem_euclid(SLICE_MS));
                     if fact.at > self.now {
-                        self.note_ahead(&books.place(&fact.address), fact.at, steps, times);
+                        self.note_ahead(&books.place(&fact.address), fact.at, steps.all(), times);
                     }
                 }
                 What::Roster(amount) => self.book_roster(fact, amount * times, books),
@@ -259,14 +257,14 @@ impl Cells {
         let to_quarter_end = to_end + count * (QUARTER_MS - SLICE_MS - (number * SLICE_MS).rem_euclid(QUARTER_MS));
         for (length, number, to_end) in [(SLICE, number, to_end), (QUARTER, quarter, to_quarter_end)] {
             let Some(cell) = self.cell(length, number, address) else { continue };
-            for (level, step) in steps.iter().filter(|each| each.0.in_slices()) {
+            for (level, step) in steps.all().iter().filter(|each| each.0.in_slices()) {
                 cell.add(level.step(), count * step);
                 cell.add(level.ms(), to_end * step);
             }
         }
         if count != 0 {
             let levels = self.levels.entry(address.clone()).or_default();
-            for (level, step) in steps.iter() {
+            for (level, step) in steps.all() {
                 levels.add(level.value(), count * step);
             }
         }

@@ -1,12 +1,38 @@
 //! Facts: what is added to a cell, and when.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::names::{Address, Ms};
 use crate::parts::{Level, Part, Series};
 
-/// The steps of levels in one transition of an agent.
-pub type Steps = Arc<[(Level, i64)]>;
+/// The steps of levels in one transition of an agent. Compared by identity: whoever makes them keeps them.
+#[derive(Clone, Debug)]
+pub struct Steps(Arc<[(Level, i64)]>);
+
+impl Steps {
+    pub fn new(steps: &[(Level, i64)]) -> Steps {
+        Steps(Arc::from(steps))
+    }
+
+    pub fn all(&self) -> &[(Level, i64)] {
+        &self.0
+    }
+}
+
+impl PartialEq for Steps {
+    fn eq(&self, other: &Steps) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Steps {}
+
+impl Hash for Steps {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
 
 /// What a fact does.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

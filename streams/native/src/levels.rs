@@ -102,7 +102,7 @@ fn steps_between(before: Option<Counted>, now: Option<Counted>) -> (Steps, Steps
     steps.retain(|(_, step)| *step != 0);
     let of_slots = |level: &Level| [CAPACITY, SLOTS_USED, SLOTS_FREE].contains(level);
     let slots: Vec<(Level, i64)> = steps.iter().copied().filter(|(level, _)| of_slots(level)).collect();
-    (steps.into(), slots.into())
+    (Steps::new(&steps), Steps::new(&slots))
 }
 
 /// Remembers the steps between two states: the same pair always has the same object.
@@ -191,7 +191,7 @@ impl Stepper<'_> {
             return;
         }
         let (stays, slots) = self.levels.between(Some(before.counted), Some(now.counted)).clone();
-        if !stays.is_empty() {
+        if !stays.all().is_empty() {
             facts.extend([&self.floor].into_iter().chain(alone).map(|address| step_fact(address.clone(), at, &stays)));
         }
         if !same_groups {
@@ -199,13 +199,13 @@ impl Stepper<'_> {
             let olds = if before.groups.is_empty() { &unassigned[..] } else { before.groups };
             let news = if now.groups.is_empty() { &unassigned[..] } else { now.groups };
             self.moved(Dimension::Group, olds, news, before, now, at, facts);
-        } else if !stays.is_empty() {
+        } else if !stays.all().is_empty() {
             let groups = places.groups(now.groups, self.addresses);
             facts.extend(groups.iter().map(|group| step_fact(group.clone(), at, &stays)));
         }
         if !same_queues {
             self.moved(Dimension::Slots, before.queues, now.queues, before, now, at, facts);
-        } else if !slots.is_empty() {
+        } else if !slots.all().is_empty() {
             let queues = places.queues(now.queues, self.addresses);
             facts.extend(queues.iter().map(|queue| step_fact(queue.clone(), at, &slots)));
         }
@@ -231,7 +231,7 @@ impl Stepper<'_> {
             let is_now = news.contains(name).then_some(now.counted);
             let (stays, slots) = self.levels.between(was, is_now);
             let steps = if dimension == Dimension::Slots { slots } else { stays };
-            if !steps.is_empty() {
+            if !steps.all().is_empty() {
                 facts.push(step_fact(self.addresses.of(dimension, name, &empty()), at, steps));
             }
         }
@@ -240,7 +240,7 @@ impl Stepper<'_> {
     /// Append what puts an agent onto the levels of a placement in his own readings.
     pub fn standing(&mut self, now: &Placed<'_>, at: Ms, alone: &Address, facts: &mut Vec<Fact>) {
         let (steps, _) = self.levels.between(None, Some(now.counted));
-        if !steps.is_empty() {
+        if !steps.all().is_empty() {
             facts.push(step_fact(alone.clone(), at, steps));
         }
     }
