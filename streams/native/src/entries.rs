@@ -195,7 +195,8 @@ impl Floor {
             let topic = Topic::of(from.str()?).ok_or(Malformed("unknown topic"))?;
             let mut counts = Outcomes::default();
             for _ in 0..from.map()? {
-                *counts.of(from.str()?).ok_or(Malformed("unknown outcome"))? = from.int()?;
+                let count = counts.of(from.str()?).ok_or(Malformed("unknown outcome"))?;
+                *count = from.int()?;
             }
             self.counts[topic as usize] = Some(counts);
         }
