@@ -204,7 +204,8 @@ impl Agent {
     /// Whether what concerns nothing before `since` only adds to what is booked.
     pub fn goes_on(&self, since: Ms, rules: &Rules) -> bool {
         let Some(end) = &self.end else { return false };
-        since > end.at && rules.untils.last().map_or(true, |until| *until <= end.at)
+        let settings_since = rules.untils.last().copied().unwrap_or(Ms::MIN);
+        since > end.at && settings_since <= end.at
     }
 
     /// Append the facts of what was added: turns, and the changes from a position on; all of it after the end.
@@ -231,8 +232,8 @@ impl Agent {
     /// Whether all changes but the first so many come after those.
     pub fn adds_at_the_end(&self, changes: usize) -> bool {
         let (booked, added) = self.changes.split_at(changes);
-        let last = booked.iter().map(|change| change.at).max();
-        last.map_or(true, |last| added.iter().all(|change| change.at > last))
+        let last = booked.iter().map(|change| change.at).max().unwrap_or(Ms::MIN);
+        added.iter().all(|change| change.at > last)
     }
 
     /// Book what follows from the status changes alone, all of it less what was booked of the first so many of them.
@@ -274,17 +275,14 @@ impl Agent {
         let announced = hired_later(&self.base, &self.changes);
         let first = day_start(rules.at(before).zone, before);
         let keep = self.changes.iter().take_while(|change| change.at < first).count();
-        let mut view = self.base.view();
-        for change in &self.changes[..keep] {
-            view.apply(change);
-        }
-        view.announce(first - 1, announced);
-        let folded = view.to_state();
         if keep > 0 {
+            let mut view = self.base.view();
+            for change in &self.changes[..keep] {
+                view.apply(change);
+            }
+            view.announce(first - 1, announced);
+            self.base = view.to_state();
             self.heard = self.heard.max(self.changes[keep - 1].at);
-        }
-        if keep > 0 || folded != self.base {
-            self.base = folded;
             self.history_end = None;
             self.changes.drain(..keep);
             self.changes.shrink_to(2 * self.changes.len());
@@ -299,6 +297,7 @@ impl Agent {
                 !over
             });
         }
+        self.settle_above = MANY_HOLDS;
         (keep > 0, gone)
     }
 

@@ -90,7 +90,7 @@ fn contact_facts<'a>(
             let place = addresses.queue(&contact.end_queue, &contact.end_channel);
             let following = contacts.partition_point(|other| other.start <= start);
             facts.push(Fact::one(&place, due, FCR_CONTACTS));
-            if contacts.get(following).map_or(true, |next| next.start > due) {
+            if contacts.get(following).map_or(Ms::MAX, |next| next.start) > due {
                 facts.push(Fact::one(&place, due, FCR_RESOLVED));
             }
         }

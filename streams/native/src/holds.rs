@@ -54,7 +54,7 @@ impl Hold {
         for (start, end) in &self.intervals {
             if *start >= since {
                 turns.push(Turn::step(*start, times));
-            } else if end.map_or(true, |end| end >= since) {
+            } else if !end.is_some_and(|end| end < since) {
                 in_hand += times;
             }
             if let Some(end) = end.filter(|end| *end >= since) {
@@ -155,7 +155,7 @@ pub fn turns_between(before: Option<&Hold>, after: &Hold, turns: &mut SmallVec<[
         if known.is_none() {
             turns.push(Turn::step(*start, 1));
         }
-        if let Some(end) = end.filter(|_| known.map_or(true, |known| known.1.is_none())) {
+        if let Some(end) = end.filter(|_| known.and_then(|known| known.1).is_none()) {
             turns.push(Turn::step(end, -1));
         }
     }

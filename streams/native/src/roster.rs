@@ -301,7 +301,7 @@ impl Historian<'_> {
                 day = Some(today);
                 seen = if at_midnight { Groups::new() } else { was.clone() };
             }
-            let came = is_now.iter().copied().filter(|group| !seen.contains(group) && !(at_midnight && was.contains(group)));
+            let came = is_now.iter().copied().filter(|group| !(seen.contains(group) || (at_midnight && was.contains(group))));
             let came: Groups<'_> = came.collect();
             let gone = was.iter().copied().filter(|group| !is_now.contains(group) && !seen.contains(group));
             let gone: Groups<'_> = gone.collect();
