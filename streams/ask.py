@@ -63,7 +63,7 @@ def run_report(config: Config, files: Sequence[Path], wanted: Wanted, *, live: s
     settle_memory()
     jobs = wanted.jobs or job_count(files)
     with progress_bar("reading", text_size(files)) as advance:
-        result = report(files, config.rules(wanted.zone), choice, advance, jobs=jobs)
+        result = report(files, config.rules(wanted.zone), choice, advance, jobs=jobs, core=config.worker.core)
     table = result.table
     if wanted.form == "parquet":
         _write_parquet(table.header, table.units, table.values(), target)

@@ -25,6 +25,7 @@ import msgspec
 from schemas.errors import JobFailed
 from schemas.readings import Dimension
 from schemas.rules import Rules
+from streams.native import Core
 from streams.share import Answer, Message
 
 MOST_JOBS: Final = 64
@@ -52,6 +53,7 @@ class Task(NamedTuple):
     shares: int
     rules: Rules
     dimensions: tuple[Dimension, ...]
+    core: Core
 
 
 encode: Final = msgspec.msgpack.Encoder().encode

@@ -14,6 +14,7 @@ from sinks.merge import Merge
 from sinks.table import Choice, Table, interval_table
 from streams.jobs import Job, Task
 from streams.lines import PARTITIONER, read_lanes
+from streams.native import Core
 from streams.progress import no_progress
 from streams.share import Share
 from streams.shares import Here, Seat, Shares
@@ -58,27 +59,27 @@ def report_rules(rules: Rules) -> Rules:
 
 
 def report(files: Iterable[Path], rules: Rules, choice: Choice, progress: Callable[[int], None] = no_progress,
-           partitions: int = 1, jobs: int = 1) -> Report:  # fmt: skip
+           partitions: int = 1, jobs: int = 1, core: Core = "auto") -> Report:  # fmt: skip
     """Compute the interval table of canonical JSON Lines; raises `UsageError` for files that cannot be read.
 
     With several `jobs` the work is done in so many processes, else in this one, in so many `partitions`: the table is the same.
     """
     dimensions: tuple[Dimension, ...] = ("group",) if choice.by == "group" else ("queue",)
-    counted = count(files, rules, dimensions, progress, partitions, jobs)
+    counted = count(files, rules, dimensions, progress, partitions, jobs, core)
     return Report(interval_table(counted.merge, counted.now, choice), counted.read, counted.outcomes, counted.complaints)
 
 
 def count(files: Iterable[Path], rules: Rules, dimensions: Sequence[Dimension], progress: Callable[[int], None] = no_progress,
-          partitions: int = 1, jobs: int = 1) -> Counted:  # fmt: skip
+          partitions: int = 1, jobs: int = 1, core: Core = "auto") -> Counted:  # fmt: skip
     """Count what files hold, as far as tables of these dimensions need it."""
     rules = report_rules(rules)
     merge = Merge(rules)
     with ExitStack() as stack:
         seats: list[Seat]
         if jobs > 1:
-            seats = [stack.enter_context(Job(Task(number, jobs, rules, tuple(dimensions)))) for number in range(jobs)]
+            seats = [stack.enter_context(Job(Task(number, jobs, rules, tuple(dimensions), core))) for number in range(jobs)]
         else:
-            seats = [Here(Share(number, partitions, rules, dimensions)) for number in range(partitions)]
+            seats = [Here(Share(number, partitions, rules, dimensions, core)) for number in range(partitions)]
         shares = Shares(seats)
         read, names = _read(files, shares, len(seats), progress)
         now = shares.finish()

@@ -55,19 +55,11 @@ def worker_settings(config: Config, *, heartbeat_s: float = 5.0) -> WorkerSettin
     )  # fmt: skip
 
 
-def core_of(config: Config) -> type[Floor | CompiledFloor]:
-    """Return the core that counts under this configuration; raises `UsageError` where it is asked for and not made."""
-    from streams.core.floor import Floor
-    from streams.native import CompiledFloor, check_made, is_made
-
-    if config.worker.core == "compiled":
-        check_made()
-    return CompiledFloor if config.worker.core != "python" and is_made() else Floor
-
-
 def thaw_of(config: Config) -> Thaw:
     """Return how a partition's floor is made under this configuration."""
-    core, rules = core_of(config), config.rules()
+    from streams.native import core_named
+
+    core, rules = core_named(config.worker.core), config.rules()
 
     def thaw(partition: int, partitions: int, entries: Mapping[str, Any], unpublished: Collection[str]) -> Floor | CompiledFloor:
         return core.thaw(partition, partitions, rules, entries, unpublished)

@@ -15,10 +15,10 @@ from schemas.events import INPUT_TOPICS
 from schemas.markers import end_of_input
 from schemas.readings import QUARTER_MS, Dimension
 from schemas.rules import Rules
-from streams.core.cells import Cell, CellId
-from streams.core.floor import RELAY, Floor
+from streams.core.floor import RELAY
 from streams.core.intake import Reject
 from streams.core.relay import TO_AGENT, TO_CUSTOMER
+from streams.native import Core, core_named
 
 TOLD: Final[dict[Dimension, tuple[str, ...]]] = {"queue": (TO_CUSTOMER,), "group": (TO_AGENT,)}
 """Whom sessions must tell what for the tables of a dimension."""
@@ -113,10 +113,10 @@ Answer = Standing | Flushed | Shown
 class Share:
     """One share: a floor that is talked to."""
 
-    def __init__(self, number: int, shares: int, rules: Rules, dimensions: Sequence[Dimension]) -> None:
+    def __init__(self, number: int, shares: int, rules: Rules, dimensions: Sequence[Dimension], core: Core = "auto") -> None:
         """Start empty; only what tables of these dimensions show will be right."""
         self._shares = shares
-        self._floor = Floor(number, shares, rules)
+        self._floor = core_named(core)(number, shares, rules)
         self._floor.serve({kind for dimension in dimensions for kind in TOLD[dimension]})
         self._seq = self._batch = self._told = 0
         self._complaints: list[Complaint] = []
@@ -152,7 +152,7 @@ class Share:
                 outcomes[outcome] = outcomes.get(outcome, 0) + count
         complaints, self._complaints = self._complaints, []
         self._told += len(complaints)
-        return Standing(self._floor.clock.newest, outcomes, complaints)
+        return Standing(self._floor.newest, outcomes, complaints)
 
     def _flush(self, message: Flush) -> Flushed:
         floor = self._floor
@@ -161,26 +161,20 @@ class Share:
             floor.apply(RELAY, [key for key, _ in message.relay], [value for _, value in message.relay], message.at_ms)
         if message.mark is not None:
             for share in range(self._shares):
-                floor.expiry.heard(share, message.mark)
+                floor.hear(share, message.mark)
         for topic, newest in message.newest.items():
-            floor.clock.saw(topic, newest, message.at_ms)
+            floor.saw(topic, newest, message.at_ms)
         relay: Relayed = [[] for _ in range(self._shares)]
         for record in floor.flush(self._seq, message.at_ms, message.at_end).relay:
             relay[record.partition].append((record.key, record.value))
-        return Flushed(floor.clock.watermark, relay)
+        return Flushed(floor.watermark, relay)
 
     def _show(self, dimensions: list[str]) -> Iterator[Shown]:
-        cells = self._floor.books.cells
-        ids = (each for each in cells.ids() if each[0] == QUARTER_MS and each[2][0] in dimensions)
-        while some := list(islice(ids, _READINGS)):
-            yield Shown([_slice(each, cells.get(each) or {}) for each in some], more=True)
-        levels = [(address, cells.levels_body(address)) for address in cells.levels if address[0] in dimensions]
-        yield Shown([("now", *address, 0, 0, body["parts"], body.get("ahead", [])) for address, body in levels], more=False)
-
-
-def _slice(cell_id: CellId, parts: Cell) -> _Reading:
-    length, number, address = cell_id
-    return "slice", *address, length, number * length, parts, []
+        quarters = iter(self._floor.quarters(dimensions))
+        while some := list(islice(quarters, _READINGS)):
+            yield Shown([("slice", *each[:3], QUARTER_MS, each[3], each[4], []) for each in some], more=True)
+        levels = self._floor.levels(dimensions)
+        yield Shown([("now", *each[:3], 0, 0, each[3], each[4]) for each in levels], more=False)
 
 
 def _complaint(batch: int, topic: str, reject: Reject) -> Complaint:

@@ -21,10 +21,11 @@ from schemas.codec import STRUCT_OF, Decoded, decode_batch
 from schemas.errors import InvalidEvent
 from schemas.markers import read_end_of_input
 from schemas.partitioner import PARTITIONERS
-from schemas.readings import Reading, ReadingKey, encode_key, encode_value
+from schemas.readings import QUARTER_MS, Reading, ReadingKey, encode_key, encode_value
 from schemas.rules import UNASSIGNED, Rules
 from streams.core.agentbook import AgentBook
 from streams.core.booking import Books
+from streams.core.cells import Cell
 from streams.core.clock import PartitionClock
 from streams.core.complaints import CLOSED, OPENED, Complaints
 from streams.core.customers import Customers
@@ -55,6 +56,11 @@ _OPENED = STRUCT_OF["complaint.opened"]
 
 RELAY = "relay"
 """Logical name of the relay topic."""
+
+Quarter = tuple[str, str, str, int, Cell]
+"""A quarter-hour: (dimension, name, channel, start in ms, parts)."""
+Level = tuple[str, str, str, dict[str, int], list[tuple[int, str, int]]]
+"""Levels: (dimension, name, channel, parts, steps that are still to come)."""
 
 
 @dataclass
@@ -298,6 +304,38 @@ class Floor:
         complaints = self.complaints.book(self.books) + self.complaints.forget(self.books, self.clock.watermark)
         for complaint_id in complaints:
             self.entries.touch("x", complaint_id)
+
+    # ------------------------------------------------------------------ for a report
+
+    def saw(self, topic: str, newest: int, now_ms: int) -> None:
+        """Take note of how far a topic has come elsewhere."""
+        self.clock.saw(topic, newest, now_ms)
+
+    def hear(self, sender: int, mark: int) -> None:
+        """Take note of a sender's watermark."""
+        self.expiry.heard(sender, mark)
+
+    @property
+    def newest(self) -> dict[str, int]:
+        """The newest event time of each topic in ms."""
+        return self.clock.newest
+
+    @property
+    def watermark(self) -> int | None:
+        """The watermark in ms, None while it is unknown."""
+        return self.clock.watermark
+
+    def quarters(self, dimensions: Collection[str]) -> list[Quarter]:
+        """Return the quarter-hours of some dimensions."""
+        cells = self.books.cells
+        ids = (each for each in cells.ids() if each[0] == QUARTER_MS and each[2][0] in dimensions)
+        return [(*address, number * length, cells.get((length, number, address)) or {}) for length, number, address in ids]
+
+    def levels(self, dimensions: Collection[str]) -> list[Level]:
+        """Return the levels of some dimensions."""
+        cells = self.books.cells
+        bodies = ((address, cells.levels_body(address)) for address in cells.levels if address[0] in dimensions)
+        return [(*address, body["parts"], body.get("ahead", [])) for address, body in bodies]
 
     # ------------------------------------------------------------------ keeping and restoring
 

@@ -9,7 +9,7 @@ one core takes over where a worker with the other stopped. `tests/property/test_
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,7 +17,7 @@ from schemas.errors import UsageError
 from schemas.history import freeze_history, kept
 from schemas.readings import Reading, ReadingKey, decode_key
 from schemas.rules import Rules
-from streams.core.floor import Reject, RelayRecord
+from streams.core.floor import Floor, Level, Quarter, Reject, RelayRecord
 from streams.core.output import Entries, heartbeat_body
 
 try:
@@ -27,6 +27,8 @@ except ImportError:
 else:
     _MADE = True
 
+Core = Literal["auto", "compiled", "python"]
+"""Which core: `auto` is the compiled one where it was made."""
 _pack = msgspec.msgpack.Encoder().encode
 _SETTINGS = "r"
 
@@ -40,6 +42,13 @@ def check_made() -> None:
     """Raise `UsageError` where the compiled core is not there."""
     if not _MADE:
         raise UsageError("the compiled core is not made; run 'make native', which needs Rust, or set worker.core to python")
+
+
+def core_named(name: Core) -> type[Floor | CompiledFloor]:
+    """Return the core of a setting (`worker.core`); raises `UsageError` for the compiled one where it is not there."""
+    if name == "compiled":
+        check_made()
+    return CompiledFloor if name != "python" and _MADE else Floor
 
 
 class CompiledFlush:
@@ -110,6 +119,26 @@ class CompiledFloor:
         now = now_ms if live else floor.watermark or 0
         return heartbeat_body(now, floor.watermark, floor.newest_event, live, floor.counts, floor.counters)
 
+    def serve(self, kinds: Collection[str]) -> None:
+        """Do without what nobody looks at in a table; see `streams.core.floor.Floor.serve`."""
+        self._floor.serve(list(kinds))
+
+    def saw(self, topic: str, newest: int, now_ms: int) -> None:
+        """Take note of how far a topic has come elsewhere."""
+        self._floor.saw(topic, newest, now_ms)
+
+    def hear(self, sender: int, mark: int) -> None:
+        """Take note of a sender's watermark."""
+        self._floor.hear(sender, mark)
+
+    def quarters(self, dimensions: Collection[str]) -> list[Quarter]:
+        """Return the quarter-hours of some dimensions."""
+        return self._floor.quarters(list(dimensions))
+
+    def levels(self, dimensions: Collection[str]) -> list[Level]:
+        """Return the levels of some dimensions."""
+        return self._floor.levels(list(dimensions))
+
     def keys(self) -> list[str]:
         """Return the keys of all entries."""
         return self._floor.keys()
@@ -125,9 +154,19 @@ class CompiledFloor:
         return self._floor.reading(*where, now_ms, epoch, seq)
 
     @property
+    def newest(self) -> dict[str, int]:
+        """The newest event time of each topic in ms."""
+        return self._floor.newest
+
+    @property
+    def watermark(self) -> int | None:
+        """The watermark in ms, None while it is unknown."""
+        return self._floor.watermark
+
+    @property
     def counts(self) -> dict[str, dict[str, int]]:
         """What became of the records of each topic."""
         return self._floor.counts
 
 
-__all__ = ["CompiledFloor", "CompiledFlush", "check_made", "is_made"]
+__all__ = ["CompiledFloor", "CompiledFlush", "Core", "check_made", "core_named", "is_made"]

@@ -24,6 +24,7 @@ from schemas.instants import parse_instant
 from schemas.rules import QueueRules, Rules
 from sinks.snapshot import added
 from sinks.table import By, Choice, Table, interval_table
+from streams.native import Core, is_made
 from streams.report import count
 
 ZONE: Final = "Asia/Jerusalem"
@@ -53,9 +54,9 @@ RATIOS: Final = {"service_level": 0.567017, "abandonment": 0.167966, "speed_of_a
 class Tables:
     """All tables of one count, and how it went."""
 
-    def __init__(self, file: Path, partitions: int, jobs: int = 1) -> None:
+    def __init__(self, file: Path, partitions: int, jobs: int = 1, core: Core = "python") -> None:
         """Count once; all tables are made of the same merge."""
-        self.counted = count([file], Rules(), ("queue", "group"), partitions=partitions, jobs=jobs)
+        self.counted = count([file], Rules(), ("queue", "group"), partitions=partitions, jobs=jobs, core=core)
         self.table = self._table(900_000, "queue")
         self.csv: dict[str, str] = {by: self._csv(900_000, by) for by in BYS}
         self.csv |= {name: self._csv(3_600_000, by) for name, by in ((HOURS, BYS[0]), (GROUP_HOURS, BYS[2]))}
@@ -153,6 +154,14 @@ def test_a_disturbed_file_in_two_processes_gives_the_same_bytes(straight: Tables
     together = Tables(disturbed_file, 1, jobs=2)
     assert together.csv == straight.csv
     assert together.counted.outcomes == {"applied": EVENTS, "duplicate": EVENTS // 20, "late": 0, "invalid": 0}
+
+
+@pytest.mark.skipif(not is_made(), reason="the compiled core is not made (make native needs Rust)")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_compiled_core_gives_the_same_bytes(straight: Tables, disturbed_file: Path, jobs: int) -> None:
+    """The disturbed file, in this process and in two: every table equals the straight one of the core in Python."""
+    compiled = Tables(disturbed_file, 1, jobs=jobs, core="compiled")
+    assert compiled.csv == straight.csv
 
 
 def test_by_channel_there_is_only_voice(straight: Tables) -> None:

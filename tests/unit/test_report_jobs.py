@@ -28,6 +28,7 @@ from sinks.table import By, Choice
 from streams import jobs as jobs_module
 from streams import lines as lines_module
 from streams import report as report_module
+from streams.core.floor import Floor
 from streams.jobs import BYTES_EACH, Job, Task, job_count
 from streams.lines import PARTITIONER, read_lanes
 from streams.report import Report, report
@@ -118,13 +119,14 @@ def test_all_shares_know_the_watermark_that_one_knows(files: list[Path]) -> None
     """After each flush, though it moves by less than what they announce by themselves: so agents' history closes alike."""
     known: list[list[set[int | None]]] = []
     for number in (1, 4):
-        parts = [Share(place, number, Rules(partitioner=PARTITIONER), ("queue", "group")) for place in range(number)]
+        parts = [Share(place, number, Rules(partitioner=PARTITIONER), ("queue", "group"), "python") for place in range(number)]
         shares = Shares([Here(part) for part in parts])
+        floors = [part._floor for part in parts if isinstance(part._floor, Floor)]
         marks = []
         for lanes in chain.from_iterable(read_lanes(file, number) for file in files):
             shares.take({place: lane for place, lane in lanes.items() if place[1] in ("sessions", "queues")})
             shares.flush()
-            marks.append({part._floor.expiry.least_mark for part in parts})
+            marks.append({floor.expiry.least_mark for floor in floors})
         known.append(marks)
     alone, together = known
     assert together == alone
@@ -166,7 +168,7 @@ def test_a_file_that_breaks_off_ends_all_processes(files: list[Path], tmp_path: 
 
 def test_a_fault_in_a_process_is_told_by_place_and_not_by_value() -> None:
     """Type and place stand in the error, the traceback is its cause."""
-    task = Task(1, 2, Rules(), ("no such dimension",))  # type: ignore[arg-type]  # the fault
+    task = Task(1, 2, Rules(), ("no such dimension",), "auto")  # type: ignore[arg-type]  # the fault
     words = r"process 2 of 2 \(--jobs\) failed: unexpected KeyError in share.py:\d+"
     with pytest.raises(JobFailed, match=words) as failed, Job(task) as job:
         Shares([job]).flush()
@@ -196,7 +198,8 @@ def running(tmp_path: Path, jobs: int) -> Iterator[subprocess.Popen[str]]:
         for _ in range(40):
             much.write(b"\n".join(_lines()) + b"\n")
     command = [sys.executable, "-c", _COMMAND, "report", str(file), "--jobs", str(jobs)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                               env={**os.environ, "FLOORPULSE_WORKER__CORE": "python"})  # fmt: skip
     deadline = time.monotonic() + _TIMEOUT_S
     while len(tree(process.pid)) <= jobs:
         assert process.poll() is None

@@ -10,7 +10,7 @@ import csv
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -28,6 +28,7 @@ from streams.core.customers import contact_facts
 from streams.core.driver import Driver, record_of
 from streams.core.reviewers import reviewer_facts
 from streams.core.roster import JOINED, LEFT, LEFT_STATUS, STATUS, Change, State, day_facts, roster_facts
+from streams.native import Core, is_made
 from streams.report import report
 
 Event = dict[str, Any]
@@ -76,6 +77,9 @@ def is_now(agent: str, at: float, status: str = "available", **fields: Any) -> E
     return ev("agent.status", at, agent_id=agent, status=status, **fields)
 
 
+CORES: Final[tuple[Core, ...]] = ("python", "compiled") if is_made() else ("python",)
+
+
 @pytest.fixture
 def rows(tmp_path: Path) -> Any:
     """Rows of the report of some events."""
@@ -84,12 +88,15 @@ def rows(tmp_path: Path) -> Any:
         lines = [e for each in events for e in (each.events if isinstance(each, Life) else [each])]
         file = tmp_path / "events.jsonl"
         file.write_bytes(b"".join(encode_json(event) + b"\n" for event in lines))
-        made = report([file], rules or Rules(), Choice(by=by, interval_ms=interval_ms))
-        assert made.outcomes["applied"] == len(lines), made.complaints
-        text = StringIO()
-        made.table.write_csv(text)
-        text.seek(0)
-        return [{name: _number(cell) for name, cell in row.items()} for row in csv.DictReader(text)]
+        texts = set()
+        for core in CORES:
+            made = report([file], rules or Rules(), Choice(by=by, interval_ms=interval_ms), core=core)
+            assert made.outcomes["applied"] == len(lines), made.complaints
+            text = StringIO()
+            made.table.write_csv(text)
+            texts.add(text.getvalue())
+        assert len(texts) == 1, "each core must come to the same"
+        return [{name: _number(cell) for name, cell in row.items()} for row in csv.DictReader(StringIO(texts.pop()))]
 
     return table
 

@@ -319,9 +319,4 @@ impl Customers {
         self.of.entry(customer).or_default().push(Known { session: Name::from(session), version, contacts });
         Ok(())
     }
-
-    /// How many customers are known.
-    pub fn len(&self) -> usize {
-        self.of.len()
-    }
 }

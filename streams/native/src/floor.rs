@@ -377,23 +377,14 @@ impl Floor {
                 }
             };
             self.expiry.heard(fact.sender, fact.watermark);
-            match fact.kind {
-                Some(Target::Agent) => {
-                    if self.agent_book.held(&fact, self.expiry.agents_before) {
-                        self.touched.two('h', &fact.target, &fact.session);
-                    }
-                }
-                Some(Target::Customer) => {
-                    if self.customers.hear(&fact, &self.rules) {
-                        self.touched.two('k', &fact.target, &fact.session);
-                    }
-                }
-                Some(Target::Reviewer) => {
-                    if self.reviewers.hear(&fact, &self.rules) {
-                        self.touched.two('v', &fact.target, &fact.session);
-                    }
-                }
-                None => {}
+            let Some(kind) = fact.kind else { continue };
+            let is_new = match kind {
+                Target::Agent => self.agent_book.held(&fact, self.expiry.agents_before),
+                Target::Customer => self.customers.hear(&fact, &self.rules),
+                Target::Reviewer => self.reviewers.hear(&fact, &self.rules),
+            };
+            if is_new {
+                self.touched.two(kind.letter(), &fact.target, &fact.session);
             }
         }
         rejects
@@ -426,7 +417,6 @@ impl Floor {
         let (over, silent) = self.expiry.due(&self.sessions, self.clock.watermark, &self.rules);
         for session_id in over.iter().chain(&silent) {
             let Some(session) = self.sessions.get_mut(session_id) else { continue };
-            session.wake();
             if !session.touched && !self.session_book.changes_nothing(session, &self.rules) {
                 session.touched = true;
                 self.fresh.push(session_id.clone());
@@ -462,16 +452,16 @@ impl Floor {
 
     fn book_agents(&mut self) {
         for agent_id in self.agent_book.book(&self.rules, &mut self.addresses, &mut self.books) {
-            self.touched.one('a', &agent_id);
+            self.touched.one("a", &agent_id);
         }
         if self.expiry.close_agents(&self.rules) {
             let before = self.expiry.agents_before;
             let (agents, holds) = self.agent_book.forget(before, &self.rules, &mut self.addresses, &mut self.books);
             for agent_id in agents {
-                self.touched.one('a', &agent_id);
+                self.touched.one("a", &agent_id);
             }
             for (agent_id, session_id) in holds {
-                self.touched.two('h', &agent_id, &session_id);
+                self.touched.two("h", &agent_id, &session_id);
             }
         }
         self.books.roster_since(self.agent_book.roster_since());
@@ -483,18 +473,18 @@ impl Floor {
         let mut gone = self.customers.book(&mut self.books, &mut self.addresses, mark, &self.rules);
         gone.extend(self.customers.forget(&self.rules));
         for (customer, session_id) in gone {
-            self.touched.two('k', &customer, &session_id);
+            self.touched.two("k", &customer, &session_id);
         }
         self.reviewers.book(&mut self.books, &mut self.addresses, &self.rules);
         if let Some(mark) = mark {
             for (reviewer, session_id) in self.reviewers.forget(mark - self.rules.agent_horizon_ms) {
-                self.touched.two('v', &reviewer, &session_id);
+                self.touched.two("v", &reviewer, &session_id);
             }
         }
         let mut complaints = self.complaints.book(&mut self.books, &mut self.addresses);
         complaints.extend(self.complaints.forget(&mut self.books, &mut self.addresses, self.clock.watermark, &self.rules));
         for complaint_id in complaints {
-            self.touched.one('x', &complaint_id);
+            self.touched.one("x", &complaint_id);
         }
     }
 }

@@ -77,8 +77,7 @@ impl QueueGauges {
 
     /// Hand over the gauges that differ from those handed over last.
     pub fn changes(&mut self, now: Ms, rules: &Rules, mut take: impl FnMut(&Address, &Body)) {
-        let addresses: FxHashSet<&Address> =
-            self.waiting.keys().chain(self.active.keys()).chain(self.complaints.keys()).collect();
+        let addresses: FxHashSet<&Address> = self.waiting.keys().chain(self.active.keys()).chain(self.complaints.keys()).collect();
         let mut changed = Vec::new();
         for address in addresses {
             let body = self.body(address, now, rules);

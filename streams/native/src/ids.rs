@@ -120,7 +120,8 @@ impl Ids {
     pub fn claim(&mut self, digest: u64, at: Ms) -> bool {
         let number = at.div_euclid(self.horizon_ms);
         self.here = self.stands_at(number);
-        if self.generations[self.here].digests.contains(&digest) || (self.generations.len() > 1 && self.is_near(number, digest, at)) {
+        if self.generations[self.here].digests.contains(&digest) || (self.generations.len() > 1 && self.is_near(number, digest, at))
+        {
             return false;
         }
         let generation = &mut self.generations[self.here];

@@ -91,9 +91,8 @@ pub fn look(value: Option<&[u8]>) -> Looked {
 
 fn body_of(tag: &str, fields: &Bound<'_, PyAny>) -> PyResult<Body<'static>> {
     let text = |n: usize| -> PyResult<Cow<'static, str>> { Ok(Cow::Owned(fields.get_item(n)?.extract::<String>()?)) };
-    let maybe = |n: usize| -> PyResult<Option<Cow<'static, str>>> {
-        Ok(fields.get_item(n)?.extract::<Option<String>>()?.map(Cow::Owned))
-    };
+    let maybe =
+        |n: usize| -> PyResult<Option<Cow<'static, str>>> { Ok(fields.get_item(n)?.extract::<Option<String>>()?.map(Cow::Owned)) };
     let list = |n: usize| -> PyResult<Option<Vec<Cow<'static, str>>>> {
         let list: Option<Vec<String>> = fields.get_item(n)?.extract()?;
         Ok(list.map(|names| names.into_iter().map(Cow::Owned).collect()))
@@ -124,9 +123,7 @@ fn body_of(tag: &str, fields: &Bound<'_, PyAny>) -> PyResult<Body<'static>> {
         "queue.entered" => Body::Entered { queue: text(0)?, channel: maybe(1)? },
         "queue.offered" => Body::Offered { queue: text(0)?, agent: text(1)? },
         "queue.missed" => Body::Missed { queue: text(0)? },
-        "queue.left" => {
-            Body::Left { queue: text(0)?, outcome: Outcome::of(&text(1)?).expect("the models know the outcomes") }
-        }
+        "queue.left" => Body::Left { queue: text(0)?, outcome: Outcome::of(&text(1)?).expect("the models know the outcomes") },
         "agent.status" => {
             Body::Status { status: text(0)?, groups: list(1)?, queues: list(2)?, capacity: fields.get_item(3)?.extract()? }
         }
@@ -191,4 +188,3 @@ impl Body<'_> {
         })
     }
 }
-

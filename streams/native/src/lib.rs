@@ -46,9 +46,11 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
+use cells::{Cell, QUARTER_MS};
 use facts::{Topic, TOPICS};
 use floor::Floor;
-use names::Ms;
+use names::{Address, Ms};
+use parts::Part;
 use readings::{address_of, Stamp};
 use rules::Rules;
 use told::Target;
@@ -59,6 +61,16 @@ const RELAY: &str = "relay";
 type Rejected = (usize, &'static str, String, String);
 type Bytes<'py> = Bound<'py, PyBytes>;
 type MaybeBytes<'py> = Option<Bytes<'py>>;
+type Quarter<'py> = (&'static str, String, String, Ms, Bound<'py, PyDict>);
+type Level<'py> = (&'static str, String, String, Bound<'py, PyDict>, Vec<(Ms, &'static str, i64)>);
+
+fn dict_of(py: Python<'_>, parts: impl Iterator<Item = (Part, i64)>) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    for (part, value) in parts {
+        dict.set_item(part.name(), value)?;
+    }
+    Ok(dict)
+}
 
 /// The state of one partition, compiled; see `streams.core.floor.Floor`.
 #[pyclass(name = "Floor")]
@@ -99,13 +111,7 @@ impl PyFloor {
     }
 
     /// Take a batch of records of one topic, in offset order; return those set aside.
-    fn apply(
-        &mut self,
-        topic: &str,
-        keys: &Bound<'_, PyList>,
-        values: &Bound<'_, PyList>,
-        now_ms: Ms,
-    ) -> PyResult<Vec<Rejected>> {
+    fn apply(&mut self, topic: &str, keys: &Bound<'_, PyList>, values: &Bound<'_, PyList>, now_ms: Ms) -> PyResult<Vec<Rejected>> {
         let keys: Vec<Bound<'_, PyAny>> = keys.iter().collect();
         let values: Vec<Bound<'_, PyAny>> = values.iter().collect();
         let rejects = if topic == RELAY {
@@ -212,6 +218,55 @@ impl PyFloor {
     #[getter]
     fn watermark(&self) -> Option<Ms> {
         self.0.clock.watermark
+    }
+
+    /// The newest event time of each topic in ms.
+    #[getter]
+    fn newest<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let newest = PyDict::new(py);
+        for (topic, at) in TOPICS.iter().zip(self.0.clock.newest) {
+            if let Some(at) = at {
+                newest.set_item(topic.text(), at)?;
+            }
+        }
+        Ok(newest)
+    }
+
+    /// Take note of how far a topic has come elsewhere.
+    fn saw(&mut self, topic: &str, newest: Ms, now_ms: Ms) {
+        if let Some(topic) = Topic::of(topic) {
+            self.0.clock.saw(topic, newest, now_ms);
+        }
+    }
+
+    /// Take note of a sender's watermark.
+    fn hear(&mut self, sender: i64, mark: Ms) {
+        self.0.expiry.heard(sender, Some(mark));
+    }
+
+    /// The quarter-hours of some dimensions: (dimension, name, channel, start in ms, parts).
+    fn quarters<'py>(&self, py: Python<'py>, dimensions: Vec<String>) -> PyResult<Vec<Quarter<'py>>> {
+        let wanted = |address: &Address| dimensions.iter().any(|dimension| dimension == address.dimension().text());
+        let all = self.0.books.cells.all();
+        let quarters = all.filter(|(length, _, address, _)| *length == QUARTER_MS && wanted(address));
+        let row = |(length, number, address, cell): (Ms, i64, &Address, &Cell)| {
+            let parts = dict_of(py, cell.parts().iter().copied())?;
+            Ok((address.dimension().text(), address.name().to_string(), address.channel().to_string(), number * length, parts))
+        };
+        quarters.map(row).collect()
+    }
+
+    /// The levels of some dimensions: (dimension, name, channel, parts, steps that are still to come).
+    fn levels<'py>(&self, py: Python<'py>, dimensions: Vec<String>) -> PyResult<Vec<Level<'py>>> {
+        let cells = &self.0.books.cells;
+        let wanted = |address: &Address| dimensions.iter().any(|dimension| dimension == address.dimension().text());
+        let row = |(address, cell): (&Address, &Cell)| {
+            let fixed = cells.fixed.get(address).map_or(&[][..], |cell| cell.parts());
+            let parts = dict_of(py, cell.parts().iter().chain(fixed).copied())?;
+            let (name, channel) = (address.name().to_string(), address.channel().to_string());
+            Ok((address.dimension().text(), name, channel, parts, cells.ahead_of(address)))
+        };
+        cells.levels.iter().filter(|(address, _)| wanted(address)).map(row).collect()
     }
 
     /// The newest event time of all topics in ms, None before the first.

@@ -88,21 +88,54 @@ impl Outcome {
 /// What a milestone says beside its time and id.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Kind {
-    Started { channel: Name, direction: Direction, queue: Option<Name>, customer: Option<Name> },
-    Entered { queue: Name, channel: Option<Name> },
-    Offered { queue: Name, agent: Name },
-    Missed { queue: Name },
-    Left { queue: Name, outcome: Outcome },
-    Connected { agent: Name, queue: Option<Name> },
+    Started {
+        channel: Name,
+        direction: Direction,
+        queue: Option<Name>,
+        customer: Option<Name>,
+    },
+    Entered {
+        queue: Name,
+        channel: Option<Name>,
+    },
+    Offered {
+        queue: Name,
+        agent: Name,
+    },
+    Missed {
+        queue: Name,
+    },
+    Left {
+        queue: Name,
+        outcome: Outcome,
+    },
+    Connected {
+        agent: Name,
+        queue: Option<Name>,
+    },
     Held,
     Resumed,
-    Transferred { from: Name, warm: bool },
-    Ended { resolved: bool },
-    WrappedUp { agent: Name },
+    Transferred {
+        from: Name,
+        warm: bool,
+    },
+    Ended {
+        resolved: bool,
+    },
+    WrappedUp {
+        agent: Name,
+    },
     SurveySent,
     /// The score in millionths of the scale; the grade is one of the parts `rated_good`, `rated_neutral`, `rated_bad`.
-    Rated { score_e6: i64, grade: Part },
-    Reviewed { live: bool, passed: bool, reviewer: Name },
+    Rated {
+        score_e6: i64,
+        grade: Part,
+    },
+    Reviewed {
+        live: bool,
+        passed: bool,
+        reviewer: Name,
+    },
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -216,10 +249,7 @@ impl Milestone {
             ENTERED => Kind::Entered { queue: name(from)?, channel: maybe(from)? },
             OFFERED => Kind::Offered { queue: name(from)?, agent: name(from)? },
             MISSED => Kind::Missed { queue: name(from)? },
-            LEFT => Kind::Left {
-                queue: name(from)?,
-                outcome: Outcome::of(from.str()?).ok_or(Malformed("unknown outcome"))?,
-            },
+            LEFT => Kind::Left { queue: name(from)?, outcome: Outcome::of(from.str()?).ok_or(Malformed("unknown outcome"))? },
             CONNECTED => Kind::Connected { agent: name(from)?, queue: maybe(from)? },
             HELD => Kind::Held,
             RESUMED => Kind::Resumed,

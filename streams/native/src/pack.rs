@@ -207,7 +207,11 @@ impl<'a> Reader<'a> {
     }
 
     pub fn maybe_int(&mut self) -> Found<Option<i64>> {
-        if self.nil() { Ok(None) } else { self.int().map(Some) }
+        if self.nil() {
+            Ok(None)
+        } else {
+            self.int().map(Some)
+        }
     }
 
     pub fn str(&mut self) -> Found<&'a str> {
@@ -222,7 +226,11 @@ impl<'a> Reader<'a> {
     }
 
     pub fn maybe_str(&mut self) -> Found<Option<&'a str>> {
-        if self.nil() { Ok(None) } else { self.str().map(Some) }
+        if self.nil() {
+            Ok(None)
+        } else {
+            self.str().map(Some)
+        }
     }
 
     pub fn bin(&mut self) -> Found<&'a [u8]> {

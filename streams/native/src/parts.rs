@@ -81,8 +81,22 @@ impl Series {
 pub struct Level(pub u16);
 
 const LEVEL_NAMES: [&str; 17] = [
-    "in_hand", "available_idle", "online", "sessions_in_hand", "slots", "status_available", "status_busy", "status_away",
-    "status_break", "status_meal", "status_training", "status_meeting", "status_offline", "capacity", "slots_used", "slots_free",
+    "in_hand",
+    "available_idle",
+    "online",
+    "sessions_in_hand",
+    "slots",
+    "status_available",
+    "status_busy",
+    "status_away",
+    "status_break",
+    "status_meal",
+    "status_training",
+    "status_meeting",
+    "status_offline",
+    "capacity",
+    "slots_used",
+    "slots_free",
     "roster",
 ];
 pub const IN_HAND: Level = Level(0);
@@ -199,8 +213,24 @@ impl Part {
     pub fn is_total(self) -> bool {
         matches!(
             self,
-            OFFERED | ANSWERED | ABANDONED | SHORT_ABANDONED | OVERFLOWED | TIMED_OUT | CALLBACK | VOICEMAIL | CLOSED | LEFT
-                | STARTED | CONNECTED | ENDED | HANDLED | TRANSFERRED | MESSAGES_CUSTOMER | MESSAGES_AGENT | MESSAGES_SYSTEM
+            OFFERED
+                | ANSWERED
+                | ABANDONED
+                | SHORT_ABANDONED
+                | OVERFLOWED
+                | TIMED_OUT
+                | CALLBACK
+                | VOICEMAIL
+                | CLOSED
+                | LEFT
+                | STARTED
+                | CONNECTED
+                | ENDED
+                | HANDLED
+                | TRANSFERRED
+                | MESSAGES_CUSTOMER
+                | MESSAGES_AGENT
+                | MESSAGES_SYSTEM
         )
     }
 
@@ -251,9 +281,8 @@ fn names() -> &'static [String] {
 fn cost_name(part: Part) -> &'static str {
     static COST_NAMES: OnceLock<Vec<String>> = OnceLock::new();
     let letter = |n: u32| char::from(b'A' + (n % 26) as u8);
-    let all = COST_NAMES.get_or_init(|| {
-        (0..COSTS).map(|n| format!("cost_{}{}{}_e6", letter(n / 676), letter(n / 26), letter(n))).collect()
-    });
+    let all = COST_NAMES
+        .get_or_init(|| (0..COSTS).map(|n| format!("cost_{}{}{}_e6", letter(n / 676), letter(n / 26), letter(n))).collect());
     &all[(part.0 - COST_BASE) as usize]
 }
 

@@ -65,13 +65,6 @@ impl Session {
         }
     }
 
-    /// Take note of an event's time, and that something is new.
-    pub fn heard(&mut self, at: Ms) {
-        self.newest = self.newest.max(at);
-        self.oldest = self.oldest.min(at);
-        self.unsorted = true;
-    }
-
     /// Whether it rests with its milestones packed.
     pub fn is_packed(&self) -> bool {
         self.packed.is_some()

@@ -17,12 +17,12 @@ impl Touched {
     }
 
     /// Note an entry of one name.
-    pub fn one(&mut self, letter: char, name: &str) {
+    pub fn one(&mut self, letter: &str, name: &str) {
         self.keys.insert(format!("{letter}\x1f{name}"));
     }
 
     /// Note an entry of two names.
-    pub fn two(&mut self, letter: char, first: &str, second: &str) {
+    pub fn two(&mut self, letter: &str, first: &str, second: &str) {
         self.keys.insert(format!("{letter}\x1f{first}\x1f{second}"));
     }
 }
