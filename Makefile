@@ -59,7 +59,8 @@ bench-compare: $(STAMP)
 
 native: $(STAMP)
 	cargo build --release --manifest-path streams/native/Cargo.toml --target-dir .cache/native
-	cp .cache/native/release/lib_native.so streams/native/_native.abi3.so
+	cp .cache/native/release/lib_native.so streams/native/_native.new
+	mv streams/native/_native.new streams/native/_native.abi3.so  # not over one that is running
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -33,6 +33,7 @@ def worker_settings(config: Config, *, heartbeat_s: float = 5.0) -> WorkerSettin
     """Return what a worker must be told."""
     from sinks.address import split_address
     from streams.connection import admin_options, aiokafka_options, faust_options
+    from streams.native import CompiledFloor, core_named
     from streams.partition import Limits
     from streams.worker import WorkerSettings
 
@@ -52,6 +53,7 @@ def worker_settings(config: Config, *, heartbeat_s: float = 5.0) -> WorkerSettin
         topic_prefix=config.kafka.topic_prefix,
         max_ahead_ms=config.time.max_ahead,
         live=config.time.mode == "live",
+        core="compiled" if core_named(worker.core) is CompiledFloor else "python",
     )  # fmt: skip
 
 

@@ -88,6 +88,8 @@ class WorkerSettings:
     topic_prefix: str = "floorpulse."
     max_ahead_ms: int = 300_000
     live: bool = True
+    core: str = "python"
+    """Which core counts; it only stands in the log."""
 
 
 class Worker:
@@ -141,7 +143,7 @@ class Worker:
         """Work until `stop`; raises what ended the worker otherwise."""
         self._app = app = self._build()
         health = await serve_health(self, self._settings.listen)
-        _log.info("worker.started", topics=self._settings.topic_prefix + "*", group=self._settings.group)
+        _log.info("worker.started", topics=self._settings.topic_prefix + "*", group=self._settings.group, core=self._settings.core)
         parts = [asyncio.ensure_future(part) for part in self._parts(app)]
         why = "told to"
         try:

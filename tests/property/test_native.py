@@ -18,20 +18,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.errors import UsageError
 from schemas.events import INPUT_TOPICS
 from schemas.markers import end_of_input
 from schemas.readings import encode_key
 from schemas.rules import HOUR_MS, MINUTE_MS, QueueRules, Rules
+from streams import native
 from streams.core.driver import Driver, record_of
 from streams.core.floor import Floor
 from streams.core.relay import decode_relay
-from streams.native import CompiledFloor, is_made
+from streams.native import CompiledFloor, core_named, is_made
 from tests import centres
 from tests.garbage import mutated
 from tests.property.test_freeze_thaw import HASTY, PATIENT, business
 
 REQUIRED: Final = os.environ.get("FLOORPULSE_REQUIRE_NATIVE") == "1"
-pytestmark = pytest.mark.skipif(not (is_made() or REQUIRED), reason="the compiled core is not made (make native needs Rust)")
+needs_it = pytest.mark.skipif(not (is_made() or REQUIRED), reason="the compiled core is not made (make native needs Rust)")
 
 _unpack = msgspec.msgpack.decode
 _pack = msgspec.msgpack.encode
@@ -82,6 +84,27 @@ def relay_of(flush: Any) -> list[Any]:
     return sorted(((each.partition, each.key, msgspec.to_builtins(decode_relay(each.value))) for each in flush.relay), key=repr)
 
 
+@pytest.fixture
+def not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if nobody had said `make native`."""
+    monkeypatch.setattr(native, "_MADE", False)
+
+
+@pytest.mark.usefixtures("not_made")
+def test_without_the_compiled_core_the_other_one_counts() -> None:
+    """Unless the compiled one is asked for: then the error says how to make it."""
+    assert core_named("auto") is core_named("python") is Floor
+    with pytest.raises(UsageError, match="make native"):
+        core_named("compiled")
+
+
+@needs_it
+def test_the_compiled_core_counts_where_it_was_made() -> None:
+    """Unless the other one is asked for."""
+    assert core_named("auto") is core_named("compiled") is CompiledFloor
+    assert core_named("python") is Floor
+
+
 class Both:
     """A floor of each core, told the same; what they say is compared."""
 
@@ -121,6 +144,7 @@ class Both:
         return both
 
 
+@needs_it
 @settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
