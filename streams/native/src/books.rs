@@ -184,19 +184,16 @@ impl Books {
                 changes[place].1 += times;
             }
         }
-        for (fact, times) in changes.iter().filter(|change| change.1 > 0) {
-            for _ in 0..*times {
-                self.book(std::slice::from_ref(fact));
-            }
-        }
-        if changes.iter().all(|change| change.1 >= 0) {
+        let repeated = |sign: i64| -> Vec<Fact> {
+            let of_sign = changes.iter().filter(|change| change.1 * sign > 0);
+            of_sign.flat_map(|(fact, times)| std::iter::repeat(fact.clone()).take(times.unsigned_abs() as usize)).collect()
+        };
+        let (more, lost) = (repeated(1), repeated(-1));
+        self.book(&more);
+        if lost.is_empty() {
             return;
         }
-        for (fact, times) in changes.iter().filter(|change| change.1 < 0) {
-            for _ in 0..-times {
-                self.book_times(std::slice::from_ref(fact), -1);
-            }
-        }
+        self.book_times(&lost, -1);
         let mut kept: Vec<(Fact, i64)> = Vec::new();
         let mut places: FxHashMap<Fact, usize> = FxHashMap::default();
         for (mut fact, times) in changes.into_iter().filter(|change| change.1 != 0) {

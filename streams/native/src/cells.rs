@@ -229,17 +229,23 @@ impl Cells {
                 }
             }
         }
+        let mut sketch: Vec<(Part, i64)> = Vec::new();
         for (part, value) in booked.sums.iter().filter(|sum| sum.1 != 0) {
             let bucket_of = part.bucket_of();
             if bucket_of.is_some() && self.live {
-                let date = books.date_of(address, number * SLICE_MS);
-                if let Some(cell) = self.cell(DATE, date, address) {
-                    cell.add(*part, *value);
-                }
+                sketch.push((*part, *value));
             }
             let part = bucket_of.map_or_else(|| part.sum_of().map_or(*part, parts::histogram_ms), Series::count);
             if part.is_total() || part.is_histogram() {
                 counted.push((part, *value));
+            }
+        }
+        if !sketch.is_empty() {
+            let date = books.date_of(address, number * SLICE_MS);
+            if let Some(cell) = self.cell(DATE, date, address) {
+                for (part, value) in sketch {
+                    cell.add(part, value);
+                }
             }
         }
         if !counted.is_empty() {
