@@ -19,7 +19,7 @@ import structlog
 
 log = structlog.get_logger()
 
-ACCEPTS: Final = 4
+ACCEPTS: Final = 2
 """Connections taken per round of the event loop."""
 HANDSHAKES: Final = 1
 """Handshakes begun per turn of the door."""

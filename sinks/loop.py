@@ -2,7 +2,11 @@
 
 Theory. What may keep an event loop from coming round: a thread that computes holds the interpreter, each time the loop comes back
 from the kernel; the garbage collector walks through all objects there are; a thousand sockets are ready in the same instant, to
-be taken, read or closed. So threads yield quickly, the collector looks at little, and each round takes a few sockets in turn.
+be taken, read or closed. So threads yield quickly, the collector looks at little, and each round takes a few sockets in turn: each
+call of the kernel gives the interpreter up, and to let in a client by TLS takes some twenty, after each of which the loop may wait.
+
+A thread yields between two steps of the interpreter. One that joins, copies or lets go of all 50,000 series is one step: what is
+large is made and dropped in parts (`sinks.collector`), or by calls that give the interpreter up.
 """
 
 from __future__ import annotations
@@ -18,8 +22,8 @@ SWITCH_S: Final = 0.000_2
 """So long the event loop waits for a thread that computes; Python's default is 5 ms."""
 GC_THRESHOLD: Final = (1_000, 2, 30_000)
 """The collector looks at 4,000 young objects at most, which takes 2 ms; at old ones hardly ever: there are few cycles."""
-MOST_READY: Final = 4
-"""Sockets that are served per round: a TLS handshake takes 1 to 2 ms."""
+MOST_READY: Final = 2
+"""Sockets that are served per round: a TLS handshake takes 1 to 2 ms. With one, scrapes wait while a thousand clients come in."""
 MAX_FILES: Final = 65_536
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from streams.core.driver import Driver, record_of
 from streams.core.floor import Floor
 from streams.core.relay import decode_relay
 from streams.native import CompiledFloor, core_named, is_made
+from streams.report import report_rules
 from tests import centres
 from tests.garbage import mutated
 from tests.property.test_freeze_thaw import HASTY, PATIENT, business
@@ -55,8 +56,9 @@ CHANGED: Final = replace(
              (centres.START_MS + HOUR_MS, replace(PATIENT, default_capacity=2))),
 )  # fmt: skip
 LIVE: Final = replace(HASTY, live=True, idle_ms=5 * MINUTE_MS)
-RULES: Final = {"patient": PATIENT, "hasty": HASTY, "tight": TIGHT, "tuned": TUNED, "changed": CHANGED, "live": LIVE}
-Rebirth = Callable[[Any, Rules], Any]
+RULES: Final = {
+    "patient": PATIENT, "hasty": HASTY, "tight": TIGHT, "tuned": TUNED, "changed": CHANGED, "live": LIVE, "report": report_rules(PATIENT),
+}  # fmt: skip
 
 
 def entries_of(floor: Any) -> dict[str, Any]:
@@ -131,6 +133,12 @@ class Both:
         assert readings_of(other) == readings_of(one)
         assert sorted(key for key, _ in other.records()) == sorted(key for key, _ in one.records())
         assert relay_of(other) == relay_of(one)
+        for reading in one.readings[:: max(1, len(one.readings) // 5)]:
+            if reading.key.kind != "heartbeat":
+                (key, value), (own_key, own_value) = (
+                    floor.record(reading.key, now_ms, epoch, seq) for floor in (self.compiled, self.plain)
+                )
+                assert (key, msgspec.json.decode(value or b"0")) == (own_key, msgspec.json.decode(own_value or b"0"))
         return one
 
     def reborn(self, rng: random.Random) -> Both:
@@ -138,9 +146,10 @@ class Both:
         entries = entries_of(self.plain)
         assert entries_of(self.compiled) == entries
         unpublished = rng.sample(sorted(entries), len(entries) // 2)
-        both = Both(self.partition, self.partitions, self.rules)
-        both.plain = Floor.thaw(self.partition, self.partitions, self.rules, entries, unpublished)
-        both.compiled = CompiledFloor.thaw(self.partition, self.partitions, self.rules, entries, unpublished)
+        rules = replace(self.rules, max_cells=self.rules.max_cells + rng.choice([0, 3]), default_capacity=rng.choice([1, 2]))
+        both = Both(self.partition, self.partitions, rules)
+        both.plain = Floor.thaw(self.partition, self.partitions, rules, entries, unpublished)
+        both.compiled = CompiledFloor.thaw(self.partition, self.partitions, rules, entries, unpublished)
         return both
 
 
