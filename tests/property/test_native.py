@@ -57,7 +57,8 @@ CHANGED: Final = replace(
 )  # fmt: skip
 LIVE: Final = replace(HASTY, live=True, idle_ms=5 * MINUTE_MS)
 RULES: Final = {
-    "patient": PATIENT, "hasty": HASTY, "tight": TIGHT, "tuned": TUNED, "changed": CHANGED, "live": LIVE, "report": report_rules(PATIENT),
+    "patient": PATIENT, "hasty": HASTY, "tight": TIGHT, "tuned": TUNED, "changed": CHANGED, "live": LIVE,
+    "report": report_rules(PATIENT),
 }  # fmt: skip
 
 
