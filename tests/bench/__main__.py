@@ -5,7 +5,7 @@
 * `peers`: floorpulse, and other stream processors, at the same job on the same Kafka (`tests/bench/versus.py`); `--peers` chooses.
 * `decode`, `core`, `compiled`, `report`: CPU of one process, in memory. The transport's ceiling is a row among the peers.
 * `stages`: where a worker's CPU goes, without a client.
-* `drain`: one worker against a backlog. `workers`: two workers against one.
+* `drain`, `drain-compiled`: one worker against a backlog. `workers`: two workers against one.
 * `live`: time from an event (its own time, given just before it is sent) to its count on /metrics, direct and by relay.
 * `scrape`: a board with 50,000 series. `sockets`: the same while a thousand idle and slow sockets hold on to it.
 * `screens`: CPU of a board with 500 wall-screens.
@@ -38,7 +38,7 @@ from tests.bench.contestants import CONTESTANTS
 from tests.bench.duties import bench_idle, bench_start
 from tests.bench.live import bench_live
 from tests.bench.memory import bench_compiled, bench_core, bench_decode, bench_report, bench_yardstick
-from tests.bench.pipeline import bench_drain, bench_workers
+from tests.bench.pipeline import bench_drain, bench_drain_compiled, bench_workers
 from tests.bench.poison import bench_poison
 from tests.bench.recovery import bench_recovery
 from tests.bench.scaling import bench_scaling
@@ -55,7 +55,8 @@ Bench = Callable[[Path], Figures]
 BENCHES: dict[str, Bench] = {
     "yardstick": bench_yardstick, "core": bench_core, "compiled": bench_compiled, "decode": bench_decode,
     "report": bench_report, "state": bench_state,
-    "drain": bench_drain, "workers": bench_workers, "live": bench_live, "scrape": bench_scrape, "sockets": bench_sockets,
+    "drain": bench_drain, "drain-compiled": bench_drain_compiled,
+    "workers": bench_workers, "live": bench_live, "scrape": bench_scrape, "sockets": bench_sockets,
     "screens": bench_screens, "board": bench_board, "start": bench_start, "idle": bench_idle,
     "recovery": bench_recovery, "poison": bench_poison, "stages": bench_stages, "scaling": bench_scaling,
 }  # fmt: skip

@@ -29,8 +29,19 @@ def _produce(file: Path, config: str) -> tuple[int, float]:
 
 def bench_drain(file: Path) -> dict[str, float]:
     """Let one worker read a backlog, journal and readings on."""
+    return _bench_drain(file, "python")
+
+
+def bench_drain_compiled(file: Path) -> dict[str, float]:
+    """Do the same with the compiled core."""
+    return _bench_drain(file, "compiled")
+
+
+def _bench_drain(file: Path, core: str) -> dict[str, float]:
     address = free_address()
     with kafka() as config:
+        with Path(config).open("a") as more:
+            more.write(f"worker: {{core: {core}}}\n")
         total, produced_s = _produce(file, config)
         with floorpulse("worker", "--listen", address, "--config", config) as worker:
             began, cpu, counted = time.perf_counter(), 0.0, 0.0
@@ -62,7 +73,7 @@ def _drained_by(number: int, file: Path) -> dict[str, float]:
     addresses = [free_address() for _ in range(number)]
     with kafka() as config, ExitStack() as stack:
         with Path(config).open("a") as more:
-            more.write("worker: {session_timeout: 40s}\n")
+            more.write("worker: {session_timeout: 40s, core: python}\n")
         workers = [stack.enter_context(floorpulse("worker", "--listen", address, "--config", config)) for address in addresses]
         deadline = time.perf_counter() + TIMEOUT_S
         while any(metric(each, "floorpulse_worker_partitions") != PARTITIONS / number for each in addresses):
@@ -92,4 +103,4 @@ def bench_workers(file: Path) -> dict[str, float]:
     return figures | {"two workers' speed over one's": two["events/s"] / one["events/s"]}
 
 
-__all__ = ["bench_drain", "bench_workers"]
+__all__ = ["bench_drain", "bench_drain_compiled", "bench_workers"]
