@@ -347,6 +347,10 @@ class Floor:
         """Return the present value of an entry, msgpack-able; None if it is gone."""
         return self.entries.value(key)
 
+    def present(self, keys: Collection[str]) -> dict[str, Any]:
+        """Return the present values of entries; what is gone is left out."""
+        return {key: value for key in keys if (value := self.entry(key)) is not None}
+
     def record(self, key: ReadingKey, now_ms: int, epoch: int, seq: int) -> tuple[bytes, bytes | None]:
         """Return a reading, encoded, as it is after the last flush; a value of None where what its key names is over."""
         return encode_key(key), encode_value(self.entries.reading(key, now_ms).body, epoch, seq)

@@ -63,8 +63,8 @@ class Floor(Protocol):
     def keys(self) -> list[str]:
         """Return the keys of all entries."""
 
-    def entry(self, key: str) -> Any | None:
-        """Return an entry's value, None if it is gone."""
+    def present(self, keys: Collection[str]) -> Mapping[str, Any]:
+        """Return the values of entries; what is gone is left out."""
 
     def record(self, key: ReadingKey, now_ms: int, epoch: int, seq: int) -> tuple[bytes, bytes | None]:
         """Return key and value of a reading as it is after the last flush."""

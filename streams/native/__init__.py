@@ -145,8 +145,12 @@ class CompiledFloor:
 
     def entry(self, key: str) -> Any | None:
         """Return the present value of an entry as msgpack; None if it is gone."""
-        value = self._floor.entry(key)
-        return None if value is None else msgspec.Raw(value)
+        return self.present([key]).get(key)
+
+    def present(self, keys: Collection[str]) -> dict[str, Any]:
+        """Return the present values of entries as msgpack; what is gone is left out."""
+        raw = msgspec.Raw
+        return {key: raw(value) for key, value in self._floor.entries(list(keys)).items()}
 
     def record(self, key: ReadingKey, now_ms: int, epoch: int, seq: int) -> tuple[bytes, bytes | None]:
         """Return a reading, encoded, as it is after the last flush; a value of None where what its key names is over."""

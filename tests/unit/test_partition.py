@@ -107,9 +107,9 @@ class Floor:
         """All cells, and the accounting."""
         return [*self.cells, COUNTS]
 
-    def entry(self, key: str) -> Any:
-        """A cell's count, or the accounting."""
-        return self.counts if key == COUNTS else self.cells.get(key)
+    def present(self, keys: Collection[str]) -> dict[str, Any]:
+        """Cells' counts, and the accounting."""
+        return {key: self.counts if key == COUNTS else self.cells[key] for key in keys if key == COUNTS or key in self.cells}
 
 
 class Broken(Exception):

@@ -211,36 +211,33 @@ const CAPACITY: usize = 22;
 const GROUPS: usize = 23;
 const QUEUES: usize = 24;
 
+/// The fields by the length of their names, so that a name is compared with a few others at most.
+const BY_LENGTH: [&[(&str, usize)]; 12] = [
+    &[],
+    &[("v", V)],
+    &[("id", ID), ("at", AT)],
+    &[],
+    &[("type", TYPE), ("kind", KIND)],
+    &[("queue", QUEUE)],
+    &[("sender", SENDER), ("status", STATUS), ("groups", GROUPS), ("queues", QUEUES), ("reason", REASON)],
+    &[("channel", CHANNEL), ("outcome", OUTCOME)],
+    &[
+        ("agent_id", AGENT_ID),
+        ("ended_by", ENDED_BY),
+        ("to_agent", TO_AGENT),
+        ("to_queue", TO_QUEUE),
+        ("resolved", RESOLVED),
+        ("priority", PRIORITY),
+        ("capacity", CAPACITY),
+    ],
+    &[("direction", DIRECTION), ("automatic", AUTOMATIC)],
+    &[("session_id", SESSION_ID), ("from_agent", FROM_AGENT)],
+    &[("customer_id", CUSTOMER_ID)],
+];
+
 fn field_of(name: &str) -> Option<usize> {
-    let number = match name {
-        "id" => ID,
-        "session_id" => SESSION_ID,
-        "agent_id" => AGENT_ID,
-        "channel" => CHANNEL,
-        "direction" => DIRECTION,
-        "queue" => QUEUE,
-        "customer_id" => CUSTOMER_ID,
-        "sender" => SENDER,
-        "from_agent" => FROM_AGENT,
-        "to_agent" => TO_AGENT,
-        "to_queue" => TO_QUEUE,
-        "kind" => KIND,
-        "ended_by" => ENDED_BY,
-        "outcome" => OUTCOME,
-        "reason" => REASON,
-        "status" => STATUS,
-        "type" => TYPE,
-        "at" => AT,
-        "v" => V,
-        "automatic" => AUTOMATIC,
-        "resolved" => RESOLVED,
-        "priority" => PRIORITY,
-        "capacity" => CAPACITY,
-        "groups" => GROUPS,
-        "queues" => QUEUES,
-        _ => return None,
-    };
-    Some(number)
+    let some = BY_LENGTH.get(name.len())?;
+    some.iter().find(|known| known.0 == name).map(|known| known.1)
 }
 
 #[derive(Default)]

@@ -159,9 +159,15 @@ impl PyFloor {
         self.0.entry_keys()
     }
 
-    /// The msgpack of an entry, None if it is gone.
-    fn entry<'py>(&mut self, py: Python<'py>, key: &str) -> MaybeBytes<'py> {
-        self.0.entry(key).map(|value| PyBytes::new(py, &value))
+    /// The msgpack of entries by their keys; what is gone is left out.
+    fn entries<'py>(&mut self, py: Python<'py>, keys: Vec<String>) -> PyResult<Bound<'py, PyDict>> {
+        let entries = PyDict::new(py);
+        for key in keys {
+            if let Some(value) = self.0.entry(&key) {
+                entries.set_item(key, PyBytes::new(py, &value))?;
+            }
+        }
+        Ok(entries)
     }
 
     /// A reading as it is after the last flush.
