@@ -74,7 +74,9 @@ def _write(file: Path) -> None:
         if turn % KEPT_EVERY == 0:
             kept = kept_bytes()
         turn += 1
-        file.write_text(f"{tasks()} {kept}")
+        fresh = file.with_suffix(".new")
+        fresh.write_text(f"{tasks()} {kept}")
+        fresh.replace(file)  # who reads it sees one or the other
         time.sleep(EVERY_S)
 
 
