@@ -23,12 +23,12 @@ _LOOPS: Final = 4
 
 
 class Driver:
-    """P floors side by side; `readings` collects what they publish since it was last taken."""
+    """P floors side by side; what they publish is kept until it is taken."""
 
     def __init__(self, partitions: int, rules: Rules, floor: Callable[[int, int, Rules], Any] = Floor) -> None:
         """Start with `partitions` empty floors, made by `floor`."""
         self.floors = [floor(partition, partitions, rules) for partition in range(partitions)]
-        self.readings: list[Reading] = []
+        self._flushes: list[Any] = []
         self.rejects: list[tuple[Record, Reject]] = []
         self._partition_of = PARTITIONERS[rules.partitioner]
         self._seq = 0
@@ -54,7 +54,7 @@ class Driver:
                 floor.apply(RELAY, [key for key, _ in lane], [value for _, value in lane], now_ms)
         for floor in self.floors:
             flush = floor.flush(self._seq, now_ms, frozenset(at_end))
-            self.readings += flush.readings
+            self._flushes.append(flush)
             for record in flush.relay:
                 self._relay[record.partition].append((record.key, record.value))
         return any(self._relay)
@@ -72,8 +72,12 @@ class Driver:
 
     def take(self) -> list[Reading]:
         """Return the readings published since the last call."""
-        taken, self.readings = self.readings, []
-        return taken
+        flushes, self._flushes = self._flushes, []
+        return [reading for flush in flushes for reading in flush.readings]
+
+    def throw_away(self) -> None:
+        """Forget the readings published since the last call of `take`."""
+        self._flushes.clear()
 
 
 def record_of(event: dict[str, object], value: bytes) -> Record:

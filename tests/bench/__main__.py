@@ -10,7 +10,8 @@
 * `scrape`: a board with 50,000 series. `sockets`: the same while a thousand idle and slow sockets hold on to it.
 * `screens`: CPU of a board with 500 wall-screens.
 * `state`: bytes of memory per piece of a worker's state. `board`: memory of a full board, and bytes per cell.
-* `scaling`: CPU per event with 10 to 10,000 queues and 10³ to 10⁶ open sessions; a board with 1 and 100 windows.
+* `scaling`: CPU per event with 10 to 10,000 queues and 10³ to 10⁶ open sessions; a board with 1 and 100 windows. With the compiled
+  core where FLOORPULSE_WORKER__CORE is `compiled`.
 * `recovery`: from the kill of a worker with a million open sessions to the first right scrape.
 * `poison`: what a tenth of mutated records costs.
 * `start`, `idle`: from start to ready; a worker and a board that wait.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -26,6 +27,7 @@ from sinks.snapshot import Snapshots
 from streams.core.driver import Driver, Record
 from streams.lines import read_lines
 from streams.memory import settle_memory
+from streams.native import core_named
 from streams.simulator import Centre, encode, simulate
 
 EVENTS: Final = 60_000
@@ -43,6 +45,7 @@ MEASURED_MS: Final = 5 * MINUTE_MS
 STEP_MS: Final = 1_000
 RULES: Final = replace(Rules(), max_cells=1_000_000, max_ids=1 << 40)
 """No limit that a large floor would meet."""
+CORE: Final = core_named("compiled" if os.environ.get("FLOORPULSE_WORKER__CORE") == "compiled" else "python")
 
 
 def say(what: str) -> None:
@@ -60,7 +63,7 @@ def in_turns(drivers: Sequence[Driver], chunks: Iterable[Sequence[list[Record]]]
             began = process_time()
             driver.apply(records)
             driver.flush(at_end=INPUT_TOPICS)
-            driver.take()
+            driver.throw_away()
             if number >= WARM_UP:
                 spent[place] += process_time() - began
         events += len(chunk[0]) if number >= WARM_UP else 0
@@ -98,7 +101,7 @@ def _spread(queues: int) -> Callable[[Record], Record]:
 def queues(file: Path, sizes: Sequence[int] = QUEUES, events: int = EVENTS) -> dict[str, float]:
     """Return CPU per event by the number of queues."""
     say(f"{events} events over {', '.join(f'{size:,}' for size in sizes)} queues")
-    took = in_turns([Driver(1, RULES) for _ in sizes], _chunks(file, [_spread(size) for size in sizes], events))
+    took = in_turns([Driver(1, RULES, CORE) for _ in sizes], _chunks(file, [_spread(size) for size in sizes], events))
     return _compared("queues", sizes, took)
 
 
@@ -123,13 +126,13 @@ def _waiting(number: int, newest_ms: int) -> Iterator[list[Record]]:
 
 def _filled(number: int, newest_ms: int) -> tuple[Driver, float]:
     """Return a driver with so many open sessions, and the bytes that each takes."""
-    driver = Driver(1, RULES)
+    driver = Driver(1, RULES, CORE)
     gc.collect()
     before = _resident_bytes()
     for records in _waiting(number, newest_ms):
         driver.apply(records)
         driver.flush(at_end=INPUT_TOPICS)
-        driver.take()
+        driver.throw_away()
     gc.collect()
     return driver, (_resident_bytes() - before) / number
 
