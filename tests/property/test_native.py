@@ -195,3 +195,15 @@ def test_both_cores_say_the_same(seed: int, sessions: int, partitions: int, batc
     for floor in driver.floors:
         assert entries_of(floor.compiled) == entries_of(floor.plain)
         assert floor.compiled.counts == floor.plain.counts
+
+
+@needs_it
+@pytest.mark.parametrize(("more_ms", "duplicates"), [(-1, 1), (0, 1), (1, 0)])
+def test_both_cores_draw_the_line_of_repetitions_alike(more_ms: int, duplicates: int) -> None:
+    """A copy whose time is the horizon away is one, a millisecond further it is another event."""
+    both, at = Both(0, 1, HASTY), centres.START_MS + 1000
+    for when in (at, at + HASTY.duplicates_horizon_ms + more_ms):
+        held = {"id": "x", "type": "session.held", "at": when, "session_id": "s", "agent_id": "a"}
+        both.apply("sessions", [b"s"], [centres.to_jsonl_bytes(held)], 0)
+    both.flush(1, 0)
+    assert both.plain.counts["sessions"]["duplicate"] == both.compiled.counts["sessions"]["duplicate"] == duplicates
