@@ -4,6 +4,7 @@ use rustc_hash::FxHashSet;
 
 use crate::books::Books;
 use crate::cells::{is_length, Ahead, Cell, CellId};
+use crate::keys::{joined, SEPARATOR};
 use crate::names::{Address, Dimension, Name};
 use crate::pack::{Malformed, Reader, Writer};
 use crate::parts::{Level, Part};
@@ -12,16 +13,13 @@ use crate::readings::shows_sessions;
 /// (key, msgpack of the value); None = gone.
 pub type Entry = (String, Option<Vec<u8>>);
 
-const SEPARATOR: char = '\x1f';
-
-fn address_key(letter: char, address: &Address) -> String {
-    let (dimension, name, channel) = (address.dimension().text(), address.name(), address.channel());
-    format!("{letter}{SEPARATOR}{dimension}{SEPARATOR}{name}{SEPARATOR}{channel}")
+fn address_key(letter: &str, address: &Address) -> String {
+    joined(letter, &[address.dimension().text(), address.name(), address.channel()])
 }
 
 fn cell_key(length: i64, number: i64, address: &Address) -> String {
-    let (dimension, name, channel) = (address.dimension().text(), address.name(), address.channel());
-    format!("c{SEPARATOR}{length}{SEPARATOR}{number}{SEPARATOR}{dimension}{SEPARATOR}{name}{SEPARATOR}{channel}")
+    let (length, number) = (length.to_string(), number.to_string());
+    joined("c", &[&length, &number, address.dimension().text(), address.name(), address.channel()])
 }
 
 fn key_of(id: &CellId) -> String {
@@ -92,15 +90,15 @@ impl Books {
         to.extend(cells.changed.iter().map(|id| (key_of(id), cells.get(id).map(packed))));
         to.extend(gone.iter().map(|id| (key_of(id), None)));
         for address in &self.totals.changed {
-            to.push((address_key('t', address), self.totals.cells.get(address).map(packed)));
+            to.push((address_key("t", address), self.totals.cells.get(address).map(packed)));
         }
         for address in &cells.changed_levels {
-            to.push((address_key('l', address), Some(self.levels_entry(address))));
+            to.push((address_key("l", address), Some(self.levels_entry(address))));
         }
-        to.extend(self.fresh_addresses.iter().map(|address| (address_key('n', address), Some(vec![1]))));
+        to.extend(self.fresh_addresses.iter().map(|address| (address_key("n", address), Some(vec![1]))));
         for (address, ids) in &self.dropped {
             to.extend(ids.iter().map(|id| (key_of(id), None)));
-            to.extend(['t', 'l', 'n'].map(|letter| (address_key(letter, address), None)));
+            to.extend(["t", "l", "n"].map(|letter| (address_key(letter, address), None)));
         }
     }
 
@@ -116,9 +114,9 @@ impl Books {
     /// Append the keys of all these entries.
     pub fn entry_keys(&self, to: &mut Vec<String>) {
         to.extend(self.cells.all().map(|(length, number, address, _)| cell_key(length, number, address)));
-        to.extend(self.totals.cells.keys().map(|address| address_key('t', address)));
-        to.extend(self.cells.levels.keys().map(|address| address_key('l', address)));
-        to.extend(self.addresses.iter().map(|address| address_key('n', address)));
+        to.extend(self.totals.cells.keys().map(|address| address_key("t", address)));
+        to.extend(self.cells.levels.keys().map(|address| address_key("l", address)));
+        to.extend(self.addresses.iter().map(|address| address_key("n", address)));
     }
 
     /// The present value of one of these entries, None if it is gone.

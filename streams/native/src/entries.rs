@@ -5,28 +5,18 @@ use crate::cells::CellId;
 use crate::derive::derive;
 use crate::facts::{Shown, Topic, TOPICS};
 use crate::floor::{Floor, Outcomes};
+use crate::keys::{joined, parted};
 use crate::names::Name;
 use crate::pack::{Malformed, Reader, Writer};
 use crate::rules::Rules;
 use crate::session::Session;
 
-const SEPARATOR: char = '\x1f';
-
-fn joined(letter: char, name: &str) -> String {
-    format!("{letter}{SEPARATOR}{name}")
-}
-
-/// The letter of a key and what follows it.
-fn parted(key: &str) -> (&str, &str) {
-    key.split_once(SEPARATOR).unwrap_or((key, ""))
-}
-
 impl Floor {
     /// Drop ids that are over; return the keys of the entries that are gone.
     pub fn drop_ids(&mut self) -> Vec<String> {
         let mark = self.clock.watermark;
-        let gone = self.ids.drop_old(mark).into_iter().map(|key| joined('d', &key));
-        let of_business: Vec<String> = self.business_ids.drop_old(mark).into_iter().map(|key| joined('b', &key)).collect();
+        let gone = self.ids.drop_old(mark).into_iter().map(|key| joined("d", &[&key]));
+        let of_business: Vec<String> = self.business_ids.drop_old(mark).into_iter().map(|key| joined("b", &[&key])).collect();
         let gone = gone.chain(of_business).collect();
         self.books.set("ids_evicted", self.ids.evicted + self.business_ids.evicted);
         gone
@@ -41,7 +31,7 @@ impl Floor {
         if keeps {
             for name in sessions {
                 let value = self.sessions.get(&name).map(frozen);
-                entries.push((joined('s', &name), value));
+                entries.push((joined("s", &[&name]), value));
             }
             for key in keys {
                 let value = self.entry(&key);
@@ -49,10 +39,10 @@ impl Floor {
             }
             self.books.changed_entries(gone, &mut entries);
         }
-        for (letter, ids) in [('d', &mut self.ids), ('b', &mut self.business_ids)] {
+        for (letter, ids) in [("d", &mut self.ids), ("b", &mut self.business_ids)] {
             ids.chunks(|key, chunk| {
                 if keeps {
-                    entries.push((joined(letter, &key), Some(packed(|to| to.bin(chunk)))));
+                    entries.push((joined(letter, &[&key]), Some(packed(|to| to.bin(chunk)))));
                 }
             });
         }
@@ -106,16 +96,16 @@ impl Floor {
 
     /// The keys of all entries.
     pub fn entry_keys(&self) -> Vec<String> {
-        let two = |letter: char, (first, second): &(Name, Name)| format!("{letter}{SEPARATOR}{first}{SEPARATOR}{second}");
-        let mut keys: Vec<String> = self.sessions.keys().map(|name| joined('s', name)).collect();
-        keys.extend(self.agent_book.agents.keys().map(|name| joined('a', name)));
-        keys.extend(self.agent_book.holds().iter().map(|names| two('h', names)));
-        keys.extend(self.customers.known().iter().map(|names| two('k', names)));
-        keys.extend(self.reviewers.known().iter().map(|names| two('v', names)));
-        keys.extend(self.complaints.known().iter().map(|name| joined('x', name)));
+        let two = |letter: &str, (first, second): &(Name, Name)| joined(letter, &[first, second]);
+        let mut keys: Vec<String> = self.sessions.keys().map(|name| joined("s", &[name])).collect();
+        keys.extend(self.agent_book.agents.keys().map(|name| joined("a", &[name])));
+        keys.extend(self.agent_book.holds().iter().map(|names| two("h", names)));
+        keys.extend(self.customers.known().iter().map(|names| two("k", names)));
+        keys.extend(self.reviewers.known().iter().map(|names| two("v", names)));
+        keys.extend(self.complaints.known().iter().map(|name| joined("x", &[name])));
         self.books.entry_keys(&mut keys);
-        keys.extend(self.ids.chunk_keys().map(|key| joined('d', &key)));
-        keys.extend(self.business_ids.chunk_keys().map(|key| joined('b', &key)));
+        keys.extend(self.ids.chunk_keys().map(|key| joined("d", &[&key])));
+        keys.extend(self.business_ids.chunk_keys().map(|key| joined("b", &[&key])));
         keys.push("r".to_owned());
         keys.push("m".to_owned());
         keys
@@ -124,7 +114,7 @@ impl Floor {
     /// The present value of an entry, None if it is gone.
     pub fn entry(&mut self, key: &str) -> Option<Vec<u8>> {
         let (letter, name) = parted(key);
-        let two = || name.split_once(SEPARATOR).unwrap_or((name, ""));
+        let two = || parted(name);
         match letter {
             "s" => self.sessions.get(name).map(frozen),
             "a" => self.agent_book.freeze_agent(name),
@@ -264,5 +254,7 @@ fn packed(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
 }
 
 fn frozen(session: &Session) -> Vec<u8> {
-    packed(|to| session.freeze(to))
+    let mut to = Writer(Vec::with_capacity(64 * (1 + session.size())));
+    session.freeze(&mut to);
+    to.0
 }

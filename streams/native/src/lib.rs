@@ -23,6 +23,7 @@ mod hands;
 mod holds;
 mod ids;
 mod intake;
+mod keys;
 mod levels;
 mod lives;
 mod milestones;

@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
+use crate::keys::joined;
 use crate::names::Name;
 
 /// Keys of entries, and ids of sessions, that changed.
@@ -18,11 +19,11 @@ impl Touched {
 
     /// Note an entry of one name.
     pub fn one(&mut self, letter: &str, name: &str) {
-        self.keys.insert(format!("{letter}\x1f{name}"));
+        self.keys.insert(joined(letter, &[name]));
     }
 
     /// Note an entry of two names.
     pub fn two(&mut self, letter: &str, first: &str, second: &str) {
-        self.keys.insert(format!("{letter}\x1f{first}\x1f{second}"));
+        self.keys.insert(joined(letter, &[first, second]));
     }
 }
