@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import UsageError
-from schemas.events import INPUT_TOPICS
+from schemas.events import INPUT_TOPICS, KEY_OF, TOPIC_OF
 from schemas.markers import end_of_input
 from schemas.readings import encode_key
 from schemas.rules import HOUR_MS, MINUTE_MS, QueueRules, Rules
@@ -207,3 +207,95 @@ def test_both_cores_draw_the_line_of_repetitions_alike(more_ms: int, duplicates:
         both.apply("sessions", [b"s"], [centres.to_jsonl_bytes(held)], 0)
     both.flush(1, 0)
     assert both.plain.counts["sessions"]["duplicate"] == both.compiled.counts["sessions"]["duplicate"] == duplicates
+
+
+# ---- odd records: the compiled decoder must take and refuse what the models do
+
+SAMPLES: Final[tuple[dict[str, Any], ...]] = (
+    {"type": "session.started", "session_id": "s", "channel": "chat", "direction": "inbound", "queue": "q", "customer_id": "c",
+     "priority": 1},
+    {"type": "session.connected", "session_id": "s", "agent_id": "a", "queue": "q"},
+    {"type": "session.message", "session_id": "s", "sender": "agent", "agent_id": "a", "automatic": False},
+    {"type": "session.held", "session_id": "s", "agent_id": "a"},
+    {"type": "session.resumed", "session_id": "s", "agent_id": "a"},
+    {"type": "session.transferred", "session_id": "s", "from_agent": "a", "to_agent": "b", "to_queue": "q", "kind": "warm"},
+    {"type": "session.ended", "session_id": "s", "ended_by": "agent", "resolved": True},
+    {"type": "session.wrapped_up", "session_id": "s", "agent_id": "a"},
+    {"type": "session.survey_sent", "session_id": "s"},
+    {"type": "session.rated", "session_id": "s", "score": 4, "scale": 5, "agent_id": "a"},
+    {"type": "session.reviewed", "session_id": "s", "agent_id": "a", "reviewer_id": "r", "score": 98.5, "live": True},
+    {"type": "queue.entered", "session_id": "s", "queue": "q", "channel": "chat", "priority": 1},
+    {"type": "queue.offered", "session_id": "s", "queue": "q", "agent_id": "a"},
+    {"type": "queue.missed", "session_id": "s", "queue": "q", "agent_id": "a", "reason": "busy"},
+    {"type": "queue.left", "session_id": "s", "queue": "q", "outcome": "answered", "agent_id": "a"},
+    {"type": "agent.status", "agent_id": "a", "status": "busy", "groups": ["g", "h"], "queues": ["q"], "capacity": 2},
+    {"type": "agent.joined", "agent_id": "a", "groups": ["g"]},
+    {"type": "agent.left", "agent_id": "a", "groups": ["g"]},
+    {"type": "site.visits", "queue": "q", "count": 3, "channel": "chat"},
+    {"type": "cost.booked", "queue": "q", "amount": 1.25, "currency": "EUR"},
+    {"type": "complaint.opened", "complaint_id": "x", "queue": "q", "session_id": "s"},
+    {"type": "complaint.closed", "complaint_id": "x", "queue": "q", "session_id": "s", "upheld": True},
+)  # fmt: skip
+
+
+def _long(letter: str, length: int) -> str:
+    return f'"{letter * length}"'
+
+
+def _listed(length: int) -> str:
+    return "[" + ",".join(['"g"'] * length) + "]"
+
+
+ODD: Final = (
+    *("null", "true", "false", "0", "1", "-1", "-0", "01", "1.0", "1e3", "NaN", "9" * 18, "9" * 19, "9" * 40, "+1", "{}", "[]"),
+    *('""', '"x"', '"all"', '"unassigned"', '"All"', '" "', '"a b"', _long("n", 128), _long("n", 129), _long("ü", 128)),
+    *(_long("ü", 129), r'"a\"b"', r'"a\\b"', r'"a\/b"', r'"\u0041"', r'"\u0000"', r'"\ud800"', r'"\n"', r'"\x"', '"\x7f"'),
+    *('"\x85"', '"\xa0"', '"\t"', '"\u202e\U0001f600"', '"inbound"', '"callback"', '"bot"', '"cold"', '"available"', '"pause"'),
+    *('["g"]', '["g","g"]', '["all"]', "[1]", '["g",]', '[["g"]]', r'["\u0041"]', _listed(1000)),
+    *(_listed(1001), '"2026-11-21T09:00:00Z"', '"2026-11-21t09:00:00.5z"', '"2026-11-21 09:00:00.1239+08:00"'),
+    *('"2026-11-21T09:00:00"', '"2026-02-29T09:00:00Z"', '"2024-02-29T23:59:59.999-23:59"', '"2026-11-21T24:00:00Z"'),
+    *('"2026-13-01T00:00:00Z"', '"2026-11-21T09:00:60Z"', '"2026-11-21T09:00:00.Z"', '"2026-11-21T09:00:00+24:00"'),
+    *('"0000-01-01T00:00:00Z"', '"0001-01-01T00:00:00Z"', '"1989-12-31T23:59:59.999Z"', '"1990-01-01T00:00:00Z"'),
+    *('"9999-12-31T23:59:59.999Z"', '"2026-11-21T09:00:00ZZ"', '"2026-1-21T09:00:00Z"', '"2026-04-31T09:00:00Z"'),
+    *("631152000000", "631151999999", "253402300799999", "253402300800000", "1795251600000"),
+)
+WRAPS: Final = ("%s", " \n%s\t", "%s ", "%sx", "%s%s", "[%s]", "\ufeff%s", "%s\x00")
+
+
+def odd_records() -> list[tuple[str, bytes, bytes]]:
+    """Return each sample with each odd value in the place of each field, without it, with it twice, and wrapped in odd ways."""
+    records = []
+    for number, sample in enumerate(SAMPLES):
+        whole = {"id": f"i{number}", "at": 1_795_251_600_000 + number, "v": 1, **sample}
+        plain_fields = {name: msgspec.json.encode(value).decode() for name, value in whole.items()}
+        topic, key = TOPIC_OF[sample["type"]], str(whole[KEY_OF[sample["type"]]]).encode()
+        texts = []
+        for name in (*plain_fields, "further"):
+            others = [f'"{other}":{raw}' for other, raw in plain_fields.items() if other != name]
+            texts.append("{" + ",".join(others) + "}")
+            texts += ["{" + ",".join([*others, f'"{name}":{odd}']) + "}" for odd in ODD]
+            if name in plain_fields:
+                texts += ["{" + ",".join([f'"{name}":{odd}', *others, f'"{name}":{plain_fields[name]}']) + "}" for odd in ODD[:8]]
+        good = "{" + ",".join(f'"{name}":{raw}' for name, raw in plain_fields.items()) + "}"
+        texts += [wrap.replace("%s", good) for wrap in WRAPS]
+        records += [(topic, key, text.replace(f'"i{number}"', f'"i{number}-{n}"', 1).encode()) for n, text in enumerate(texts)]
+    return records
+
+
+@needs_it
+@pytest.mark.parametrize("rules", ["patient", "tight"])
+def test_both_cores_take_and_refuse_the_same_records(rules: str) -> None:
+    """Each field of each type with each odd value: the same is taken, with the same meaning, and refused with the same words."""
+    both = Both(0, 1, replace(RULES[rules], max_milestones=1_000_000))
+    by_topic: dict[str, tuple[list[bytes], list[bytes]]] = {}
+    for topic, key, value in odd_records():
+        keys, values = by_topic.setdefault(topic, ([], []))
+        keys.append(key)
+        values.append(value)
+    for topic, (keys, values) in by_topic.items():
+        assert 100 < len(both.apply(topic, keys, values, 0)) < len(keys) - 100
+    for topic in INPUT_TOPICS:
+        wrong = [b"", b"other", None, b"\xff"]
+        both.apply(topic, wrong, [by_topic[topic][1][-len(WRAPS)]] * len(wrong), 0)
+    both.flush(1, 0, INPUT_TOPICS)
+    assert entries_of(both.compiled) == entries_of(both.plain)
