@@ -2,7 +2,8 @@
 
 Waits come from the topic of queues, first responses from the topic of sessions, and each topic has a session's events in their
 order, so two small state machines do, and nothing need be joined. A first response is given to the queue that the
-session was connected in; floorpulse has the general rule, and both come to the same with the events that are measured with.
+session was connected in, and where an agent handed it to another one without a queue, to the one before; floorpulse has the general
+rule (the queue entered last), and both come to the same with the events that are measured with.
 
 States and facts are dicts of JSON's types, since most peers store and send them as JSON.
 """
@@ -57,7 +58,10 @@ def responded(state: State | None, event: dict[str, Any]) -> tuple[State | None,
     if kind == "session.connected":
         state = state or {"connected": None, "customer": None, "done": False}
         first = milliseconds(event["at"]) if state["connected"] is None else state["connected"]
-        return {**state, "connected": first, "queue": event["queue"]}, None
+        queue = state["queue"] if state.get("direct") else event["queue"]
+        return {**state, "connected": first, "queue": queue, "direct": False}, None
+    if kind == "session.transferred" and state and state["connected"] is not None:
+        return {**state, "direct": "to_agent" in event}, None
     if kind != "session.message" or event.get("automatic"):
         return state, None
     if event["sender"] == "customer":

@@ -1,6 +1,7 @@
 package floorpulse.bench;
 
 import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
+import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -26,6 +27,9 @@ final class Job {
     public String sender;
     public boolean automatic;
 
+    @JsonProperty("to_agent")
+    public String toAgent;
+
     long atMs() {
       return OffsetDateTime.parse(at).toInstant().toEpochMilli();
     }
@@ -42,6 +46,9 @@ final class Job {
     public Long customer;
     public String queue;
     public boolean done;
+
+    /** An agent has handed it to another one without a queue. */
+    public boolean direct;
   }
 
   /** What a session adds to its queue, and the sums of that. */

@@ -74,8 +74,16 @@ final class Sessions {
         case "session.connected" -> {
           Job.Talk talk = talk(record.key());
           talk.connected = talk.connected == null ? record.timestamp() : talk.connected;
-          talk.queue = event.queue;
+          talk.queue = talk.direct ? talk.queue : event.queue;
+          talk.direct = false;
           store.put(record.key(), talk);
+        }
+        case "session.transferred" -> {
+          Job.Talk talk = talk(record.key());
+          if (talk.connected != null) {
+            talk.direct = event.toAgent != null;
+            store.put(record.key(), talk);
+          }
         }
         case "session.message" -> message(record, event);
         case "session.ended" -> store.delete(record.key());
