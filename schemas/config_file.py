@@ -24,8 +24,7 @@ DEFAULT_FILE: Final = "floorpulse.yaml"
 PREFIX: Final = "FLOORPULSE_"
 NOT_SETTINGS: Final = frozenset(
     {"FLOORPULSE_BANK_DATA", "FLOORPULSE_REQUIRE_KAFKA", "FLOORPULSE_REQUIRE_BROWSER", "FLOORPULSE_REQUIRE_NATIVE",
-     "FLOORPULSE_SCREENS", "FLOORPULSE_DEEP",
-     "FLOORPULSE_KAFKA_CACHE"}
+     "FLOORPULSE_SCREENS", "FLOORPULSE_DEEP", "FLOORPULSE_KAFKA_CACHE"}
 )  # fmt: skip
 """Variables of this project's own tests, which say nothing about a running program."""
 
