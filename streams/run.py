@@ -75,8 +75,9 @@ def run_worker(config: Config) -> None:
     from streams.worker import run_worker as run
 
     configure_logs("floorpulse worker")
+    thaw = thaw_of(config)
     _check_topics(config)
-    run(worker_settings(config), thaw_of(config))
+    run(worker_settings(config), thaw)
 
 
 def _check_topics(config: Config) -> None:
