@@ -3,7 +3,8 @@
     python -m tests.bench [--runs 5] [--events 300000] [--only peers,core,…] [--resume] [--save FILE] [--compare]
 
 * `peers`: floorpulse, and other stream processors, at the same job on the same Kafka (`tests/bench/versus.py`); `--peers` chooses.
-* `decode`, `core`, `compiled`, `report`: CPU of one process, in memory. The transport's ceiling is a row among the peers.
+* `decode`, `core`, `compiled`, `report`, `report-compiled`: CPU of one process, in memory. The transport's ceiling is a row
+  among the peers.
 * `stages`: where a worker's CPU goes, without a client.
 * `drain`, `drain-compiled`: one worker against a backlog. `workers`: two workers against one.
 * `live`: time from an event (its own time, given just before it is sent) to its count on /metrics, direct and by relay.
@@ -38,7 +39,7 @@ from tests.bench.boardmemory import bench_board
 from tests.bench.contestants import CONTESTANTS
 from tests.bench.duties import bench_idle, bench_start
 from tests.bench.live import bench_live
-from tests.bench.memory import bench_compiled, bench_core, bench_decode, bench_report, bench_yardstick
+from tests.bench.memory import bench_compiled, bench_core, bench_decode, bench_report, bench_report_compiled, bench_yardstick
 from tests.bench.pipeline import bench_drain, bench_drain_compiled, bench_workers
 from tests.bench.poison import bench_poison
 from tests.bench.recovery import bench_recovery
@@ -55,7 +56,7 @@ Bench = Callable[[Path], Figures]
 
 BENCHES: dict[str, Bench] = {
     "yardstick": bench_yardstick, "core": bench_core, "compiled": bench_compiled, "decode": bench_decode,
-    "report": bench_report, "state": bench_state,
+    "report": bench_report, "report-compiled": bench_report_compiled, "state": bench_state,
     "drain": bench_drain, "drain-compiled": bench_drain_compiled,
     "workers": bench_workers, "live": bench_live, "scrape": bench_scrape, "sockets": bench_sockets,
     "screens": bench_screens, "board": bench_board, "start": bench_start, "idle": bench_idle,

@@ -15,7 +15,7 @@ from sinks.table import choose
 from streams.core.floor import RELAY, Floor, RelayRecord
 from streams.lines import read_lines
 from streams.memory import settle_memory
-from streams.native import CompiledFloor
+from streams.native import CompiledFloor, Core
 from streams.report import report
 
 _BATCH = 10_000
@@ -92,12 +92,22 @@ def bench_compiled(file: Path) -> dict[str, float]:
     return _bench_core(file, CompiledFloor)
 
 
-def bench_report(file: Path) -> dict[str, float]:
+def _bench_report(file: Path, core: Core) -> dict[str, float]:
     """Compute the 15-minute table from the file."""
     settle_memory()
     began = process_time()
-    result = report([file], Rules(), choose("15m", "queue", None))
+    result = report([file], Rules(), choose("15m", "queue", None), core=core)
     return _figures(result.read, process_time() - began)
 
 
-__all__ = ["bench_compiled", "bench_core", "bench_decode", "bench_report", "bench_yardstick"]
+def bench_report(file: Path) -> dict[str, float]:
+    """Measure a report."""
+    return _bench_report(file, "python")
+
+
+def bench_report_compiled(file: Path) -> dict[str, float]:
+    """Measure a report by the compiled core."""
+    return _bench_report(file, "compiled")
+
+
+__all__ = ["bench_compiled", "bench_core", "bench_decode", "bench_report", "bench_report_compiled", "bench_yardstick"]

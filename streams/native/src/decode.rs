@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use crate::milestones::{self, Direction, Outcome};
 use crate::names::Ms;
+use crate::session::LATEST_MS;
 
 /// An event's fields, as they are needed.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +54,6 @@ const MAX_NAME_CHARS: usize = 128;
 const MAX_LIST: usize = 1000;
 const MAX_COUNT: i64 = 1_000_000_000;
 const EARLIEST_MS: Ms = 631_152_000_000;
-const LATEST_MS: Ms = 253_402_300_799_999;
 
 /// A field's value, as far as it is looked at.
 enum Value<'a> {

@@ -19,12 +19,10 @@ use crate::relay::{decode_relay, encode_relay};
 use crate::reviewers::Reviewers;
 use crate::roster::{self, Change};
 use crate::rules::Rules;
-use crate::session::Session;
+use crate::session::{Session, LATEST_MS};
 use crate::sessionbook::{SessionBook, Sessions};
 use crate::told::{RelayRecord, Target, Told};
 use crate::touched::Touched;
-
-const LATEST_MS: Ms = 253_402_300_799_999;
 
 /// A record that was set aside: its index in the batch, what became of it, why, and words for people.
 pub struct Reject {
