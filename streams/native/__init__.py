@@ -139,6 +139,10 @@ class CompiledFloor:
         """Return the levels of some dimensions."""
         return self._floor.levels(list(dimensions))
 
+    def kept(self) -> dict[str, int]:
+        """Return the bytes of each part that is kept for days by intention, names left out."""
+        return dict(self._floor.kept())
+
     def keys(self) -> list[str]:
         """Return the keys of all entries."""
         return self._floor.keys()

@@ -21,6 +21,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from streams.native import is_made
 from tests.kafka import RealKafka
 from tests.soak.judge import judge
 from tests.soak.settings import SETTINGS
@@ -92,12 +93,12 @@ class Soak:
         return found
 
 
-def soak(hours: float, rate: float, every_s: float) -> dict[str, Any]:
+def soak(hours: float, rate: float, every_s: float, core: str) -> dict[str, Any]:
     """Run it; returns samples and judgement."""
     with RealKafka() as kafka, tempfile.TemporaryDirectory(prefix="floorpulse-soak-") as name, ExitStack() as stack:
         folder = Path(name)
         config, log = folder / "floorpulse.yaml", folder / "log"
-        config.write_text(f'kafka: {{bootstrap: ["{kafka.bootstrap}"]}}\n{SETTINGS}')
+        config.write_text(f'kafka: {{bootstrap: ["{kafka.bootstrap}"]}}\nworker: {{core: {core}}}\n{SETTINGS}')
         create = ("streams.cli", "topics", "--create", "--partitions", str(PARTITIONS), "--config", str(config))
         subprocess.run([sys.executable, "-m", *create], check=True, stdout=subprocess.DEVNULL)
         parts = {}
@@ -121,7 +122,7 @@ def soak(hours: float, rate: float, every_s: float) -> dict[str, Any]:
             if not ended:
                 samples.append(watched.sample())
                 sys.stderr.write("  ".join(f"{key} {value:.2f}" for key, value in samples[-1].items()) + "\n")
-        result = {"hours": hours, "rate": rate, **judge(samples, hours), "samples": samples}
+        result = {"hours": hours, "rate": rate, "core": core, **judge(samples, hours), "samples": samples}
         if ended:
             result["broken"] = [*result["broken"], f"{ended} ended by itself", *log.read_text().splitlines()[-5:]]
         return result
@@ -133,8 +134,9 @@ def main() -> int:
     parser.add_argument("--hours", type=float, default=2.0)
     parser.add_argument("--rate", type=float, default=2000.0)
     parser.add_argument("--every", type=float, default=60.0, help="seconds between two samples")
+    parser.add_argument("--core", choices=("auto", "compiled", "python"), default="auto")
     options = parser.parse_args()
-    result = soak(options.hours, options.rate, options.every)
+    result = soak(options.hours, options.rate, options.every, "compiled" if options.core == "auto" and is_made() else options.core)
     for name, value in result["slopes_per_h"].items():
         sys.stderr.write(f"{name:20} {value:+14.3f} per hour\n")
     sys.stdout.write(json.dumps(result, indent=1) + "\n")

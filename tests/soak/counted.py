@@ -20,12 +20,15 @@ from schemas.readings import SLICE_MS
 from sinks.cells import Cells
 from streams.cli import main
 from streams.core.floor import Floor
+from streams.native import CompiledFloor
 from tests.soak.state import kept_of, size_of
 
 EVERY_S = 5.0
 KEPT_EVERY = 12
 """Every so many times what is kept is measured, too: that holds the interpreter for a moment."""
-_known: weakref.WeakSet[Cells | Floor] = weakref.WeakSet()
+Thing = Cells | Floor | CompiledFloor
+
+_known: weakref.WeakSet[Thing] = weakref.WeakSet()
 
 
 def tasks() -> int:
@@ -36,12 +39,12 @@ def tasks() -> int:
 
 def watch() -> None:
     """Remember all floors, and all stores of slices of a board, that are made from now on."""
-    for kind in (Floor, Cells):
+    for kind in (Floor, CompiledFloor, Cells):
         kind.__init__ = _remembering(kind.__init__)  # type: ignore[method-assign]
 
 
 def _remembering(init: Callable[..., None]) -> Callable[..., None]:
-    def remembering(self: Cells | Floor, *args: Any, **options: Any) -> None:
+    def remembering(self: Thing, *args: Any, **options: Any) -> None:
         init(self, *args, **options)
         _known.add(self)
 
@@ -53,7 +56,9 @@ def kept_bytes() -> int:
     return sum(_again(partial(_kept, thing)) for thing in _again(lambda: list(_known)))
 
 
-def _kept(thing: Cells | Floor) -> int:
+def _kept(thing: Thing) -> int:
+    if isinstance(thing, CompiledFloor):
+        return sum(thing.kept().values())
     if isinstance(thing, Floor):
         return sum(kept_of(thing, set()).values())
     return 0 if thing.length_ms == SLICE_MS else size_of(thing._rows, set())

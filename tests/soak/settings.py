@@ -14,9 +14,7 @@ duplicates: {horizon: 10m}
 limits: {session_age: 10m, session_horizon: 10m, agent_horizon: 20m, business_horizon: 1h}
 retention: {slices: 1h}
 customers: {repeat_within: 10m}
-worker: {core: python}
 """
-"""What is kept for days is measured inside the core in Python; the compiled one shows nothing."""
 
 
 def soak_rules() -> Rules:

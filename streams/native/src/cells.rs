@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::facts::{Fact, Steps, What};
+use crate::kept::{of_places, of_table};
 use crate::names::{Address, Ms};
 use crate::parts::{self, Level, Part, Series};
 
@@ -393,6 +394,12 @@ impl Cells {
                 held.map(move |(address, cell)| (length, *number, address, cell))
             })
         })
+    }
+
+    /// Bytes of the slices that are kept for days: all but those of 10 s.
+    pub fn bytes_of_days(&self) -> usize {
+        let days = self.slices[QUARTER..].iter().flat_map(BTreeMap::values);
+        days.map(|cells| of_table(cells) + cells.values().map(|cell| of_places(&cell.0)).sum::<usize>()).sum()
     }
 
     /// Restore a cell.

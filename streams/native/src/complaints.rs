@@ -4,6 +4,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::books::Books;
 use crate::facts::{Fact, Topic};
+use crate::kept::{allocated, of_name, of_table};
 use crate::names::{unassigned, Address, Addresses, Ms, Name};
 use crate::pack::{Malformed, Reader, Writer};
 use crate::parts;
@@ -129,6 +130,13 @@ impl Complaints {
     /// The ids of all complaints.
     pub fn known(&self) -> Vec<Name> {
         self.filings.keys().cloned().collect()
+    }
+
+    /// Bytes of all that is known.
+    pub fn bytes(&self) -> usize {
+        let of_one = |filing: &Filing| allocated(filing.1.len()) + filing.2.as_ref().map_or(0, of_name);
+        let of_both = |both: &Filings| [&both.opened, &both.closed].into_iter().flatten().map(of_one).sum::<usize>();
+        of_table(&self.filings) + self.filings.iter().map(|(id, both)| of_name(id) + of_both(both)).sum::<usize>()
     }
 
     /// A complaint's entry; None if it is gone.

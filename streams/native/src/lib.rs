@@ -23,6 +23,7 @@ mod hands;
 mod holds;
 mod ids;
 mod intake;
+mod kept;
 mod keys;
 mod levels;
 mod lives;
@@ -280,6 +281,11 @@ impl PyFloor {
     #[getter]
     fn newest_event(&self) -> Option<Ms> {
         self.0.clock.newest_event()
+    }
+
+    /// What is kept for days by intention: bytes by part.
+    fn kept(&self) -> Vec<(&'static str, usize)> {
+        kept::kept_of(&self.0)
     }
 
     /// How many sessions there are.

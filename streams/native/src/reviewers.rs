@@ -4,6 +4,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::books::Books;
 use crate::facts::Fact;
+use crate::kept::{of_name, of_places, of_table};
 use crate::names::{empty, Address, Addresses, Dimension, Ms, Name};
 use crate::pack::{Malformed, Reader, Writer};
 use crate::parts::REVIEWER_DAYS;
@@ -136,6 +137,13 @@ impl Reviewers {
             sessions.iter().map(|known| (reviewer.clone(), known.session.clone())).collect()
         };
         self.of.iter().flat_map(each).collect()
+    }
+
+    /// Bytes of all that is known.
+    pub fn bytes(&self) -> usize {
+        let of_one = |known: &Known| of_places(&known.reviews) + of_name(&known.session);
+        let of_all = |sessions: &Vec<Known>| of_places(sessions) + sessions.iter().map(of_one).sum::<usize>();
+        of_table(&self.of) + self.of.iter().map(|(reviewer, sessions)| of_name(reviewer) + of_all(sessions)).sum::<usize>()
     }
 
     /// The entry of one session; None if nothing is known of it.

@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 use smallvec::SmallVec;
 
 use crate::facts::{Fact, What};
+use crate::kept::allocated;
 use crate::names::{unassigned, Addresses, Ms, Name};
 use crate::pack::{Malformed, Reader, Writer};
 use crate::parts::AGENT_DAYS;
@@ -64,6 +65,12 @@ impl Change {
     /// The order in which changes hold.
     pub fn order(&self, other: &Change) -> Ordering {
         (self.at, self.rank, &self.id).cmp(&(other.at, other.rank, &other.id))
+    }
+
+    /// Bytes of what hangs on it and on nothing else.
+    pub fn bytes(&self) -> usize {
+        let lists = [&self.groups, &self.queues].into_iter().flatten();
+        allocated(self.id.len()) + lists.map(|names| allocated(std::mem::size_of_val::<[Name]>(names))).sum::<usize>()
     }
 
     pub fn freeze(&self, to: &mut Writer) {
