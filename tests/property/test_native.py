@@ -209,6 +209,22 @@ def test_both_cores_draw_the_line_of_repetitions_alike(more_ms: int, duplicates:
     assert both.plain.counts["sessions"]["duplicate"] == both.compiled.counts["sessions"]["duplicate"] == duplicates
 
 
+@needs_it
+def test_what_the_compiled_core_keeps_for_days_is_counted() -> None:
+    """Slices of days: 16 bytes a part at least, with room to grow and tables a few times that; nothing before the first event."""
+    driver = Driver(1, PATIENT, Both)
+    floor = driver.floors[0].compiled
+    assert set(floor.kept().values()) == {0}
+    events = [*centres.centre(7, sessions=40, queues=3, agents=4), *business(random.Random(7), 20)]
+    driver.apply([record_of(event, centres.to_jsonl_bytes(event)) for event in events], max(map(centres.at_ms, events)))
+    for _ in range(2):  # reviewers hear of it by relay
+        driver.flush(max(map(centres.at_ms, events)), INPUT_TOPICS)
+    parts = sum(len(cell) for *_, cell in floor.quarters(["queue", "group", "floor", "agent", "slots"]))
+    kept = floor.kept()
+    assert 16 * parts < kept["slices of days"] < 10 * 16 * parts
+    assert all(kept.values())
+
+
 # ---- odd records: the compiled decoder must take and refuse what the models do
 
 SAMPLES: Final[tuple[dict[str, Any], ...]] = (
