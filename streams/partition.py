@@ -405,8 +405,7 @@ class Partition:
         heartbeat = self._account(flush.heartbeat)
         records = flush.records()
         repeated = [self._floor.record(key, now_ms, self.epoch, self.seq) for key in self._follow.take(records)]
-        piece = self._rolling.next(self._floor.keys, sum(value is not None for value in flush.entries.values()))
-        again = self._floor.present([key for key in piece.keys if key not in flush.entries])
+        piece = self._rolling.next(self._floor.begin_cycle, flush.changed)
         relay = [Outgoing("relay", each.partition, each.key, each.value) for each in flush.relay]
         delta: Delta[Any] = Delta(
             epoch=self.epoch,
@@ -414,12 +413,12 @@ class Partition:
             seq=self.seq,
             published=self.published,
             offsets=dict(self.next),
-            entries=flush.entries,
+            entries=flush.packed,
             outbox=self._rejects + relay,
             cycle=piece.cycle,
             starts=piece.starts,
             ends=piece.ends,
-            piece=again,
+            piece=self._floor.piece(piece.size),
             followed=self._follow.followed,
             received=None if self.received is None else dict(self.received),
         )

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
+import msgspec
+
 from schemas.codec import STRUCT_OF, Decoded, decode_batch
 from schemas.errors import InvalidEvent
 from schemas.markers import read_end_of_input
@@ -62,6 +64,8 @@ Quarter = tuple[str, str, str, int, Cell]
 Level = tuple[str, str, str, dict[str, int], list[tuple[int, str, int]]]
 """Levels: (dimension, name, channel, parts, steps that are still to come)."""
 
+_pack: Final = msgspec.msgpack.Encoder().encode
+
 
 @dataclass
 class Flush:
@@ -76,6 +80,16 @@ class Flush:
     relay: list[RelayRecord]
     epoch: int
     seq: int
+
+    @property
+    def packed(self) -> msgspec.Raw:
+        """The entries as msgpack of a map, nil for what is gone."""
+        return msgspec.Raw(_pack(self.entries))
+
+    @property
+    def changed(self) -> int:
+        """How many entries there are that are not gone."""
+        return sum(value is not None for value in self.entries.values())
 
     @property
     def heartbeat(self) -> dict[str, Any]:
@@ -347,9 +361,13 @@ class Floor:
         """Return the present value of an entry, msgpack-able; None if it is gone."""
         return self.entries.value(key)
 
-    def present(self, keys: Collection[str]) -> dict[str, Any]:
-        """Return the present values of entries; what is gone is left out."""
-        return {key: value for key in keys if (value := self.entry(key)) is not None}
+    def begin_cycle(self) -> int:
+        """Begin a cycle of the rolling snapshot with all entries that there are; return how many."""
+        return self.entries.begin_cycle()
+
+    def piece(self, size: int) -> msgspec.Raw:
+        """Return the next entries of the cycle as they are now, as msgpack of a map; what is gone meanwhile is left out."""
+        return msgspec.Raw(_pack(self.entries.piece(size)))
 
     def record(self, key: ReadingKey, now_ms: int, epoch: int, seq: int) -> tuple[bytes, bytes | None]:
         """Return a reading, encoded, as it is after the last flush; a value of None where what its key names is over."""

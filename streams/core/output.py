@@ -94,6 +94,7 @@ class Entries:
         self._floor = floor
         self._touched: set[str] = {_SETTINGS}
         self._sessions: set[str] = set()
+        self._cycle: list[str] = []
         self.kept = True
         """Whether anybody keeps what is handed out."""
 
@@ -181,6 +182,18 @@ class Entries:
             _SETTINGS,
             _META,
         ]
+
+    def begin_cycle(self) -> int:
+        """Begin a cycle of the rolling snapshot with all entries that there are; return how many."""
+        self._cycle = self.keys()
+        return len(self._cycle)
+
+    def piece(self, size: int) -> dict[str, Any]:
+        """Return the next entries of the cycle as they are now; what is gone meanwhile is left out."""
+        left = max(0, len(self._cycle) - size)
+        keys = self._cycle[left:]
+        del self._cycle[left:]
+        return {key: value for key in keys if (value := self.value(key)) is not None}
 
     def value(self, key: str) -> Any | None:
         """Return the present value of an entry, None if it is gone."""

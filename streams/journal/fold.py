@@ -24,7 +24,7 @@ from typing import Any, Final
 import msgspec
 
 from schemas.errors import JournalMismatch, JournalTruncated
-from streams.journal.record import GONE, Claim, Delta, Outgoing, Written, thaw_entries
+from streams.journal.record import GONE, Claim, Delta, Outgoing, Values, Written, thaw_entries
 
 KEPT_CYCLES: Final = 3
 """How many whole snapshot cycles the log keeps; one would do, two more are for accidents."""
@@ -116,11 +116,11 @@ class Fold:
         self._cycle = 0
         self._cycle_start: int | None = None
         self._cycles: list[int] = []
-        self._parts: list[tuple[int, Delta[msgspec.Raw]]] = []
+        self._parts: list[tuple[int, Delta[Values]]] = []
         self._followed: int | None = None
         self._received: Mapping[str, int] | None = None
 
-    def _valid(self, record: Delta[msgspec.Raw]) -> bool:
+    def _valid(self, record: Delta[Values]) -> bool:
         if record.epoch > self._epoch:  # its claim is deleted, and what was folded so far was a zombie's
             self._forget()
             self._epoch = record.epoch
@@ -133,7 +133,7 @@ class Fold:
             )
         return True
 
-    def _add_part(self, offset: int, record: Delta[msgspec.Raw]) -> None:
+    def _add_part(self, offset: int, record: Delta[Values]) -> None:
         if record.part != len(self._parts):
             self._parts.clear()
             self.ignored += 1
@@ -143,7 +143,7 @@ class Fold:
             parts, self._parts = self._parts, []
             self._apply(parts)
 
-    def _apply(self, parts: list[tuple[int, Delta[msgspec.Raw]]]) -> None:
+    def _apply(self, parts: list[tuple[int, Delta[Values]]]) -> None:
         start, first = parts[0]
         self.counted += len(parts)
         self._seq, self._published = first.seq, first.published

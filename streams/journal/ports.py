@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from schemas.readings import ReadingKey
 from streams.journal.record import Outgoing
 
@@ -36,8 +38,12 @@ class Flush(Protocol):
     """What a floor hands over at a flush."""
 
     @property
-    def entries(self) -> Mapping[str, Any]:
-        """Give the changed entries, None for a deleted one."""
+    def packed(self) -> msgspec.Raw:
+        """Give the changed entries as msgpack of a map, nil for a deleted one."""
+
+    @property
+    def changed(self) -> int:
+        """Give how many of them there are that are not deleted."""
 
     @property
     def heartbeat(self) -> dict[str, Any]:
@@ -60,11 +66,11 @@ class Floor(Protocol):
     def flush(self, seq: int, now_ms: int, at_end: Collection[str], epoch: int) -> Flush:
         """Hand over all changes since the last flush."""
 
-    def keys(self) -> list[str]:
-        """Return the keys of all entries."""
+    def begin_cycle(self) -> int:
+        """Begin a cycle of the rolling snapshot with all entries that there are; return how many."""
 
-    def present(self, keys: Collection[str]) -> Mapping[str, Any]:
-        """Return the values of entries; what is gone is left out."""
+    def piece(self, size: int) -> msgspec.Raw:
+        """Return the next entries of the cycle as they are now, as msgpack of a map; what is gone meanwhile is left out."""
 
     def record(self, key: ReadingKey, now_ms: int, epoch: int, seq: int) -> tuple[bytes, bytes | None]:
         """Return key and value of a reading as it is after the last flush."""

@@ -28,8 +28,10 @@ _OVERHEAD: Final = 4096
 """Room in a part for all that does not grow: epoch, offsets, flags."""
 
 
-Value = TypeVar("Value")
-"""Of an entry: whatever msgpack can hold while it is written, `msgspec.Raw` as it is read."""
+Values = dict[str, msgspec.Raw]
+"""Entries as they are read: by key, still encoded."""
+Held = TypeVar("Held")
+"""How a record holds entries: as `Values` when it is read; when it is written, any mapping, or `msgspec.Raw` of one."""
 
 
 class Outgoing(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -49,7 +51,7 @@ class Claim(msgspec.Struct, array_like=True, frozen=True, tag="claim"):
     at_ms: int
 
 
-class Delta(msgspec.Struct, Generic[Value], array_like=True, frozen=True, tag="delta"):
+class Delta(msgspec.Struct, Generic[Held], array_like=True, frozen=True, tag="delta"):
     """One flush, or part `part` of `parts` of a flush that one record cannot hold.
 
     `partitions` is the number that the topics had. `published` is the newest flush whose outbox and readings are
@@ -63,23 +65,24 @@ class Delta(msgspec.Struct, Generic[Value], array_like=True, frozen=True, tag="d
     seq: int
     published: int
     offsets: dict[str, int]
-    entries: Mapping[str, Value] = {}
+    entries: Held = msgspec.field(default_factory=dict)  # type: ignore[assignment]  # a dict is all of these
     outbox: list[Outgoing] = []
     cycle: int = 0
     starts: bool = False
     ends: bool = False
-    piece: Mapping[str, Value] = {}
+    piece: Held = msgspec.field(default_factory=dict)  # type: ignore[assignment]  # the same
     part: int = 0
     parts: int = 1
     followed: int | None = None
     received: dict[str, int] | None = None
 
 
-Written = Claim | Delta[msgspec.Raw]
+Written = Claim | Delta[Values]
 """A record as it is read."""
 _encoder: Final = msgspec.msgpack.Encoder()
 _record_decoder: Final[msgspec.msgpack.Decoder[Written]] = msgspec.msgpack.Decoder(Written)
 _value_decoder: Final = msgspec.msgpack.Decoder()
+_values_decoder: Final = msgspec.msgpack.Decoder(Values)
 _PREFIX: Final = _encoder.encode(VERSION)
 
 
@@ -134,9 +137,13 @@ def encode_within(delta: Delta[Any], limit: int) -> list[bytes]:
 
 
 def _contents(delta: Delta[Any]) -> Iterable[tuple[str, str, Any]]:
-    yield from (("entries", key, value) for key, value in delta.entries.items())
+    yield from (("entries", key, value) for key, value in _held(delta.entries).items())
     yield from (("outbox", record.topic, record) for record in delta.outbox)
-    yield from (("piece", key, value) for key, value in delta.piece.items())
+    yield from (("piece", key, value) for key, value in _held(delta.piece).items())
+
+
+def _held(entries: Mapping[str, Any] | msgspec.Raw) -> Mapping[str, Any]:
+    return _values_decoder.decode(entries) if isinstance(entries, msgspec.Raw) else entries
 
 
 def _deal(contents: Iterable[tuple[str, str, Any]], room: int) -> Iterable[list[tuple[str, str, Any]]]:

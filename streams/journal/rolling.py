@@ -1,9 +1,9 @@
 """Rolling snapshot: which entries the next journal record repeats, so that a load never needs the whole log.
 
-Theory of operation. A cycle starts with the list of all keys and hands them out piece by piece, one piece a flush; keys
-that come into being meanwhile are in the flushes' own changes. A piece is at least as large as the flush's changes, so
-that the log between two cycle starts is at most about twice the state, and at least a share of the cycle's list, so
-that a quiet partition finishes a cycle too.
+Theory of operation. A cycle starts with the list of all entries, which the floor keeps, and hands them out piece by
+piece, one piece a flush; entries that come into being meanwhile are in the flushes' own changes. A piece is at least as
+large as the flush's changes, so that the log between two cycle starts is at most about twice the state, and at least a
+share of the cycle's list, so that a quiet partition finishes a cycle too.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ LEAST: Final = 20
 
 
 class Piece(NamedTuple):
-    """The keys that a record repeats, and whether it starts or ends a cycle."""
+    """How many entries a record repeats, and whether it starts or ends a cycle."""
 
     cycle: int
     starts: bool
     ends: bool
-    keys: list[str]
+    size: int
 
 
 class Rolling:
@@ -32,22 +32,21 @@ class Rolling:
     def __init__(self, cycle: int = 0, cycle_flushes: int = CYCLE_FLUSHES) -> None:
         self._cycle = cycle
         self._cycle_flushes = cycle_flushes
-        self._left: list[str] = []
+        self._left = 0
         self._share = LEAST
         self._running = False
 
-    def next(self, keys: Callable[[], list[str]], changed: int) -> Piece:
-        """Return the next piece beside `changed` changes; `keys` is asked for all keys when a cycle starts."""
+    def next(self, begin: Callable[[], int], changed: int) -> Piece:
+        """Return the next piece beside `changed` changes; `begin` begins a cycle and says how many entries there are."""
         starts = not self._running
         if starts:
-            self._left = keys()
+            self._left = begin()
             self._cycle += 1
-            self._share = max(LEAST, -(-len(self._left) // self._cycle_flushes))
-        size = max(self._share, changed)
-        chosen = self._left[-size:]
-        del self._left[-size:]
-        self._running = bool(self._left)
-        return Piece(self._cycle, starts, not self._running, chosen)
+            self._share = max(LEAST, -(-self._left // self._cycle_flushes))
+        size = min(self._left, max(self._share, changed))
+        self._left -= size
+        self._running = self._left > 0
+        return Piece(self._cycle, starts, not self._running, size)
 
 
 __all__ = ["CYCLE_FLUSHES", "LEAST", "Piece", "Rolling"]

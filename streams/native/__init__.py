@@ -30,7 +30,9 @@ else:
 Core = Literal["auto", "compiled", "python"]
 """Which core: `auto` is the compiled one where it was made."""
 _pack = msgspec.msgpack.Encoder().encode
+_values = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
 _SETTINGS = "r"
+_GONE = msgspec.Raw(b"\xc0")
 
 
 def is_made() -> bool:
@@ -52,12 +54,13 @@ def core_named(name: Core) -> type[Floor | CompiledFloor]:
 
 
 class CompiledFlush:
-    """What one flush hands out; see `streams.core.floor.Flush`. Values of entries are msgpack already."""
+    """What one flush hands out; see `streams.core.floor.Flush`."""
 
-    def __init__(self, entries: dict[str, Any], records: list[tuple[bytes, bytes | None]], relay: list[RelayRecord],
+    def __init__(self, packed: bytes, changed: int, records: list[tuple[bytes, bytes | None]], relay: list[RelayRecord],
                  partition: int, heartbeat: dict[str, Any]) -> None:  # fmt: skip
         """Hold what the compiled floor gave."""
-        self.entries = entries
+        self.packed = msgspec.Raw(packed)
+        self.changed = changed
         self.relay = relay
         self.heartbeat = heartbeat
         self._records = records
@@ -66,6 +69,11 @@ class CompiledFlush:
     def records(self) -> list[tuple[bytes, bytes | None]]:
         """Return (key, value) of all readings but the heartbeat; a value of None is a tombstone."""
         return self._records
+
+    @property
+    def entries(self) -> dict[str, msgspec.Raw | None]:
+        """The changed entries, values still encoded, None = gone."""
+        return {key: None if value == _GONE else value for key, value in _values(self.packed).items()}
 
     @property
     def readings(self) -> list[Reading]:
@@ -109,10 +117,9 @@ class CompiledFloor:
 
     def flush(self, seq: int, now_ms: int, at_end: Collection[str] = (), epoch: int = 0) -> CompiledFlush:
         """Book what was touched, forget what is over, and return all that changed since the last flush."""
-        entries, records, relay = self._floor.flush(seq, epoch, now_ms, list(at_end))
-        raw = msgspec.Raw
-        packed = {key: None if value is None else raw(value) for key, value in entries.items()}
-        return CompiledFlush(packed, records, [RelayRecord(*each) for each in relay], self.partition, self._heartbeat(now_ms))
+        (packed, changed), records, relay = self._floor.flush(seq, epoch, now_ms, list(at_end))
+        told = [RelayRecord(*each) for each in relay]
+        return CompiledFlush(packed, changed, records, told, self.partition, self._heartbeat(now_ms))
 
     def _heartbeat(self, now_ms: int) -> dict[str, Any]:
         floor, live = self._floor, self.rules.live
@@ -147,14 +154,18 @@ class CompiledFloor:
         """Return the keys of all entries."""
         return self._floor.keys()
 
-    def entry(self, key: str) -> Any | None:
+    def entry(self, key: str) -> msgspec.Raw | None:
         """Return the present value of an entry as msgpack; None if it is gone."""
-        return self.present([key]).get(key)
+        value = self._floor.entry(key)
+        return None if value is None else msgspec.Raw(value)
 
-    def present(self, keys: Collection[str]) -> dict[str, Any]:
-        """Return the present values of entries as msgpack; what is gone is left out."""
-        raw = msgspec.Raw
-        return {key: raw(value) for key, value in self._floor.entries(list(keys)).items()}
+    def begin_cycle(self) -> int:
+        """Begin a cycle of the rolling snapshot with all entries that there are; return how many."""
+        return self._floor.begin_cycle()
+
+    def piece(self, size: int) -> msgspec.Raw:
+        """Return the next entries of the cycle as they are now, as msgpack of a map; what is gone meanwhile is left out."""
+        return msgspec.Raw(self._floor.piece(size))
 
     def record(self, key: ReadingKey, now_ms: int, epoch: int, seq: int) -> tuple[bytes, bytes | None]:
         """Return a reading, encoded, as it is after the last flush; a value of None where what its key names is over."""

@@ -67,7 +67,7 @@ def _bench_core(file: Path, core: type[Floor | CompiledFloor]) -> dict[str, floa
             events += len(values)
         floor.apply(RELAY, [each.key for each in relay], [each.value for each in relay], 0)
         flush = floor.flush(seq, 0, INPUT_TOPICS)
-        _encode(flush.entries)
+        _encode(flush.packed)
         flush.records()
         relay = flush.relay
     return _figures(events, process_time() - began)

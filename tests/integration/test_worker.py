@@ -475,7 +475,7 @@ async def test_old_journal_records_are_deleted_and_the_rest_still_loads(rig: Rig
         folded = (await journal.load([2]))[2]
         rolling = Rolling()
         for seq in range(1, 6):
-            piece = rolling.next(lambda: ["a"], 1)
+            piece = rolling.next(lambda: 1, 1)
             state = {"a": seq}
             flush = Delta(folded.epoch, PARTITIONS, seq, seq - 1, {}, state, [], piece.cycle, piece.starts, piece.ends, {})
             assert await journal.append(2, encode(flush)) == seq

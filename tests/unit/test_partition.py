@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapp
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -59,6 +60,16 @@ class Flushed(NamedTuple):
     relay: list[Any]
     heartbeat: dict[str, Any]
 
+    @property
+    def packed(self) -> msgspec.Raw:
+        """All of the changed cells, and the accounting."""
+        return msgspec.Raw(msgspec.msgpack.encode(self.entries))
+
+    @property
+    def changed(self) -> int:
+        """None is ever deleted."""
+        return len(self.entries)
+
     def records(self) -> list[tuple[bytes, bytes | None]]:
         """All readings but the heartbeat."""
         return self.published
@@ -103,13 +114,15 @@ class Floor:
         assert now_ms == 123
         return encode_key(key), encode_value({"parts": {"n": self.cells.get(key.name, 0)}}, epoch, seq)
 
-    def keys(self) -> list[str]:
+    def begin_cycle(self) -> int:
         """All cells, and the accounting."""
-        return [*self.cells, COUNTS]
+        self.cycle = [*self.cells, COUNTS]
+        return len(self.cycle)
 
-    def present(self, keys: Collection[str]) -> dict[str, Any]:
+    def piece(self, size: int) -> msgspec.Raw:
         """Cells' counts, and the accounting."""
-        return {key: self.counts if key == COUNTS else self.cells[key] for key in keys if key == COUNTS or key in self.cells}
+        keys, self.cycle = self.cycle[:size], self.cycle[size:]
+        return msgspec.Raw(msgspec.msgpack.encode({key: self.counts if key == COUNTS else self.cells[key] for key in keys}))
 
 
 class Broken(Exception):

@@ -10,7 +10,7 @@ use crate::facts::Fact;
 use crate::holds::{earliest_difference, hold_of, turns_between, Hold, Turn};
 use crate::levels::{LevelSteps, Stepper};
 use crate::names::{empty, Address, Addresses, Dimension, Ms, Name};
-use crate::pack::Malformed;
+use crate::pack::{Malformed, Writer};
 use crate::relay::shared;
 use crate::roster::{hired_first, Change, Historian};
 use crate::rules::Rules;
@@ -273,9 +273,9 @@ impl AgentBook {
         (changed, holds)
     }
 
-    /// An agent's entry; None if he is gone.
-    pub fn freeze_agent(&mut self, agent_id: &str) -> Option<Vec<u8>> {
-        self.agents.get_mut(agent_id).map(Agent::freeze)
+    /// Write an agent's entry; None if he is gone.
+    pub fn freeze_agent(&mut self, agent_id: &str, to: &mut Writer) -> Option<()> {
+        self.agents.get_mut(agent_id).map(|agent| agent.freeze(to))
     }
 
     /// Restore what `freeze_agent` returned.
@@ -284,9 +284,9 @@ impl AgentBook {
         Ok(())
     }
 
-    /// The entry of a session in hand; None if nothing is known of it.
-    pub fn freeze_hold(&self, agent_id: &str, session: &str) -> Option<Vec<u8>> {
-        self.agents.get(agent_id)?.hold(session).map(Hold::freeze)
+    /// Write the entry of a session in hand; None if nothing is known of it.
+    pub fn freeze_hold(&self, agent_id: &str, session: &str, to: &mut Writer) -> Option<()> {
+        self.agents.get(agent_id)?.hold(session).map(|hold| hold.freeze(to))
     }
 
     /// Restore what `freeze_hold` returned.

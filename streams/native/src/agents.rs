@@ -322,17 +322,15 @@ impl Agent {
     }
 
     /// The agent's entry, without the holds, which are entries of their own.
-    pub fn freeze(&mut self) -> Vec<u8> {
+    pub fn freeze(&mut self, to: &mut Writer) {
         self.sort();
-        let mut to = Writer::new();
         to.array(3);
-        self.base.freeze(&mut to);
+        self.base.freeze(to);
         to.array(self.changes.len());
         for change in &self.changes {
-            change.freeze(&mut to);
+            change.freeze(to);
         }
         to.int(self.heard);
-        to.0
     }
 
     /// Restore what `freeze` returned.

@@ -1,62 +1,21 @@
-//! Journal entries of cells, totals, levels and known addresses; the letters are those of `streams/core/output.py`.
+//! Journal entries of cells, totals, levels and known addresses.
 
 use rustc_hash::FxHashSet;
 
 use crate::books::Books;
-use crate::cells::{is_length, Ahead, Cell, CellId};
-use crate::keys::{joined, SEPARATOR};
-use crate::names::{Address, Dimension, Name};
+use crate::cells::{Ahead, Cell, CellId};
+use crate::keys::Key;
+use crate::names::{Address, Dimension};
 use crate::pack::{Malformed, Reader, Writer};
 use crate::parts::{Level, Part};
 use crate::readings::shows_sessions;
 
-/// (key, msgpack of the value); None = gone.
-pub type Entry = (String, Option<Vec<u8>>);
-
-fn address_key(letter: &str, address: &Address) -> String {
-    joined(letter, &[address.dimension().text(), address.name(), address.channel()])
-}
-
-fn cell_key(length: i64, number: i64, address: &Address) -> String {
-    let (length, number) = (length.to_string(), number.to_string());
-    joined("c", &[&length, &number, address.dimension().text(), address.name(), address.channel()])
-}
-
-fn key_of(id: &CellId) -> String {
-    cell_key(id.length, id.number, &id.address)
-}
-
-/// The address at the end of a key.
-fn address_in<'a>(mut texts: impl Iterator<Item = &'a str>) -> Option<Address> {
-    let dimension = Dimension::of(texts.next()?)?;
-    Some(Address::new(dimension, Name::from(texts.next()?), Name::from(texts.next()?)))
-}
-
-/// The address of a key of the letters t, l and n.
-fn address_of(key: &str) -> Option<Address> {
-    address_in(key.split(SEPARATOR).skip(1))
-}
-
-fn cell_id(key: &str) -> Option<CellId> {
-    let mut texts = key.split(SEPARATOR).skip(1);
-    let length = texts.next()?.parse().ok().filter(|length| is_length(*length))?;
-    let number = texts.next()?.parse().ok()?;
-    Some(CellId { length, number, address: address_in(texts)? })
-}
-
-fn put_parts(to: &mut Writer, cell: Option<&Cell>) {
-    let parts = cell.map_or(&[][..], |cell| cell.parts());
+fn put_parts(to: &mut Writer, parts: &[(Part, i64)]) {
     to.map(parts.len());
     for (part, value) in parts {
         to.str(part.name());
         to.int(*value);
     }
-}
-
-fn packed(cell: &Cell) -> Vec<u8> {
-    let mut to = Writer::new();
-    put_parts(&mut to, Some(cell));
-    to.0
 }
 
 fn read_parts(from: &mut Reader<'_>) -> Result<Cell, Malformed> {
@@ -69,37 +28,23 @@ fn read_parts(from: &mut Reader<'_>) -> Result<Cell, Malformed> {
 }
 
 impl Books {
-    fn levels_entry(&self, address: &Address) -> Vec<u8> {
-        let mut to = Writer::new();
-        to.array(2);
-        put_parts(&mut to, self.cells.levels.get(address));
-        let ahead = self.cells.ahead_of(address);
-        to.array(ahead.len());
-        for (at, level, step) in ahead {
-            to.array(3);
-            to.int(at);
-            to.str(level);
-            to.int(step);
-        }
-        to.0
+    /// The keys of cells, totals, levels and addresses that changed.
+    pub fn changed_keys(&self) -> Vec<Key> {
+        let cells = &self.cells;
+        let mut keys: Vec<Key> = cells.changed.iter().cloned().map(Key::Cell).collect();
+        keys.extend(self.totals.changed.iter().cloned().map(Key::Totals));
+        keys.extend(cells.changed_levels.iter().cloned().map(Key::Levels));
+        keys.extend(self.fresh_addresses.iter().cloned().map(Key::Known));
+        keys
     }
 
-    /// Append the entries of cells, totals, levels and addresses that changed; `gone`: cells that expired.
-    pub fn changed_entries(&self, gone: &[CellId], to: &mut Vec<Entry>) {
-        let cells = &self.cells;
-        to.extend(cells.changed.iter().map(|id| (key_of(id), cells.get(id).map(packed))));
-        to.extend(gone.iter().map(|id| (key_of(id), None)));
-        for address in &self.totals.changed {
-            to.push((address_key("t", address), self.totals.cells.get(address).map(packed)));
-        }
-        for address in &cells.changed_levels {
-            to.push((address_key("l", address), Some(self.levels_entry(address))));
-        }
-        to.extend(self.fresh_addresses.iter().map(|address| (address_key("n", address), Some(vec![1]))));
-        for (address, ids) in &self.dropped {
-            to.extend(ids.iter().map(|id| (key_of(id), None)));
-            to.extend(["t", "l", "n"].map(|letter| (address_key(letter, address), None)));
-        }
+    /// The keys of all that is gone with an address that was given up.
+    pub fn dropped_keys(&self) -> Vec<Key> {
+        let of_one = |(address, ids): (&Address, &Vec<CellId>)| -> Vec<Key> {
+            let beside = [Key::Totals, Key::Levels, Key::Known].map(|key_of: fn(Address) -> Key| key_of(address.clone()));
+            ids.iter().cloned().map(Key::Cell).chain(beside).collect()
+        };
+        self.dropped.iter().flat_map(of_one).collect()
     }
 
     /// Forget what changed, once entries and readings are made of it.
@@ -112,37 +57,48 @@ impl Books {
     }
 
     /// Append the keys of all these entries.
-    pub fn entry_keys(&self, to: &mut Vec<String>) {
-        to.extend(self.cells.all().map(|(length, number, address, _)| cell_key(length, number, address)));
-        to.extend(self.totals.cells.keys().map(|address| address_key("t", address)));
-        to.extend(self.cells.levels.keys().map(|address| address_key("l", address)));
-        to.extend(self.addresses.iter().map(|address| address_key("n", address)));
+    pub fn entry_keys(&self, to: &mut Vec<Key>) {
+        let cell = |(length, number, address, _): (i64, i64, &Address, &Cell)| CellId { length, number, address: address.clone() };
+        to.extend(self.cells.all().map(cell).map(Key::Cell));
+        to.extend(self.totals.cells.keys().cloned().map(Key::Totals));
+        to.extend(self.cells.levels.keys().cloned().map(Key::Levels));
+        to.extend(self.addresses.iter().cloned().map(Key::Known));
     }
 
-    /// The present value of one of these entries, None if it is gone.
-    pub fn entry_value(&self, key: &str) -> Option<Vec<u8>> {
-        match key.split(SEPARATOR).next()? {
-            "c" => self.cells.get(&cell_id(key)?).map(packed),
-            "t" => self.totals.cells.get(&address_of(key)?).map(packed),
-            "l" => Some(self.levels_entry(&address_of(key)?)),
-            "n" => self.addresses.contains(&address_of(key)?).then(|| vec![1]),
-            _ => None,
+    /// Write the present value of one of these entries; None if it is gone.
+    pub fn write_entry(&self, key: &Key, to: &mut Writer) -> Option<()> {
+        match key {
+            Key::Cell(id) => put_parts(to, self.cells.get(id)?.parts()),
+            Key::Totals(address) => put_parts(to, self.totals.cells.get(address)?.parts()),
+            Key::Levels(address) => self.put_levels(address, to),
+            Key::Known(address) => to.int(self.addresses.get(address).map(|_| 1)?),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn put_levels(&self, address: &Address, to: &mut Writer) {
+        to.array(2);
+        put_parts(to, self.cells.levels.get(address).map_or(&[], |cell| cell.parts()));
+        let ahead = self.cells.ahead_of(address);
+        to.array(ahead.len());
+        for (at, level, step) in ahead {
+            to.array(3);
+            to.int(at);
+            to.str(level);
+            to.int(step);
         }
     }
 
     /// Take one of these entries in.
-    pub fn restore_entry(&mut self, key: &str, value: &[u8]) -> Result<(), Malformed> {
-        let known = || address_of(key).ok_or(Malformed("not the key of an address"));
+    pub fn restore_entry(&mut self, key: &Key, value: &[u8]) -> Result<(), Malformed> {
         let from = &mut Reader::new(value);
-        match key.split(SEPARATOR).next() {
-            Some("c") => self.cells.put(cell_id(key).ok_or(Malformed("not the key of a cell"))?, read_parts(from)?),
-            Some("t") => {
-                self.totals.cells.insert(known()?, read_parts(from)?);
-            }
-            Some("l") => self.restore_levels(known()?, from)?,
-            _ => {
-                self.addresses.insert(known()?);
-            }
+        match key {
+            Key::Cell(id) => self.cells.put(id.clone(), read_parts(from)?),
+            Key::Totals(address) => drop(self.totals.cells.insert(address.clone(), read_parts(from)?)),
+            Key::Levels(address) => self.restore_levels(address.clone(), from)?,
+            Key::Known(address) => drop(self.addresses.insert(address.clone())),
+            _ => {}
         }
         Ok(())
     }
@@ -168,9 +124,14 @@ impl Books {
     pub fn restored(&mut self, unpublished: &[String]) {
         self.totals.changed = self.totals.cells.keys().cloned().collect();
         self.cells.changed_levels = self.cells.levels.keys().cloned().collect();
-        let cells = unpublished.iter().filter(|key| key.starts_with("c\x1f")).filter_map(|key| cell_id(key));
         let dropped: FxHashSet<&Address> = self.dropped.keys().collect();
-        self.cells.changed.extend(cells.filter(|id| !dropped.contains(&id.address)));
+        for key in unpublished.iter().filter_map(|text| Key::of(text)) {
+            if let Key::Cell(id) = key {
+                if !dropped.contains(&id.address) {
+                    self.cells.changed.insert(id);
+                }
+            }
+        }
     }
 
     /// Show the gauges of every place where sessions ever were, or complaints.

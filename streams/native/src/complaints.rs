@@ -139,10 +139,9 @@ impl Complaints {
         of_table(&self.filings) + self.filings.iter().map(|(id, both)| of_name(id) + of_both(both)).sum::<usize>()
     }
 
-    /// A complaint's entry; None if it is gone.
-    pub fn freeze(&self, complaint_id: &str) -> Option<Vec<u8>> {
+    /// Write a complaint's entry; None if it is gone.
+    pub fn freeze(&self, complaint_id: &str, to: &mut Writer) -> Option<()> {
         let filings = self.filings.get(complaint_id)?;
-        let mut to = Writer::new();
         to.array(2);
         for filing in [&filings.opened, &filings.closed] {
             match filing {
@@ -155,7 +154,7 @@ impl Complaints {
                 None => to.nil(),
             }
         }
-        Some(to.0)
+        Some(())
     }
 
     /// Restore what `freeze` returned, and the gauge with it.

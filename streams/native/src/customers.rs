@@ -282,23 +282,22 @@ impl Customers {
         known
     }
 
-    /// The entry of one session; None if nothing is known of it.
-    pub fn freeze(&self, customer: &str, session: &str) -> Option<Vec<u8>> {
-        let mut to = Writer::new();
+    /// Write the entry of one session; None if nothing is known of it.
+    pub fn freeze(&self, customer: &str, session: &str, to: &mut Writer) -> Option<()> {
         if session.is_empty() {
             let start = self.pushed_out.get(customer)?;
             to.array(1);
             to.int(*start);
-            return Some(to.0);
+            return Some(());
         }
         let known = self.of.get(customer)?.iter().find(|known| &*known.session == session)?;
         to.array(2);
         to.int(known.version);
         to.array(known.contacts.len());
         for contact in &known.contacts {
-            write_contact(&mut to, contact);
+            write_contact(to, contact);
         }
-        Some(to.0)
+        Some(())
     }
 
     /// Restore what `freeze` returned; `settled` must have been restored before.

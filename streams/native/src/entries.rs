@@ -1,176 +1,234 @@
-//! What a floor hands out and takes back in as entries of the journal; `streams/core/output.py` has the letters.
+//! What a floor hands out and takes back in as entries of the journal; `keys.rs` says which there are.
 
-use crate::cellentries::Entry;
 use crate::cells::CellId;
 use crate::derive::derive;
 use crate::facts::{Shown, Topic, TOPICS};
 use crate::floor::{Floor, Outcomes};
-use crate::keys::{joined, parted};
+use crate::keys::Key;
 use crate::names::Name;
 use crate::pack::{Malformed, Reader, Writer};
 use crate::rules::Rules;
 use crate::session::Session;
+use crate::told::Target;
+
+/// Entries as msgpack of a map, while they are written: those that are gone are nil.
+pub struct Packed {
+    to: Writer,
+    text: String,
+    all: u32,
+    /// How many of them are not gone.
+    pub present: usize,
+}
+
+impl Packed {
+    /// Start with none; the head has room for any number.
+    pub fn new() -> Packed {
+        Packed { to: Writer(vec![0xdf, 0, 0, 0, 0]), text: String::new(), all: 0, present: 0 }
+    }
+
+    /// Write a key and, by `write`, its value; what says None is left out again.
+    fn put(&mut self, key: &Key, write: impl FnOnce(&mut Writer) -> Option<()>) -> bool {
+        let before = self.to.0.len();
+        self.text.clear();
+        key.write(&mut self.text);
+        self.to.str(&self.text);
+        let is_there = write(&mut self.to).is_some();
+        if is_there {
+            self.all += 1;
+            self.present += 1;
+        } else {
+            self.to.0.truncate(before);
+        }
+        is_there
+    }
+
+    /// Write an entry that is gone.
+    fn gone(&mut self, key: &Key) {
+        self.put(key, |to| {
+            to.nil();
+            Some(())
+        });
+        self.present -= 1;
+    }
+
+    /// The bytes of the map.
+    pub fn done(mut self) -> Vec<u8> {
+        self.to.0[1..5].copy_from_slice(&self.all.to_be_bytes());
+        self.to.0
+    }
+}
 
 impl Floor {
     /// Drop ids that are over; return the keys of the entries that are gone.
-    pub fn drop_ids(&mut self) -> Vec<String> {
+    pub fn drop_ids(&mut self) -> Vec<Key> {
         let mark = self.clock.watermark;
-        let gone = self.ids.drop_old(mark).into_iter().map(|key| joined("d", &[&key]));
-        let of_business: Vec<String> = self.business_ids.drop_old(mark).into_iter().map(|key| joined("b", &[&key])).collect();
-        let gone = gone.chain(of_business).collect();
+        let mut gone: Vec<Key> = self.ids.drop_old(mark).into_iter().map(Key::Ids).collect();
+        gone.extend(self.business_ids.drop_old(mark).into_iter().map(Key::BusinessIds));
         self.books.set("ids_evicted", self.ids.evicted + self.business_ids.evicted);
         gone
     }
 
-    /// The entries that changed since the last call, None for those that are gone; none where nobody keeps them.
-    pub fn changed_entries(&mut self, gone: &[CellId], dropped: Vec<String>) -> Vec<Entry> {
-        let mut entries = Vec::new();
+    /// The entries that changed since the last call; none where nobody keeps them. `over`: cells that expired; `dropped`: ids.
+    pub fn changed_entries(&mut self, over: Vec<CellId>, dropped: Vec<Key>) -> Packed {
+        let mut entries = Packed::new();
         let keys = std::mem::take(&mut self.touched.keys);
         let sessions = std::mem::take(&mut self.touched.sessions);
-        let keeps = self.keeps_entries;
-        if keeps {
-            for name in sessions {
-                let value = self.sessions.get(&name).map(frozen);
-                entries.push((joined("s", &[&name]), value));
+        let kept = self.keeps_entries;
+        if kept {
+            for key in sessions.into_iter().map(Key::Session).chain(keys).chain(self.books.changed_keys()) {
+                if !self.put_entry(&key, &mut entries) {
+                    entries.gone(&key);
+                }
             }
-            for key in keys {
-                let value = self.entry(&key);
-                entries.push((key, value));
+            let dropped_cells = self.books.dropped_keys();
+            for key in over.into_iter().map(Key::Cell).chain(dropped).chain(dropped_cells) {
+                entries.gone(&key);
             }
-            self.books.changed_entries(gone, &mut entries);
         }
-        for (letter, ids) in [("d", &mut self.ids), ("b", &mut self.business_ids)] {
-            ids.chunks(|key, chunk| {
-                if keeps {
-                    entries.push((joined(letter, &[&key]), Some(packed(|to| to.bin(chunk)))));
+        let kinds: [(fn(_) -> Key, _); 2] = [(Key::Ids, &mut self.ids), (Key::BusinessIds, &mut self.business_ids)];
+        for (key_of, ids) in kinds {
+            ids.chunks(|id, chunk| {
+                if kept {
+                    entries.put(&key_of(id), |to| {
+                        to.bin(chunk);
+                        Some(())
+                    });
                 }
             });
         }
-        if keeps {
-            entries.extend(dropped.into_iter().map(|key| (key, None)));
-            entries.push(("m".to_owned(), Some(self.meta())));
+        if kept {
+            self.put_entry(&Key::Meta, &mut entries);
         }
         self.books.forget_changes();
         entries
     }
 
-    fn meta(&self) -> Vec<u8> {
-        packed(|to| {
-            to.array(7);
-            self.clock.freeze(to);
-            to.map(self.counts.iter().flatten().count());
-            for (topic, counts) in TOPICS.iter().zip(&self.counts) {
-                if let Some(counts) = counts {
-                    to.str(topic.text());
-                    to.map(4);
-                    for (name, count) in counts.named() {
-                        to.str(name);
-                        to.int(count);
-                    }
+    /// Begin a cycle of the rolling snapshot with all entries that there are; return how many.
+    pub fn begin_cycle(&mut self) -> usize {
+        self.cycle = self.entry_keys();
+        self.cycle.len()
+    }
+
+    /// The next entries of the cycle, as they are now.
+    pub fn piece(&mut self, size: usize) -> Packed {
+        let mut entries = Packed::new();
+        let keys = self.cycle.split_off(self.cycle.len() - size.min(self.cycle.len()));
+        for key in &keys {
+            self.put_entry(key, &mut entries);
+        }
+        entries
+    }
+
+    fn put_entry(&mut self, key: &Key, entries: &mut Packed) -> bool {
+        entries.put(key, |to| self.write_entry(key, to))
+    }
+
+    /// Write the present value of an entry; None if it is gone.
+    pub fn write_entry(&mut self, key: &Key, to: &mut Writer) -> Option<()> {
+        match key {
+            Key::Session(name) => self.sessions.get(name)?.freeze(to),
+            Key::Agent(name) => self.agent_book.freeze_agent(name, to)?,
+            Key::Told(Target::Agent, agent, session) => self.agent_book.freeze_hold(agent, session, to)?,
+            Key::Told(Target::Customer, customer, session) => self.customers.freeze(customer, session, to)?,
+            Key::Told(Target::Reviewer, reviewer, session) => self.reviewers.freeze(reviewer, session, to)?,
+            Key::Complaint(name) => self.complaints.freeze(name, to)?,
+            Key::Settings => to.0.extend_from_slice(&self.settings),
+            Key::Meta => self.write_meta(to),
+            Key::Ids(chunk) => to.bin(self.ids.chunk(*chunk)?),
+            Key::BusinessIds(chunk) => to.bin(self.business_ids.chunk(*chunk)?),
+            Key::Cell(_) | Key::Totals(_) | Key::Levels(_) | Key::Known(_) => self.books.write_entry(key, to)?,
+        }
+        Some(())
+    }
+
+    fn write_meta(&self, to: &mut Writer) {
+        to.array(7);
+        self.clock.freeze(to);
+        to.map(self.counts.iter().flatten().count());
+        for (topic, counts) in TOPICS.iter().zip(&self.counts) {
+            if let Some(counts) = counts {
+                to.str(topic.text());
+                to.map(4);
+                for (name, count) in counts.named() {
+                    to.str(name);
+                    to.int(count);
                 }
             }
-            to.map(self.books.counters.len());
-            for (name, count) in &self.books.counters {
-                to.str(name);
-                to.int(*count);
-            }
-            to.array(6);
-            for bound in self.books.cells.first {
-                to.int(bound);
-            }
-            to.int(self.books.cells.first_sketch);
-            to.int(self.books.cells.now);
-            self.expiry.freeze(to);
+        }
+        to.map(self.books.counters.len());
+        for (name, count) in &self.books.counters {
+            to.str(name);
+            to.int(*count);
+        }
+        to.array(6);
+        for bound in self.books.cells.first {
+            to.int(bound);
+        }
+        to.int(self.books.cells.first_sketch);
+        to.int(self.books.cells.now);
+        self.expiry.freeze(to);
+        to.array(2);
+        for ids in [&self.ids, &self.business_ids] {
             to.array(2);
-            for ids in [&self.ids, &self.business_ids] {
-                to.array(2);
-                to.int(ids.first);
-                to.int(ids.evicted);
-            }
-            to.array(3);
-            to.int(self.customers.settled);
-            to.int(self.reviewers.closed);
-            to.int(self.complaints.looked_at);
-        })
+            to.int(ids.first);
+            to.int(ids.evicted);
+        }
+        to.array(3);
+        to.int(self.customers.settled);
+        to.int(self.reviewers.closed);
+        to.int(self.complaints.looked_at);
     }
 
     /// The keys of all entries.
-    pub fn entry_keys(&self) -> Vec<String> {
-        let two = |letter: &str, (first, second): &(Name, Name)| joined(letter, &[first, second]);
-        let mut keys: Vec<String> = self.sessions.keys().map(|name| joined("s", &[name])).collect();
-        keys.extend(self.agent_book.agents.keys().map(|name| joined("a", &[name])));
-        keys.extend(self.agent_book.holds().iter().map(|names| two("h", names)));
-        keys.extend(self.customers.known().iter().map(|names| two("k", names)));
-        keys.extend(self.reviewers.known().iter().map(|names| two("v", names)));
-        keys.extend(self.complaints.known().iter().map(|name| joined("x", &[name])));
+    pub fn entry_keys(&self) -> Vec<Key> {
+        let told = |kind: Target| move |(target, session): (Name, Name)| Key::Told(kind, target, session);
+        let mut keys: Vec<Key> = self.sessions.keys().cloned().map(Key::Session).collect();
+        keys.extend(self.agent_book.agents.keys().cloned().map(Key::Agent));
+        keys.extend(self.agent_book.holds().into_iter().map(told(Target::Agent)));
+        keys.extend(self.customers.known().into_iter().map(told(Target::Customer)));
+        keys.extend(self.reviewers.known().into_iter().map(told(Target::Reviewer)));
+        keys.extend(self.complaints.known().into_iter().map(Key::Complaint));
         self.books.entry_keys(&mut keys);
-        keys.extend(self.ids.chunk_keys().map(|key| joined("d", &[&key])));
-        keys.extend(self.business_ids.chunk_keys().map(|key| joined("b", &[&key])));
-        keys.push("r".to_owned());
-        keys.push("m".to_owned());
+        keys.extend(self.ids.chunk_ids().map(Key::Ids));
+        keys.extend(self.business_ids.chunk_ids().map(Key::BusinessIds));
+        keys.extend([Key::Settings, Key::Meta]);
         keys
-    }
-
-    /// The present value of an entry, None if it is gone.
-    pub fn entry(&mut self, key: &str) -> Option<Vec<u8>> {
-        let (letter, name) = parted(key);
-        let two = || parted(name);
-        match letter {
-            "s" => self.sessions.get(name).map(frozen),
-            "a" => self.agent_book.freeze_agent(name),
-            "h" => self.agent_book.freeze_hold(two().0, two().1),
-            "k" => self.customers.freeze(two().0, two().1),
-            "v" => self.reviewers.freeze(two().0, two().1),
-            "x" => self.complaints.freeze(name),
-            "r" => Some(self.settings.clone()),
-            "m" => Some(self.meta()),
-            "d" => self.ids.chunk(name).map(|chunk| packed(|to| to.bin(chunk))),
-            "b" => self.business_ids.chunk(name).map(|chunk| packed(|to| to.bin(chunk))),
-            _ => self.books.entry_value(key),
-        }
     }
 
     /// Take all entries in; `unpublished`: keys of those whose readings may not have gone out.
     ///
     /// `before`: the settings by which they had been booked, where those are others than now.
-    pub fn restore(&mut self, entries: &[(&str, &[u8])], unpublished: &[String], before: Option<&Rules>) -> Result<(), Malformed> {
-        let of = |letter: &'static str| entries.iter().filter(move |(key, _)| parted(key).0 == letter);
-        for (key, value) in of("s") {
-            self.sessions.insert(Name::from(parted(key).1), Session::thaw(&mut Reader::new(value))?);
-        }
-        for (key, value) in of("a") {
-            self.agent_book.thaw_agent(parted(key).1, value)?;
-        }
-        for letter in ["c", "t", "l", "n"] {
-            for (key, value) in of(letter) {
-                self.books.restore_entry(key, value)?;
+    pub fn restore<'a>(
+        &mut self,
+        entries: &[(&str, &'a [u8])],
+        unpublished: &[String],
+        before: Option<&Rules>,
+    ) -> Result<(), Malformed> {
+        let known = |(text, value): &(&str, &'a [u8])| Key::of(text).map(|key| (key, *value)).ok_or(Malformed("unknown key"));
+        let entries = entries.iter().map(known).collect::<Result<Vec<(Key, &[u8])>, Malformed>>()?;
+        for (key, value) in &entries {
+            match key {
+                Key::Session(name) => drop(self.sessions.insert(name.clone(), Session::thaw(&mut Reader::new(value))?)),
+                Key::Agent(name) => self.agent_book.thaw_agent(name, value)?,
+                Key::Cell(_) | Key::Totals(_) | Key::Levels(_) | Key::Known(_) => self.books.restore_entry(key, value)?,
+                Key::Meta => self.restore_meta(&mut Reader::new(value))?,
+                _ => {}
             }
         }
-        for (key, value) in of("h") {
-            let (agent_id, session_id) = parted(parted(key).1);
-            self.agent_book.thaw_hold(agent_id, session_id, value)?;
-        }
-        for (letter, ids) in [("d", &mut self.ids), ("b", &mut self.business_ids)] {
-            let mut chunks = Vec::new();
-            for (key, value) in of(letter) {
-                chunks.push((parted(key).1.to_owned(), Reader::new(value).bin()?.to_vec()));
+        let (mut chunks, mut of_business) = (Vec::new(), Vec::new());
+        for (key, value) in &entries {
+            match key {
+                Key::Told(Target::Agent, agent, session) => self.agent_book.thaw_hold(agent, session, value)?,
+                Key::Told(Target::Customer, customer, session) => self.customers.thaw(customer, session, value, &self.rules)?,
+                Key::Told(Target::Reviewer, reviewer, session) => self.reviewers.thaw(reviewer, session, value)?,
+                Key::Complaint(name) => self.complaints.thaw(name, value, &mut self.books, &mut self.addresses)?,
+                Key::Ids(id) => chunks.push((*id, Reader::new(value).bin()?.to_vec())),
+                Key::BusinessIds(id) => of_business.push((*id, Reader::new(value).bin()?.to_vec())),
+                _ => {}
             }
-            ids.restore(chunks);
         }
-        for (_, value) in of("m") {
-            self.restore_meta(&mut Reader::new(value))?;
-        }
-        for (key, value) in of("x") {
-            self.complaints.thaw(parted(key).1, value, &mut self.books, &mut self.addresses)?;
-        }
-        for (key, value) in of("k") {
-            let (customer, session_id) = parted(parted(key).1);
-            self.customers.thaw(customer, session_id, value, &self.rules)?;
-        }
-        for (key, value) in of("v") {
-            let (reviewer, session_id) = parted(parted(key).1);
-            self.reviewers.thaw(reviewer, session_id, value)?;
-        }
+        self.ids.restore(chunks);
+        self.business_ids.restore(of_business);
         let closed = self.expiry.agents_before;
         self.agent_book.restored(before, closed, &self.rules, &mut self.addresses, &mut self.books);
         self.restore_sessions();
@@ -245,16 +303,4 @@ impl Outcomes {
             _ => return None,
         })
     }
-}
-
-fn packed(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
-    let mut to = Writer::new();
-    write(&mut to);
-    to.0
-}
-
-fn frozen(session: &Session) -> Vec<u8> {
-    let mut to = Writer(Vec::with_capacity(64 * (1 + session.size())));
-    session.freeze(&mut to);
-    to.0
 }

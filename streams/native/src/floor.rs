@@ -12,6 +12,7 @@ use crate::ids::{digest_of, Ids};
 use crate::intake::{
     from_the_future, look, session_full, unmapped_status, wrong_key, wrong_partition, wrong_topic, Looked, Refusal,
 };
+use crate::keys::Key;
 use crate::milestones::{message_of, Kind, Milestone};
 use crate::names::{unassigned, Addresses, Ms, Name, Names};
 use crate::parts;
@@ -67,6 +68,8 @@ pub struct Floor {
     pub counts: [Option<Outcomes>; 4],
     pub addresses: Addresses,
     pub touched: Touched,
+    /// What is left of the rolling snapshot's cycle.
+    pub cycle: Vec<Key>,
     /// Whether anybody keeps the entries that are handed out.
     pub keeps_entries: bool,
     /// The settings' entry, as it is kept.
@@ -99,6 +102,7 @@ impl Floor {
             counts: [None; 4],
             addresses: Addresses::default(),
             touched: Touched::new(),
+            cycle: Vec::new(),
             keeps_entries: true,
             settings,
             session_book: SessionBook::new(partition, partitions),
@@ -382,7 +386,7 @@ impl Floor {
                 Target::Reviewer => self.reviewers.hear(&fact, &self.rules),
             };
             if is_new {
-                self.touched.two(kind.letter(), &fact.target, &fact.session);
+                self.touched.keys.insert(Key::Told(kind, fact.target, fact.session));
             }
         }
         rejects
@@ -449,18 +453,13 @@ impl Floor {
     }
 
     fn book_agents(&mut self) {
-        for agent_id in self.agent_book.book(&self.rules, &mut self.addresses, &mut self.books) {
-            self.touched.one("a", &agent_id);
-        }
+        let booked = self.agent_book.book(&self.rules, &mut self.addresses, &mut self.books);
+        self.touched.keys.extend(booked.into_iter().map(Key::Agent));
         if self.expiry.close_agents(&self.rules) {
             let before = self.expiry.agents_before;
             let (agents, holds) = self.agent_book.forget(before, &self.rules, &mut self.addresses, &mut self.books);
-            for agent_id in agents {
-                self.touched.one("a", &agent_id);
-            }
-            for (agent_id, session_id) in holds {
-                self.touched.two("h", &agent_id, &session_id);
-            }
+            self.touched.keys.extend(agents.into_iter().map(Key::Agent));
+            self.touched.keys.extend(holds.into_iter().map(|(agent, session)| Key::Told(Target::Agent, agent, session)));
         }
         self.books.roster_since(self.agent_book.roster_since());
     }
@@ -470,19 +469,14 @@ impl Floor {
         let mark = self.expiry.least_mark();
         let mut gone = self.customers.book(&mut self.books, &mut self.addresses, mark, &self.rules);
         gone.extend(self.customers.forget(&self.rules));
-        for (customer, session_id) in gone {
-            self.touched.two("k", &customer, &session_id);
-        }
+        self.touched.keys.extend(gone.into_iter().map(|(customer, session)| Key::Told(Target::Customer, customer, session)));
         self.reviewers.book(&mut self.books, &mut self.addresses, &self.rules);
         if let Some(mark) = mark {
-            for (reviewer, session_id) in self.reviewers.forget(mark - self.rules.agent_horizon_ms) {
-                self.touched.two("v", &reviewer, &session_id);
-            }
+            let gone = self.reviewers.forget(mark - self.rules.agent_horizon_ms).into_iter();
+            self.touched.keys.extend(gone.map(|(reviewer, session)| Key::Told(Target::Reviewer, reviewer, session)));
         }
         let mut complaints = self.complaints.book(&mut self.books, &mut self.addresses);
         complaints.extend(self.complaints.forget(&mut self.books, &mut self.addresses, self.clock.watermark, &self.rules));
-        for complaint_id in complaints {
-            self.touched.one("x", &complaint_id);
-        }
+        self.touched.keys.extend(complaints.into_iter().map(Key::Complaint));
     }
 }

@@ -65,8 +65,7 @@ impl Hold {
         in_hand
     }
 
-    pub fn freeze(&self) -> Vec<u8> {
-        let mut to = Writer::new();
+    pub fn freeze(&self, to: &mut Writer) {
         to.array(3);
         to.int(self.version);
         to.array(self.intervals.len());
@@ -79,7 +78,6 @@ impl Hold {
         for at in &self.taken {
             to.int(*at);
         }
-        to.0
     }
 
     pub fn thaw(value: &[u8]) -> Result<Hold, Malformed> {

@@ -24,6 +24,9 @@ impl Hasher for Itself {
     }
 }
 
+/// The number of a horizon's length of event time, and a chunk's place among those of it.
+pub type ChunkId = (i64, usize);
+
 type Digests = std::collections::HashSet<u64, BuildHasherDefault<Itself>>;
 
 /// The ids of one horizon's length of event time.
@@ -135,8 +138,8 @@ impl Ids {
         at >= self.first * self.horizon_ms
     }
 
-    /// Cut what came since the last call into chunks, which are handed to `take` with their keys.
-    pub fn chunks(&mut self, mut take: impl FnMut(String, &[u8])) {
+    /// Cut what came since the last call into chunks, which are handed to `take`.
+    pub fn chunks(&mut self, mut take: impl FnMut(ChunkId, &[u8])) {
         for generation in &mut self.generations {
             if generation.fresh.is_empty() {
                 continue;
@@ -146,13 +149,13 @@ impl Ids {
                 chunk.extend_from_slice(&digest.to_le_bytes());
                 chunk.extend_from_slice(&at.to_le_bytes());
             }
-            take(key_of(generation.number, generation.chunks.len()), &chunk);
+            take((generation.number, generation.chunks.len()), &chunk);
             generation.chunks.push(chunk);
         }
     }
 
-    /// Drop generations that are over, and the oldest ones beyond the limit; return the keys of their chunks.
-    pub fn drop_old(&mut self, watermark: Option<Ms>) -> Vec<String> {
+    /// Drop generations that are over, and the oldest ones beyond the limit; return their chunks.
+    pub fn drop_old(&mut self, watermark: Option<Ms>) -> Vec<ChunkId> {
         let mut gone = Vec::new();
         if let Some(mark) = watermark {
             let over = |generation: &Generation| (generation.number + 1) * self.horizon_ms + self.kept_ms <= mark;
@@ -169,36 +172,31 @@ impl Ids {
         gone
     }
 
-    fn drop_one(&mut self, number: i64, gone: &mut Vec<String>) {
+    fn drop_one(&mut self, number: i64, gone: &mut Vec<ChunkId>) {
         if let Ok(place) = self.find(number) {
             let generation = self.generations.remove(place);
-            gone.extend((0..generation.chunks.len()).map(|n| key_of(number, n)));
+            gone.extend((0..generation.chunks.len()).map(|n| (number, n)));
         }
         self.here = 0;
         self.first = self.first.max(number + 1);
     }
 
-    /// The keys of all chunks.
-    pub fn chunk_keys(&self) -> impl Iterator<Item = String> + '_ {
-        self.generations.iter().flat_map(|each| (0..each.chunks.len()).map(move |n| key_of(each.number, n)))
+    /// All chunks.
+    pub fn chunk_ids(&self) -> impl Iterator<Item = ChunkId> + '_ {
+        self.generations.iter().flat_map(|each| (0..each.chunks.len()).map(move |n| (each.number, n)))
     }
 
     /// A chunk, None if it is gone.
-    pub fn chunk(&self, key: &str) -> Option<&[u8]> {
-        let (number, position) = key.split_once('\x1f')?;
-        let place = self.find(number.parse().ok()?).ok()?;
-        self.generations[place].chunks.get(position.parse::<usize>().ok()?).map(Vec::as_slice)
+    pub fn chunk(&self, (number, position): ChunkId) -> Option<&[u8]> {
+        let place = self.find(number).ok()?;
+        self.generations[place].chunks.get(position).map(Vec::as_slice)
     }
 
-    /// Take chunks back in; in the order of their keys' numbers.
-    pub fn restore(&mut self, mut chunks: Vec<(String, Vec<u8>)>) {
-        let order = |key: &str| -> (i64, u64) {
-            let (number, position) = key.split_once('\x1f').unwrap_or(("0", "0"));
-            (number.parse().unwrap_or(0), position.parse().unwrap_or(0))
-        };
-        chunks.sort_by_key(|(key, _)| order(key));
-        for (key, chunk) in chunks {
-            let place = self.stands_at(order(&key).0);
+    /// Take chunks back in, in their order.
+    pub fn restore(&mut self, mut chunks: Vec<(ChunkId, Vec<u8>)>) {
+        chunks.sort_by_key(|chunk| chunk.0);
+        for ((number, _), chunk) in chunks {
+            let place = self.stands_at(number);
             let generation = &mut self.generations[place];
             generation.digests.extend(pairs_of(&chunk).map(|pair| pair.0));
             generation.chunks.push(chunk);
@@ -209,10 +207,6 @@ impl Ids {
     pub fn len(&self) -> usize {
         self.generations.iter().map(|generation| generation.digests.len()).sum()
     }
-}
-
-fn key_of(number: i64, position: usize) -> String {
-    format!("{number}\x1f{position}")
 }
 
 /// The 64-bit hash under which an event id is remembered.

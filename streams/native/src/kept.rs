@@ -16,7 +16,7 @@ pub fn allocated(bytes: usize) -> usize {
     if bytes == 0 {
         return 0;
     }
-    (bytes + 8).next_multiple_of(16).max(32)
+    ((bytes + 8 + 15) & !15).max(32)
 }
 
 /// Bytes of a vector's places.

@@ -51,7 +51,9 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use cells::{Cell, QUARTER_MS};
 use facts::{Topic, TOPICS};
 use floor::Floor;
+use keys::Key;
 use names::{Address, Ms};
+use pack::Writer;
 use parts::Part;
 use readings::{address_of, Stamp};
 use rules::Rules;
@@ -127,7 +129,8 @@ impl PyFloor {
 
     /// Book what was touched, and return what changed: (entries, readings without the heartbeat, relay records).
     ///
-    /// Entries are key → msgpack or None, readings (key, value or None), relay records (partition, key, value).
+    /// Entries are (msgpack of a map, how many of them are not gone), readings (key, value or None), relay records (partition,
+    /// key, value).
     #[allow(clippy::type_complexity)]
     fn flush<'py>(
         &mut self,
@@ -136,7 +139,7 @@ impl PyFloor {
         epoch: i64,
         now_ms: Ms,
         at_end: Vec<String>,
-    ) -> PyResult<(Bound<'py, PyDict>, Vec<(Bytes<'py>, MaybeBytes<'py>)>, Vec<(u32, Bytes<'py>, Bytes<'py>)>)> {
+    ) -> PyResult<((Bytes<'py>, usize), Vec<(Bytes<'py>, MaybeBytes<'py>)>, Vec<(u32, Bytes<'py>, Bytes<'py>)>)> {
         let floor = &mut self.0;
         let relay = floor.settle(seq, now_ms, &topics_of(&at_end));
         let now = floor.present(now_ms);
@@ -144,32 +147,36 @@ impl PyFloor {
         let dropped = floor.drop_ids();
         let stamp = Stamp { partition: floor.partition, epoch, seq };
         let readings = floor.books.readings(stamp, now, &gone, &floor.rules);
-        let entries = PyDict::new(py);
-        for (key, value) in floor.changed_entries(&gone, dropped) {
-            entries.set_item(key, value.map(|value| PyBytes::new(py, &value)))?;
-        }
+        let entries = floor.changed_entries(gone, dropped);
+        let present = entries.present;
         let pair = |(key, value): &(Vec<u8>, Option<Vec<u8>>)| {
             (PyBytes::new(py, key), value.as_ref().map(|value| PyBytes::new(py, value)))
         };
         let readings = readings.iter().map(pair).collect();
         let relay = relay.iter().map(|each| (each.partition, PyBytes::new(py, &each.key), PyBytes::new(py, &each.value)));
-        Ok((entries, readings, relay.collect()))
+        Ok(((PyBytes::new(py, &entries.done()), present), readings, relay.collect()))
+    }
+
+    /// Begin a cycle of the rolling snapshot; return how many entries there are.
+    fn begin_cycle(&mut self) -> usize {
+        self.0.begin_cycle()
+    }
+
+    /// The next entries of the cycle: msgpack of a map; what is gone meanwhile is left out.
+    fn piece<'py>(&mut self, py: Python<'py>, size: usize) -> Bytes<'py> {
+        PyBytes::new(py, &self.0.piece(size).done())
     }
 
     /// The keys of all entries.
     fn keys(&self) -> Vec<String> {
-        self.0.entry_keys()
+        self.0.entry_keys().iter().map(Key::text).collect()
     }
 
-    /// The msgpack of entries by their keys; what is gone is left out.
-    fn entries<'py>(&mut self, py: Python<'py>, keys: Vec<String>) -> PyResult<Bound<'py, PyDict>> {
-        let entries = PyDict::new(py);
-        for key in keys {
-            if let Some(value) = self.0.entry(&key) {
-                entries.set_item(key, PyBytes::new(py, &value))?;
-            }
-        }
-        Ok(entries)
+    /// The msgpack of an entry; None if it is gone.
+    fn entry<'py>(&mut self, py: Python<'py>, key: &str) -> MaybeBytes<'py> {
+        let mut to = Writer::new();
+        self.0.write_entry(&Key::of(key)?, &mut to)?;
+        Some(PyBytes::new(py, &to.0))
     }
 
     /// A reading as it is after the last flush.

@@ -146,10 +146,9 @@ impl Reviewers {
         of_table(&self.of) + self.of.iter().map(|(reviewer, sessions)| of_name(reviewer) + of_all(sessions)).sum::<usize>()
     }
 
-    /// The entry of one session; None if nothing is known of it.
-    pub fn freeze(&self, reviewer: &str, session: &str) -> Option<Vec<u8>> {
+    /// Write the entry of one session; None if nothing is known of it.
+    pub fn freeze(&self, reviewer: &str, session: &str, to: &mut Writer) -> Option<()> {
         let known = self.of.get(reviewer)?.iter().find(|known| &*known.session == session)?;
-        let mut to = Writer::new();
         to.array(2);
         to.int(known.version);
         to.array(known.reviews.len());
@@ -159,7 +158,7 @@ impl Reviewers {
             to.str(queue);
             to.str(channel);
         }
-        Some(to.0)
+        Some(())
     }
 
     /// Restore what `freeze` returned.
