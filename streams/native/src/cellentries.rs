@@ -9,6 +9,7 @@ use crate::names::{Address, Dimension};
 use crate::pack::{Malformed, Reader, Writer};
 use crate::parts::{Level, Part};
 use crate::readings::shows_sessions;
+use crate::touched::{swapped, Handed};
 
 fn put_parts(to: &mut Writer, parts: &[(Part, i64)]) {
     to.map(parts.len());
@@ -47,12 +48,12 @@ impl Books {
         self.dropped.iter().flat_map(of_one).collect()
     }
 
-    /// Forget what changed, once entries and readings are made of it.
-    pub fn forget_changes(&mut self) {
+    /// Forget what changed, once entries and readings are made of it: it is handed out.
+    pub fn forget_changes(&mut self, handed: &mut Handed) {
+        swapped(&mut handed.cells, &mut self.cells.changed);
+        swapped(&mut handed.levels, &mut self.cells.changed_levels);
+        swapped(&mut handed.totals, &mut self.totals.changed);
         self.dropped.clear();
-        self.cells.changed.clear();
-        self.cells.changed_levels.clear();
-        self.totals.changed.clear();
         self.fresh_addresses.clear();
     }
 

@@ -71,11 +71,12 @@ impl Floor {
     /// The entries that changed since the last call; none where nobody keeps them. `over`: cells that expired; `dropped`: ids.
     pub fn changed_entries(&mut self, over: Vec<CellId>, dropped: Vec<Key>) -> Packed {
         let mut entries = Packed::new();
-        let keys = std::mem::take(&mut self.touched.keys);
-        let sessions = std::mem::take(&mut self.touched.sessions);
+        let mut handed = std::mem::take(&mut self.handed);
+        handed.take(&mut self.touched);
         let kept = self.keeps_entries;
         if kept {
-            for key in sessions.into_iter().map(Key::Session).chain(keys).chain(self.books.changed_keys()) {
+            let sessions = handed.sessions.iter().cloned().map(Key::Session);
+            for key in sessions.chain(handed.keys.iter().cloned()).chain(self.books.changed_keys()) {
                 if !self.put_entry(&key, &mut entries) {
                     entries.gone(&key);
                 }
@@ -89,17 +90,20 @@ impl Floor {
         for (key_of, ids) in kinds {
             ids.chunks(|id, chunk| {
                 if kept {
-                    entries.put(&key_of(id), |to| {
+                    let key = key_of(id);
+                    entries.put(&key, |to| {
                         to.bin(chunk);
                         Some(())
                     });
+                    handed.keys.insert(key);
                 }
             });
         }
         if kept {
             self.put_entry(&Key::Meta, &mut entries);
         }
-        self.books.forget_changes();
+        self.books.forget_changes(&mut handed);
+        self.handed = handed;
         entries
     }
 
@@ -109,12 +113,14 @@ impl Floor {
         self.cycle.len()
     }
 
-    /// The next entries of the cycle, as they are now.
+    /// The next entries of the cycle, as they are now; what the last flush handed out is left out.
     pub fn piece(&mut self, size: usize) -> Packed {
         let mut entries = Packed::new();
         let keys = self.cycle.split_off(self.cycle.len() - size.min(self.cycle.len()));
         for key in &keys {
-            self.put_entry(key, &mut entries);
+            if !self.handed.has(key) {
+                self.put_entry(key, &mut entries);
+            }
         }
         entries
     }

@@ -23,7 +23,7 @@ use crate::rules::Rules;
 use crate::session::{Session, LATEST_MS};
 use crate::sessionbook::{SessionBook, Sessions};
 use crate::told::{RelayRecord, Target, Told};
-use crate::touched::Touched;
+use crate::touched::{Handed, Touched};
 
 /// A record that was set aside: its index in the batch, what became of it, why, and words for people.
 pub struct Reject {
@@ -68,6 +68,7 @@ pub struct Floor {
     pub counts: [Option<Outcomes>; 4],
     pub addresses: Addresses,
     pub touched: Touched,
+    pub handed: Handed,
     /// What is left of the rolling snapshot's cycle.
     pub cycle: Vec<Key>,
     /// Whether anybody keeps the entries that are handed out.
@@ -102,6 +103,7 @@ impl Floor {
             counts: [None; 4],
             addresses: Addresses::default(),
             touched: Touched::new(),
+            handed: Handed::default(),
             cycle: Vec::new(),
             keeps_entries: true,
             settings,
