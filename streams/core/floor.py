@@ -366,7 +366,7 @@ class Floor:
         return self.entries.begin_cycle()
 
     def piece(self, size: int) -> msgspec.Raw:
-        """Return the next entries of the cycle as they are now, as msgpack of a map; what is gone meanwhile is left out."""
+        """Return the next entries of the cycle as msgpack of a map, without what is gone or stands in the last flush."""
         return msgspec.Raw(_pack(self.entries.piece(size)))
 
     def record(self, key: ReadingKey, now_ms: int, epoch: int, seq: int) -> tuple[bytes, bytes | None]:

@@ -95,6 +95,8 @@ class Entries:
         self._touched: set[str] = {_SETTINGS}
         self._sessions: set[str] = set()
         self._cycle: list[str] = []
+        self._handed: Collection[str] = ()
+        """Keys of what the last flush handed out, until its piece of the rolling snapshot is asked for."""
         self.kept = True
         """Whether anybody keeps what is handed out."""
 
@@ -125,6 +127,7 @@ class Entries:
         self._touched, self._sessions = set(), set()
         books.cells.changed, books.cells.changed_levels = set(), set()
         books.totals.changed, books.fresh_addresses = set(), set()
+        self._handed = entries
         return entries
 
     def _changed(self, gone: Iterable[CellId], dropped: Iterable[str]) -> dict[str, Any | None]:
@@ -189,11 +192,12 @@ class Entries:
         return len(self._cycle)
 
     def piece(self, size: int) -> dict[str, Any]:
-        """Return the next entries of the cycle as they are now; what is gone meanwhile is left out."""
+        """Return the next entries of the cycle as they are now; what is gone, or stands in the last flush, is left out."""
         left = max(0, len(self._cycle) - size)
-        keys = self._cycle[left:]
+        keys, handed = self._cycle[left:], self._handed
         del self._cycle[left:]
-        return {key: value for key in keys if (value := self.value(key)) is not None}
+        self._handed = ()
+        return {key: value for key in keys if key not in handed and (value := self.value(key)) is not None}
 
     def value(self, key: str) -> Any | None:
         """Return the present value of an entry, None if it is gone."""

@@ -78,8 +78,8 @@ class Outlet:
             by_target.setdefault(target, []).append(record)
         sending = []
         for (topic, number), group in by_target.items():
-            large = [record for record in group if _is_large(record)]
-            small = [record for record in group if not _is_large(record)]
+            large = [record for record in group if _is_large(record)] if topic in LETTER_TOPICS else []
+            small = [record for record in group if not _is_large(record)] if large else group
             sending.append(self._send_to(self._names[topic], number, small))
             sending += [self._send_large(self._names[topic], number, record) for record in large]
         batches = [batch for sent in await asyncio.gather(*sending) for batch in sent]
@@ -107,17 +107,16 @@ class Outlet:
         batch = self._producer.create_batch()
         sent = []
         for record in records:
-            content = {"key": record.key, "value": record.value, "timestamp": None, "headers": record.headers}
-            if batch.append(**content) is None:  # full
+            if batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers) is None:  # full
                 sent.append(_Sent(batch.record_count(), await self._producer.send_batch(batch, topic, partition=partition)))
                 batch = self._producer.create_batch()
-                batch.append(**content)
+                batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers)
         sent.append(_Sent(batch.record_count(), await self._producer.send_batch(batch, topic, partition=partition)))
         return sent
 
 
 def _is_large(record: Outgoing) -> bool:
-    return record.topic in LETTER_TOPICS and record.value is not None and len(record.value) > SMALL_LETTER_BYTES
+    return record.value is not None and len(record.value) > SMALL_LETTER_BYTES
 
 
 __all__ = ["BATCH_BYTES", "Outlet"]

@@ -70,7 +70,7 @@ class Floor(Protocol):
         """Begin a cycle of the rolling snapshot with all entries that there are; return how many."""
 
     def piece(self, size: int) -> msgspec.Raw:
-        """Return the next entries of the cycle as they are now, as msgpack of a map; what is gone meanwhile is left out."""
+        """Return the next entries of the cycle as msgpack of a map, without what is gone or stands in the last flush."""
 
     def record(self, key: ReadingKey, now_ms: int, epoch: int, seq: int) -> tuple[bytes, bytes | None]:
         """Return key and value of a reading as it is after the last flush."""

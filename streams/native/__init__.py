@@ -164,7 +164,7 @@ class CompiledFloor:
         return self._floor.begin_cycle()
 
     def piece(self, size: int) -> msgspec.Raw:
-        """Return the next entries of the cycle as they are now, as msgpack of a map; what is gone meanwhile is left out."""
+        """Return the next entries of the cycle as msgpack of a map, without what is gone or stands in the last flush."""
         return msgspec.Raw(self._floor.piece(size))
 
     def record(self, key: ReadingKey, now_ms: int, epoch: int, seq: int) -> tuple[bytes, bytes | None]:

@@ -134,13 +134,32 @@ class Both:
         assert readings_of(other) == readings_of(one)
         assert sorted(key for key, _ in other.records()) == sorted(key for key, _ in one.records())
         assert relay_of(other) == relay_of(one)
+        assert (other.changed, sorted(_unpack(other.packed))) == (one.changed, sorted(_unpack(one.packed)))
         for reading in one.readings[:: max(1, len(one.readings) // 5)]:
             if reading.key.kind != "heartbeat":
                 (key, value), (own_key, own_value) = (
                     floor.record(reading.key, now_ms, epoch, seq) for floor in (self.compiled, self.plain)
                 )
                 assert (key, msgspec.json.decode(value or b"0")) == (own_key, msgspec.json.decode(own_value or b"0"))
+        if seq % 4 == 0:
+            self.cycle(one, random.Random(seq))
         return one
+
+    def cycle(self, flush: Any, rng: random.Random) -> None:
+        """Let both repeat all their state: whatever stands in the last flush once, the rest in pieces."""
+        whole = entries_of(self.plain)
+        for floor in (self.plain, self.compiled):
+            found, left = plain(flush.entries), floor.begin_cycle()
+            assert left == len(whole)
+            handed = set(found)
+            while left:
+                size = rng.randint(1, left)
+                piece = _unpack(floor.piece(size))
+                assert len(piece) <= size
+                assert not handed & piece.keys()
+                found |= piece
+                handed, left = set(), left - size
+            assert {key: value for key, value in found.items() if value is not None} == whole
 
     def reborn(self, rng: random.Random) -> Both:
         """Return both made anew from what one of them holds."""

@@ -53,8 +53,8 @@ impl Books {
         swapped(&mut handed.cells, &mut self.cells.changed);
         swapped(&mut handed.levels, &mut self.cells.changed_levels);
         swapped(&mut handed.totals, &mut self.totals.changed);
+        handed.keys.extend(self.fresh_addresses.drain().map(Key::Known));
         self.dropped.clear();
-        self.fresh_addresses.clear();
     }
 
     /// Append the keys of all these entries.

@@ -113,7 +113,7 @@ impl Floor {
         self.cycle.len()
     }
 
-    /// The next entries of the cycle, as they are now; what the last flush handed out is left out.
+    /// The next entries of the cycle as they are now, without what is gone or stands in the last flush.
     pub fn piece(&mut self, size: usize) -> Packed {
         let mut entries = Packed::new();
         let keys = self.cycle.split_off(self.cycle.len() - size.min(self.cycle.len()));

@@ -162,7 +162,7 @@ impl PyFloor {
         self.0.begin_cycle()
     }
 
-    /// The next entries of the cycle: msgpack of a map; what is gone meanwhile is left out.
+    /// The next entries of the cycle as msgpack of a map, without what is gone or stands in the last flush.
     fn piece<'py>(&mut self, py: Python<'py>, size: usize) -> Bytes<'py> {
         PyBytes::new(py, &self.0.piece(size).done())
     }
