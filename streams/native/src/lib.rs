@@ -1,6 +1,7 @@
 //! floorpulse's core, compiled: the same state and the same bytes as `streams/core`, which stays the definition.
 //!
 //! This file is the border to Python: it takes records and gives out entries, readings and relay records, all of them bytes.
+//! While it counts, Python's other threads go on: the client's unpacks what was fetched.
 //! `streams/native/__init__.py` has the class that the rest of the program uses.
 
 mod agentbook;
@@ -115,15 +116,26 @@ impl PyFloor {
     }
 
     /// Take a batch of records of one topic, in offset order; return those set aside.
-    fn apply(&mut self, topic: &str, keys: &Bound<'_, PyList>, values: &Bound<'_, PyList>, now_ms: Ms) -> PyResult<Vec<Rejected>> {
-        let keys: Vec<Bound<'_, PyAny>> = keys.iter().collect();
-        let values: Vec<Bound<'_, PyAny>> = values.iter().collect();
-        let rejects = if topic == RELAY {
-            self.0.apply_relay(values.iter().map(bytes_of))
-        } else {
-            let topic = Topic::of(topic).ok_or_else(|| PyValueError::new_err(format!("unknown topic {topic:?}")))?;
-            self.0.apply(topic, keys.iter().map(bytes_of).zip(values.iter().map(bytes_of)), now_ms)
-        };
+    fn apply(
+        &mut self,
+        py: Python<'_>,
+        topic: &str,
+        keys: &Bound<'_, PyList>,
+        values: &Bound<'_, PyList>,
+        now_ms: Ms,
+    ) -> PyResult<Vec<Rejected>> {
+        let known = Topic::of(topic);
+        if known.is_none() && topic != RELAY {
+            return Err(PyValueError::new_err(format!("unknown topic {topic:?}")));
+        }
+        let (keys, values): (Vec<_>, Vec<_>) = (keys.iter().collect(), values.iter().collect());
+        let keys: Vec<Option<&[u8]>> = keys.iter().map(bytes_of).collect();
+        let values: Vec<Option<&[u8]>> = values.iter().map(bytes_of).collect();
+        let floor = &mut self.0;
+        let rejects = py.allow_threads(|| match known {
+            Some(topic) => floor.apply(topic, keys.into_iter().zip(values), now_ms),
+            None => floor.apply_relay(values.into_iter()),
+        });
         Ok(rejects.into_iter().map(|each| (each.index, each.outcome, each.reason, each.detail)).collect())
     }
 
@@ -141,30 +153,34 @@ impl PyFloor {
         at_end: Vec<String>,
     ) -> PyResult<((Bytes<'py>, usize), Vec<(Bytes<'py>, MaybeBytes<'py>)>, Vec<(u32, Bytes<'py>, Bytes<'py>)>)> {
         let floor = &mut self.0;
-        let relay = floor.settle(seq, now_ms, &topics_of(&at_end));
-        let now = floor.present(now_ms);
-        let gone = floor.expiry.cells(&mut floor.books.cells, floor.clock.watermark, &floor.rules);
-        let dropped = floor.drop_ids();
-        let stamp = Stamp { partition: floor.partition, epoch, seq };
-        let readings = floor.books.readings(stamp, now, &gone, &floor.rules);
-        let entries = floor.changed_entries(gone, dropped);
-        let present = entries.present;
+        let (entries, present, readings, relay) = py.allow_threads(|| {
+            let relay = floor.settle(seq, now_ms, &topics_of(&at_end));
+            let now = floor.present(now_ms);
+            let gone = floor.expiry.cells(&mut floor.books.cells, floor.clock.watermark, &floor.rules);
+            let dropped = floor.drop_ids();
+            let stamp = Stamp { partition: floor.partition, epoch, seq };
+            let readings = floor.books.readings(stamp, now, &gone, &floor.rules);
+            let entries = floor.changed_entries(gone, dropped);
+            let present = entries.present;
+            (entries.done(), present, readings, relay)
+        });
         let pair = |(key, value): &(Vec<u8>, Option<Vec<u8>>)| {
             (PyBytes::new(py, key), value.as_ref().map(|value| PyBytes::new(py, value)))
         };
         let readings = readings.iter().map(pair).collect();
         let relay = relay.iter().map(|each| (each.partition, PyBytes::new(py, &each.key), PyBytes::new(py, &each.value)));
-        Ok(((PyBytes::new(py, &entries.done()), present), readings, relay.collect()))
+        Ok(((PyBytes::new(py, &entries), present), readings, relay.collect()))
     }
 
     /// Begin a cycle of the rolling snapshot; return how many entries there are.
-    fn begin_cycle(&mut self) -> usize {
-        self.0.begin_cycle()
+    fn begin_cycle(&mut self, py: Python<'_>) -> usize {
+        py.allow_threads(|| self.0.begin_cycle())
     }
 
     /// The next entries of the cycle as msgpack of a map, without what is gone or stands in the last flush.
     fn piece<'py>(&mut self, py: Python<'py>, size: usize) -> Bytes<'py> {
-        PyBytes::new(py, &self.0.piece(size).done())
+        let piece = py.allow_threads(|| self.0.piece(size).done());
+        PyBytes::new(py, &piece)
     }
 
     /// The keys of all entries.
