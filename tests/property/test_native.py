@@ -27,7 +27,7 @@ from streams import native
 from streams.core.driver import Driver, record_of
 from streams.core.floor import Floor
 from streams.core.relay import decode_relay
-from streams.native import CompiledFloor, core_named, is_made
+from streams.native import CompiledFloor, core_named, is_made, look
 from streams.report import report_rules
 from tests import centres
 from tests.garbage import mutated
@@ -294,6 +294,22 @@ ODD: Final = (
     *('"9999-12-31T23:59:59.999Z"', '"2026-11-21T09:00:00ZZ"', '"2026-1-21T09:00:00Z"', '"2026-04-31T09:00:00Z"'),
     *("631152000000", "631151999999", "253402300799999", "253402300800000", "1795251600000"),
 )
+NUMBERS: Final = (
+    *("0", "-0", "0.0", "-0.0", "-0.5", "00.5", "-00.5", ".5", "5.", "-.5", "-", "1.2.3", "1..2", "1.-2", "+1.5", "1,5", "0x1"),
+    *("1_0", "1e3", "1E3", "1e0", "1.5e0", "1.5e+0", "15e-1", "1e-7", "1.0e", "5e-324", "1e309", "-1e309", "NaN", "Infinity"),
+    *('"4.5"', "5", "5.0", "5.00", "4.9", "5.1", "4.0000000000001", "4.00000000000001", "4.000000000000001"),
+    *("4.0000000000000001", "1.23456789012345", "0.12345678901234", "0.123456789012345", "0.1234567890123456"),
+    *("0.12345678901234567", "123456.789012345", "123456.7890123456", "1234567.1234567890123", "0.30000000000000004", "2.675"),
+    *("0.1", "0.7", "3.3", "0.3", "0.003", "2", "3", "7", "0.0000005", "0.0000015", "0.0000025", "0.0000035", "-0.0000005"),
+    *("-0.0000015", "-0.0000025", "-0.0000035", "1.0000005", "-1.0000015", "0.00000049999999", "0.00000050000001"),
+    *("0.00000149999999", "0.00000250000001", "0.00000000000001", "999999999.999999", "-999999999.999999", "999999999.9999995"),
+    *("1000000000", "1000000000.0", "1000000000.000001", "1000000000.0000001", "1000000001", "-1000000000", "-1000000000.0"),
+    *("-1000000000.00001", "-1000000001", "99999999999999", "999999999999999", "99999999999999.9", "9007199254740993"),
+    *("2.0000000000001", "1.9999999999999", "3.9999999999999", "400000", "1600000.0", "2000000", "97", "97.0"),
+    *("96.9999999999999", "96.99999999999999", "96.999999999999999", "97.0000000000001", "100", "100.0", "100.0000000001"),
+    *("0." + "0" * 30 + "1", "0." + "0" * 400 + "1", "4." + "0" * 400, "9" * 16 + ".5"),
+)  # fmt: skip
+"""Numbers on both sides of every bound, of every half, and of what a float tells apart."""
 WRAPS: Final = ("%s", " \n%s\t", "%s ", "%sx", "%s%s", "[%s]", "\ufeff%s", "%s\x00")
 
 
@@ -308,7 +324,8 @@ def odd_records() -> list[tuple[str, bytes, bytes]]:
         for name in (*plain_fields, "further"):
             others = [f'"{other}":{raw}' for other, raw in plain_fields.items() if other != name]
             texts.append("{" + ",".join(others) + "}")
-            texts += ["{" + ",".join([*others, f'"{name}":{odd}']) + "}" for odd in ODD]
+            odd_values = (*ODD, *NUMBERS) if type(whole.get(name, 0)) in (int, float) else ODD
+            texts += ["{" + ",".join([*others, f'"{name}":{odd}']) + "}" for odd in odd_values]
             if name in plain_fields:
                 texts += ["{" + ",".join([f'"{name}":{odd}', *others, f'"{name}":{plain_fields[name]}']) + "}" for odd in ODD[:8]]
         good = "{" + ",".join(f'"{name}":{raw}' for name, raw in plain_fields.items()) + "}"
@@ -334,3 +351,27 @@ def test_both_cores_take_and_refuse_the_same_records(rules: str) -> None:
         both.apply(topic, wrong, [by_topic[topic][1][-len(WRAPS)]] * len(wrong), 0)
     both.flush(1, 0, INPUT_TOPICS)
     assert entries_of(both.compiled) == entries_of(both.plain)
+
+
+@needs_it
+def test_ordinary_events_of_every_type_are_read_without_a_closer_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but speed would tell that the compiled decoder leaves a type to Python; an exponent shows that this would be seen."""
+    looked: list[bytes] = []
+
+    def counted(value: bytes) -> Any:
+        looked.append(value)
+        return closer(value)
+
+    closer = look.look
+    monkeypatch.setattr(look, "look", counted)
+    floor = CompiledFloor(0, 1, PATIENT)
+    scores = [{**sample, "score": score, "scale": 100} for sample in SAMPLES if "score" in sample for score in (0, 3.75, 100)]
+    assert {sample["type"] for sample in SAMPLES} == set(TOPIC_OF)
+    for number, sample in enumerate([*SAMPLES, *scores]):
+        event = {"id": f"i{number}", "at": "2026-11-21T09:00:00.000Z", "v": 1, **sample}
+        topic, key = TOPIC_OF[sample["type"]], str(event[KEY_OF[sample["type"]]]).encode()
+        assert floor.apply(topic, [key], [msgspec.json.encode(event)], 0) == []
+    assert looked == []
+    odd = b'{"type":"cost.booked","id":"e","at":1795251600000,"amount":1e3,"currency":"EUR"}'
+    assert floor.apply("business", [b""], [odd], 0) == []
+    assert looked == [odd]

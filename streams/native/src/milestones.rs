@@ -3,6 +3,7 @@
 //! Frozen, a milestone is an array `[at, rank, id, …]`, the fields of its kind after these, as the tuples of the other core.
 
 use crate::names::{Ms, Name};
+use crate::numbers::{millionths_of, Decimal};
 use crate::pack::{Malformed, Reader, Writer};
 use crate::parts::{self, Part};
 
@@ -25,6 +26,23 @@ pub const REVIEWED: u8 = 17;
 pub const CUSTOMER: u8 = 0;
 pub const AGENT: u8 = 1;
 pub const MACHINE: u8 = 2;
+
+/// A review passes from this score on.
+pub const PASS_SCORE: i64 = 97;
+
+/// A rating's score in millionths of its scale, and its grade; None where it lies outside 0..scale.
+pub fn rating(score: Decimal, scale: Decimal) -> Option<(i64, Part)> {
+    let (score, scale) = score.in_one_unit(scale);
+    if scale <= 0 || !(0..=scale).contains(&score) {
+        return None;
+    }
+    let grade = match 5 * score {
+        good if good >= 4 * scale => parts::RATED_GOOD,
+        bad if bad <= 2 * scale => parts::RATED_BAD,
+        _ => parts::RATED_NEUTRAL,
+    };
+    Some((millionths_of(score, scale), grade))
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
