@@ -1,8 +1,9 @@
 """`python -m tests.soak --hours 2 --rate 2000`: one worker and one board under steady load on a real Kafka; prints a JSON result.
 
 Sessions, agents' days and ids come and go; duplicates, late and invalid events are among them. Every minute: memory, how much of it
-is kept for days by intention, open files and tasks of worker and board, journal and readings on disk, events counted. The
-exit status is 1 when a bound of `tests.soak.judge` is broken.
+is kept for days by intention, where it lies (blocks of Python's allocator, the C library's heap), open files and tasks of worker
+and board, journal and readings on disk, events counted. The exit status is 1 when a bound of
+`tests.soak.judge` is broken.
 """
 
 from __future__ import annotations
@@ -84,8 +85,10 @@ class Soak:
         for name, pid in self._processes.items():
             found[f"{name}_rss_mib"] = _rss_mib(pid)
             found[f"{name}_files"] = len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208  names are enough
-            counted = (self._folder / f"{name}.tasks").read_text().split() or ["0", "0"]
-            found[f"{name}_tasks"], found[f"{name}_kept_mib"] = float(counted[0]), float(counted[1]) / 2**20
+            counted = json.loads((self._folder / f"{name}.tasks").read_text())
+            found[f"{name}_tasks"] = counted.pop("tasks")
+            found[f"{name}_blocks"] = counted.pop("blocks")
+            found |= {f"{name}_{part}_mib": size / 2**20 for part, size in counted.items()}
         for topic in ("journal", "readings"):
             found[f"{topic}_disk_mib"] = _on_disk_mib(self._data, f"floorpulse.{topic}")
         _metrics(_BOARD)  # somebody scrapes, as in life

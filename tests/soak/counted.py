@@ -1,7 +1,9 @@
 """A command of floorpulse that writes down what a soak wants to know of it: `python -m tests.soak.counted FILE board --config ...`.
 
-The file holds two numbers: tasks, and bytes of what is kept for days. Quarter-hours, dates and the roster's hours come and stay
-for 15 or 31 days, reviews and agents' changes for one: a soak sees them grow, and must be able to tell that from a leak.
+The file holds numbers by name: tasks, bytes of what is kept for days, and where memory lies: blocks of Python's allocator, bytes of
+the C library's heap that are used and that are free, bytes that it has mapped apart. Quarter-hours, dates and the roster's hours
+come and stay for 15 or 31 days, reviews and agents' changes for one: a soak sees them grow, and must be able to tell that from a
+leak.
 
 What is kept is measured in a child of the process, a copy as it stands at that moment: adding up two million objects takes note of
 each, and those notes, made where the objects lie, once made the worker twice as large as what they measured.
@@ -10,6 +12,8 @@ each, and those notes, made where the objects lie, once made the worker twice as
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import json
 import os
 import sys
 import threading
@@ -99,6 +103,24 @@ def _asked(look: Callable[[], int]) -> str:
     return found
 
 
+class _Heap(ctypes.Structure):
+    """What `mallinfo2` of the C library says."""
+
+    _names = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+    _fields_ = [(name, ctypes.c_size_t) for name in _names]
+
+
+def memory() -> dict[str, int]:
+    """Return where memory lies; of the C library's heap nothing where it cannot be asked."""
+    found = {"blocks": sys.getallocatedblocks()}
+    ask = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if ask is not None:
+        ask.restype = _Heap
+        heap = ask()
+        found |= {"heap_used": heap.uordblks, "heap_free": heap.fordblks, "mapped": heap.hblkhd}
+    return found
+
+
 def _write(file: Path) -> None:
     turn, kept = 0, 0
     while True:
@@ -106,7 +128,7 @@ def _write(file: Path) -> None:
             kept = in_a_child(kept_bytes)
         turn += 1
         fresh = file.with_suffix(".new")
-        fresh.write_text(f"{tasks()} {kept}")
+        fresh.write_text(json.dumps({"tasks": tasks(), "kept": kept, **memory()}))
         fresh.replace(file)  # who reads it sees one or the other
         time.sleep(EVERY_S)
 
