@@ -110,10 +110,13 @@ class _Heap(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in _names]
 
 
+_LIBRARY = ctypes.CDLL(None)
+
+
 def memory() -> dict[str, int]:
     """Return where memory lies; of the C library's heap nothing where it cannot be asked."""
     found = {"blocks": sys.getallocatedblocks()}
-    ask = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    ask = getattr(_LIBRARY, "mallinfo2", None)
     if ask is not None:
         ask.restype = _Heap
         heap = ask()
