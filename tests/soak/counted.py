@@ -6,7 +6,7 @@ come and stay for 15 or 31 days, reviews and agents' changes for one: a soak see
 leak.
 
 What is kept is measured in a child of the process, a copy as it stands at that moment: adding up two million objects takes note of
-each, and those notes, made where the objects lie, once made the worker twice as large as what they measured.
+each, and notes made in the process itself make it grow with what it holds.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -78,7 +79,8 @@ def _kept(thing: Thing) -> int:
 def in_a_child(look: Callable[[], int]) -> int:
     """Return what a child of this process finds, in which nothing else goes on.
 
-    A child in which the compiled core stands in the middle of something finds nothing; then another one looks.
+    A child in which the compiled core stands in the middle of something finds nothing; then another one looks. One that fails
+    says why on stderr, and `RuntimeError` is raised.
     """
     found = ""
     while not found:
@@ -94,12 +96,15 @@ def _asked(look: Callable[[], int]) -> str:
             os.write(writing, str(look()).encode())
         except RuntimeError:  # the compiled core is at work
             time.sleep(0.01)
-        finally:
-            os._exit(0)
+        except BaseException:  # noqa: BLE001  a child must never go on as its parent would
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as answer:
         found = answer.read()
-    os.waitpid(child, 0)
+    if os.waitpid(child, 0)[1]:
+        raise RuntimeError("what is kept could not be measured")
     return found
 
 
