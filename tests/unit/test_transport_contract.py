@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.metadata import version
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import faust
 import pytest
@@ -25,6 +25,8 @@ from aiokafka.record.legacy_records import LegacyRecord, LegacyRecordBatchBuilde
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
+from faust.events import Event
+from faust.streams import Stream, _CStreamIterator
 from faust.transport.consumer import Consumer
 from faust.types import TP, Message
 
@@ -120,6 +122,14 @@ def test_the_versions_are_those_that_were_read() -> None:
     """Most of this file looks at protected names."""
     assert version("faust-streaming").startswith("0.15.")
     assert version("aiokafka").startswith("0.14.")
+
+
+def _c_acks(stream: Stream[Any], event: Event) -> None:
+    _CStreamIterator(stream).after(event, True, None)
+
+
+def _python_acks(_: Stream[Any], event: Event) -> None:
+    event.ack()
 
 
 # ------------------------------------------------------------------ batches
@@ -501,14 +511,23 @@ async def test_fausts_read_guard_is_off(consumer: BatchConsumer) -> None:
     assert "self._read_offset" in inspect.getsource(Consumer._drain_messages)
 
 
-async def test_an_ack_ends_a_message_and_nothing_else(consumer: BatchConsumer) -> None:
-    """No list of acknowledged offsets that nobody would ever empty."""
-    message = Message.from_message(consumer._to_message(TP("a", 0), batch_of([record(5)])), TP("a", 0))
-    consumer._unacked_messages.add(message)
-    assert (consumer.ack(message), consumer.ack(message)) == (True, False)
-    assert message.acked
+@pytest.mark.parametrize("iterate", [_c_acks, _python_acks])
+async def test_an_ack_ends_a_message_and_nothing_else(
+    app: faust.App, consumer: BatchConsumer, iterate: Callable[[Stream[Any], Event], None]
+) -> None:
+    """No list of acknowledged offsets that nobody would ever empty, neither in Faust's Python nor in its compiled iterator."""
+    app.topics._acking_topics.add("a")
+    stream = batch_topic(app, "a").stream()
+    messages = []
+    for offset in (5, 7, 9):
+        message = consumer._to_message(TP("a", 0), batch_of([record(offset)]))
+        message.refcount = 1
+        consumer._unacked_messages.add(message)
+        messages.append(message)  # the consumer knows them weakly
+        iterate(stream, cast(Event, app.create_event(None, message.value, [], message)))
+        assert message.acked
     assert not consumer._unacked_messages
-    assert not consumer._acked
+    assert not sum(map(len, consumer._acked.values())) + sum(map(len, consumer._acked_index.values()))
 
 
 async def test_only_what_is_through_is_committed_and_only_once(consumer: BatchConsumer, known: Known) -> None:
