@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-GC_THRESHOLD: Final = (10_000, 5, 10_000)
+GC_THRESHOLD: Final = (100_000, 5, 10_000)
 """By default the collector would walk the whole state again and again, every 700 new objects.
 
-A walk through the youngest takes some 1 ms; every sixth takes along what survived the last five, up to 50,000 objects, and what
-survives that is not looked at again. With every fiftieth of ten times as many it was up to ten million, which is probably why a
-live worker was once seen to stand still for a second. With ten times as many in the youngest, circles that a quiet worker leaves
-would lie for hours.
+A walk through the youngest takes some 20 ms; every sixth takes along what survived the last five, up to 500,000 objects, and
+what survives that is not looked at again. With every fiftieth it was up to ten million, which is probably why a live worker was
+once seen to stand still for a second. With ten times smaller steps a backlog takes 6 % more CPU: more of what is only being
+worked on is met.
 """
 
 
@@ -40,4 +40,9 @@ def settle_memory(*, dropped: bool = True) -> None:
     gc.set_threshold(*GC_THRESHOLD)
 
 
-__all__ = ["GC_THRESHOLD", "collector_off", "settle_memory"]
+def look_at_the_young() -> None:
+    """Free the circles among what is young: of itself the collector would let those of a quiet worker lie for hours."""
+    gc.collect(1)
+
+
+__all__ = ["GC_THRESHOLD", "collector_off", "look_at_the_young", "settle_memory"]

@@ -36,6 +36,7 @@ from streams.connection import COMPRESSION
 from streams.health import serve_health
 from streams.journal import Journal, Outlet
 from streams.logs import told
+from streams.memory import look_at_the_young
 from streams.notices import Input, Notice, Watch, newest_of
 from streams.partition import Limits
 from streams.topics import JOURNAL_RECORD_BYTES
@@ -57,7 +58,7 @@ AGAIN_S: Final = 9.0
 SPEAK_S: Final = 1.0
 """Time between two looks at what is to be told of the input."""
 JANITOR_S: Final = 60.0
-"""Time between two clean-ups of the journal."""
+"""Time between two clean-ups of journal and memory."""
 LEFT_OVER_S: Final = 1.0
 """How long after the stop the client's threads may hold the process up: they wait for a broker's answer that nobody needs."""
 _RECORD_ROOM: Final = 64 << 10  # what a batch takes beside its record
@@ -211,10 +212,12 @@ class Worker:
             self._check_progress()
 
     async def _clean(self) -> None:
+        """Tidy up: the journal, and memory."""
         while True:
             await asyncio.sleep(JANITOR_S)
             owned = self.ownership.owned.values()
             await self.journal.forget({p.number: p.forget_before for p in owned if p.forget_before is not None})
+            look_at_the_young()
 
     async def _speak(self) -> None:
         """Tell what is to be told of the input; and once each time that the worker becomes ready, or is so no longer."""
