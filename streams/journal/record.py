@@ -11,7 +11,7 @@ until a fold is complete: most are replaced by later ones before that.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -26,6 +26,8 @@ GONE: Final = msgspec.Raw(b"\xc0")
 """The value of an entry that was deleted, as it is read: msgpack's nil."""
 _OVERHEAD: Final = 4096
 """Room in a part for all that does not grow: epoch, offsets, flags."""
+_KEY_HEAD: Final = 5
+"""The most bytes that msgpack puts before a text."""
 
 
 Values = dict[str, msgspec.Raw]
@@ -113,56 +115,83 @@ def thaw_entries(entries: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def encode_within(delta: Delta[Any], limit: int) -> list[bytes]:
-    """Return a flush as records of at most `limit` bytes, nearly always one; raises `JournalError` if it cannot be."""
-    whole = encode(delta)
-    if len(whole) <= limit:
-        return [whole]
-    shares = list(_deal(_contents(delta), limit - _OVERHEAD))
-    parts = []
-    for number, share in enumerate(shares):
-        first, last = number == 0, number == len(shares) - 1
-        parts.append(
+    """Return a flush as records of at most `limit` bytes, mostly one; raises `JournalError` if it cannot be."""
+    if _packed(delta.entries) + _packed(delta.piece) <= limit:
+        whole = encode(delta)
+        if len(whole) <= limit:
+            return [whole]
+    shares = list(_deal(delta, limit - _OVERHEAD))
+    last = len(shares) - 1
+    return [
+        encode(
             msgspec.structs.replace(
                 delta,
-                entries={key: value for kind, key, value in share if kind == "entries"},
-                piece={key: value for kind, key, value in share if kind == "piece"},
-                outbox=[value for kind, _, value in share if kind == "outbox"],
-                starts=delta.starts and first,
-                ends=delta.ends and last,
+                entries=share.entries,
+                outbox=share.outbox,
+                piece=share.piece,
+                starts=delta.starts and number == 0,
+                ends=delta.ends and number == last,
                 part=number,
                 parts=len(shares),
             )
         )
-    return [encode(part) for part in parts]
+        for number, share in enumerate(shares)
+    ]
 
 
-def _contents(delta: Delta[Any]) -> Iterable[tuple[str, str, Any]]:
-    yield from (("entries", key, value) for key, value in _held(delta.entries).items())
-    yield from (("outbox", record.topic, record) for record in delta.outbox)
-    yield from (("piece", key, value) for key, value in _held(delta.piece).items())
+class _Share(NamedTuple):
+    """What one of several records holds of a flush."""
+
+    entries: dict[str, Any]
+    outbox: list[Outgoing]
+    piece: dict[str, Any]
+
+
+def _deal(delta: Delta[Any], room: int) -> Iterable[_Share]:
+    """Deal contents out, in order, into shares of at most `room` bytes."""
+    share, used = _Share({}, [], {}), 0
+    for kind, key, value, size in _contents(delta):
+        if used + size > room:
+            if size > room:
+                raise JournalError(
+                    f"{kind} {key!r:.200} takes {size} bytes, more than the {room} that a journal record holds (8 MiB is the "
+                    "limit of most clusters). Lower limits.milestones, so that no single session grows so large"
+                )
+            yield share
+            share, used = _Share({}, [], {}), 0
+        used += size
+        if kind == "outbox":
+            share.outbox.append(value)
+        elif kind == "entries":
+            share.entries[key] = value
+        else:
+            share.piece[key] = value
+    yield share
+
+
+def _contents(delta: Delta[Any]) -> Iterable[tuple[str, str, Any, int]]:
+    """Yield kind, name, value, and the most bytes that it takes."""
+    for key, value in _held(delta.entries).items():
+        yield "entries", key, value, _size(key, value)
+    for record in delta.outbox:
+        yield "outbox", record.topic, record, len(_encoder.encode(record))
+    for key, value in _held(delta.piece).items():
+        yield "piece", key, value, _size(key, value)
 
 
 def _held(entries: Mapping[str, Any] | msgspec.Raw) -> Mapping[str, Any]:
     return _values_decoder.decode(entries) if isinstance(entries, msgspec.Raw) else entries
 
 
-def _deal(contents: Iterable[tuple[str, str, Any]], room: int) -> Iterable[list[tuple[str, str, Any]]]:
-    """Deal contents out, in order, into shares of at most `room` bytes."""
-    share: list[tuple[str, str, Any]] = []
-    used = 0
-    for kind, key, value in contents:
-        size = len(_encoder.encode((key, value)))
-        if size > room:
-            raise JournalError(
-                f"{kind} {key!r:.200} takes {size} bytes, more than the {room} that a journal record holds (8 MiB is the "
-                "limit of most clusters). Lower limits.milestones, so that no single session grows so large"
-            )
-        if used + size > room:
-            yield share
-            share, used = [], 0
-        share.append((kind, key, value))
-        used += size
-    yield share
+def _packed(entries: Mapping[str, Any] | msgspec.Raw) -> int:
+    return len(memoryview(entries)) if isinstance(entries, msgspec.Raw) else 0
+
+
+def _size(key: str, value: Any) -> int:
+    """Return the most bytes of an entry; one that is encoded already is not encoded once more for that."""
+    if isinstance(value, msgspec.Raw):
+        return _KEY_HEAD + (len(key) if key.isascii() else len(key.encode())) + len(memoryview(value))
+    return len(_encoder.encode((key, value)))
 
 
 __all__ = [
