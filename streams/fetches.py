@@ -8,7 +8,7 @@ handed out then says which offsets it covers (`Span`), and `idle` how far the lo
 The records handed out are those that aiokafka reads from the log, with offset, timestamp and its type, key, value and headers.
 Of each it would make another object, of eleven fields, which takes as long as to check and unpack it.
 
-What this relies on inside aiokafka 0.14 is held by `tests/unit/test_transport_contract.py`.
+What this relies on inside aiokafka 0.14 is held by `tests/unit/test_fetches_contract.py`.
 """
 
 from __future__ import annotations
