@@ -47,7 +47,7 @@ from streams.journal.record import Delta, Outgoing, encode_within
 from streams.journal.rolling import CYCLE_FLUSHES, Rolling
 from streams.notices import Seen
 
-BEHIND: Final = 0.25
+BEHIND: Final = 0.125
 """Of the events that make a flush due: with so many still to be read, a second or two of work, nobody needs the news of a part."""
 HEALING_S: Final = 5.0
 """How long batches from before a way back are dropped before the broker is asked again."""
@@ -77,8 +77,8 @@ class Limits:
     interval_s: float = 0.5
     catch_up_s: float = 5.0
     heartbeat_s: float = 5.0
-    flush_events: int = 30_000
-    backlog_events: int = 90_000
+    flush_events: int = 60_000
+    backlog_events: int = 180_000
     reject_bytes: int = 4 << 20
     cycle_flushes: int = CYCLE_FLUSHES
 
