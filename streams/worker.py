@@ -36,7 +36,7 @@ from streams.connection import COMPRESSION
 from streams.health import serve_health
 from streams.journal import Journal, Outlet
 from streams.logs import told
-from streams.memory import look_at_the_young
+from streams.memory import tidy_memory
 from streams.notices import Input, Notice, Watch, newest_of
 from streams.partition import Limits
 from streams.topics import JOURNAL_RECORD_BYTES
@@ -217,7 +217,7 @@ class Worker:
             await asyncio.sleep(JANITOR_S)
             owned = self.ownership.owned.values()
             await self.journal.forget({p.number: p.forget_before for p in owned if p.forget_before is not None})
-            look_at_the_young()
+            tidy_memory()
 
     async def _speak(self) -> None:
         """Tell what is to be told of the input; and once each time that the worker becomes ready, or is so no longer."""
