@@ -131,6 +131,7 @@ def simulate(
     agents: Annotated[int | None, typer.Option(min=1, max=50_000)] = None,
     seed: SeedOption = 1,
     start: Annotated[str | None, typer.Option(help="event time of the start, RFC 3339 (default: now)")] = None,
+    history: Annotated[str | None, typer.Option(help="send so much before the start at once, e.g. 2h")] = None,
     mess: Annotated[bool, typer.Option("--mess", help="add duplicates, late and invalid events, a wrong clock, lost ends")] = False,
     config: ConfigOption = None,
 ) -> None:
@@ -138,7 +139,8 @@ def simulate(
     from streams.simulation import Plan, run_simulation
 
     length_ms = _duration_ms(duration, "--duration")
-    plan = Plan(rate=rate, duration_ms=length_ms, queues=queues, agents=agents, seed=seed, start=start, mess=mess)
+    history_ms = _duration_ms(history, "--history") or 0
+    plan = Plan(rate, length_ms, history_ms, queues, agents, seed, start, mess)
     run_simulation(_config(config), plan, out)
 
 

@@ -26,10 +26,14 @@ WARM_UP_MS = 5 * 60_000
 
 @dataclass(frozen=True)
 class Plan:
-    """What to simulate; `start` RFC 3339, None = now; `duration_ms` None = until stopped."""
+    """What to simulate; `start` RFC 3339, None = now; `duration_ms` None = until stopped.
+
+    `history_ms` before the start come at once: a centre that has been open for a while.
+    """
 
     rate: float | None = None
     duration_ms: int | None = None
+    history_ms: int = 0
     queues: int = 6
     agents: int | None = None
     seed: int = 1
@@ -61,8 +65,8 @@ def run_simulation(config: Config, plan: Plan, out: Path | None) -> None:
         return
     if plan.duration_ms is None:
         raise UsageError("--out needs --duration, e.g. --duration 1h: a file must end")
-    records = events_of(plan.centre(), plan.start_ms(), plan.duration_ms)
-    count = _to_file(records, out, plan.duration_ms, plan.start_ms())
+    start_ms, duration_ms = plan.start_ms() - plan.history_ms, plan.duration_ms + plan.history_ms
+    count = _to_file(events_of(plan.centre(), start_ms, duration_ms), out, duration_ms, start_ms)
     if str(out) != "-":
         typer.echo(f"{count} events in {out}", err=True)
 
@@ -84,7 +88,7 @@ def _to_file(records: Iterator[Record], out: Path, duration_ms: int, start_ms: i
 
 async def _to_kafka(config: Config, plan: Plan) -> None:
     live_ms = plan.start_ms()
-    start_ms = live_ms - (WARM_UP_MS if plan.rate else 0)
+    start_ms = live_ms - max(plan.history_ms, WARM_UP_MS if plan.rate else 0)
     duration_ms = None if plan.duration_ms is None else plan.duration_ms + live_ms - start_ms
     async with Sender(config) as sender:
         with progress_bar("simulating", plan.duration_ms) as advance:

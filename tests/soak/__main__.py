@@ -1,6 +1,7 @@
 """`python -m tests.soak --hours 2 --rate 2000`: one worker and one board under steady load on a real Kafka; prints a JSON result.
 
-Sessions, agents' days and ids come and go; duplicates, late and invalid events are among them. Every minute: memory, how much of it
+Before that the worker reads some hours at once, so that all that it keeps for a time has its size when the two hours begin. Sessions,
+agents' days and ids come and go; duplicates, late and invalid events are among them. Every minute: memory, how much of it
 is kept for days by intention, where it lies (blocks of Python's allocator, the C library's heap), open files and tasks of worker
 and board, journal and readings on disk, events counted. The exit status is 1 when a bound of
 `tests.soak.judge` is broken.
@@ -30,6 +31,9 @@ from tests.soak.settings import SETTINGS
 PARTITIONS: Final = 4
 _WORKER: Final = "127.0.0.1:29475"
 _BOARD: Final = "127.0.0.1:29474"
+_AGES: Final = r"floorpulse_worker_watermark_age_seconds\{[^}]*\} (\S+)"
+CAUGHT_UP_S: Final = 300.0
+"""A worker whose watermarks are no older has read the history: in steady flow they are some 200 s old."""
 _EVENTS: Final = r"floorpulse_worker_events_total\{[^}]*\} (\S+)"
 
 
@@ -96,7 +100,12 @@ class Soak:
         return found
 
 
-def soak(hours: float, rate: float, every_s: float, core: str) -> dict[str, Any]:
+def _caught_up() -> bool:
+    ages = [float(age) for age in re.findall(_AGES, _metrics(_WORKER))]
+    return len(ages) == PARTITIONS and max(ages) < CAUGHT_UP_S
+
+
+def soak(hours: float, history_h: float, rate: float, every_s: float, core: str) -> dict[str, Any]:
     """Run it; returns samples and judgement."""
     with RealKafka() as kafka, tempfile.TemporaryDirectory(prefix="floorpulse-soak-") as name, ExitStack() as stack:
         folder = Path(name)
@@ -112,9 +121,13 @@ def soak(hours: float, rate: float, every_s: float, core: str) -> dict[str, Any]
             if parts["worker"].poll() is not None:
                 raise RuntimeError(log.read_text())
             time.sleep(0.5)
-        flow = ("streams.cli", "simulate", "--rate", f"{rate:g}", "--duration", f"{hours * 3600 + 600:.0f}s", "--mess",
+        flow = ("streams.cli", "simulate", "--rate", f"{rate:g}", "--history", f"{history_h * 3600:.0f}s", "--mess",
                 "--queues", "20", "--config", str(config))  # fmt: skip
         load = stack.enter_context(_running(log, *flow))
+        began = time.monotonic()
+        while load.poll() is None and not _caught_up():
+            time.sleep(5)
+        sys.stderr.write(f"history read in {(time.monotonic() - began) / 60:.1f} min\n")
         watched = Soak({part: process.pid for part, process in parts.items()}, folder, kafka._home / "data")
         samples: list[dict[str, float]] = []
         ended = ""
@@ -125,7 +138,7 @@ def soak(hours: float, rate: float, every_s: float, core: str) -> dict[str, Any]
             if not ended:
                 samples.append(watched.sample())
                 sys.stderr.write("  ".join(f"{key} {value:.2f}" for key, value in samples[-1].items()) + "\n")
-        result = {"hours": hours, "rate": rate, "core": core, **judge(samples, hours), "samples": samples}
+        result = {"hours": hours, "history_hours": history_h, "rate": rate, "core": core, **judge(samples, hours), "samples": samples}
         if ended:
             result["broken"] = [*result["broken"], f"{ended} ended by itself", *log.read_text().splitlines()[-5:]]
         return result
@@ -135,11 +148,13 @@ def main() -> int:
     """Run it; the exit status is 1 when a bound is broken."""
     parser = argparse.ArgumentParser(prog="tests.soak", description=__doc__)
     parser.add_argument("--hours", type=float, default=2.0)
+    parser.add_argument("--history", type=float, default=2.2, help="hours before, read at once")
     parser.add_argument("--rate", type=float, default=2000.0)
     parser.add_argument("--every", type=float, default=60.0, help="seconds between two samples")
     parser.add_argument("--core", choices=("auto", "compiled", "python"), default="auto")
     options = parser.parse_args()
-    result = soak(options.hours, options.rate, options.every, "compiled" if options.core == "auto" and is_made() else options.core)
+    core = "compiled" if options.core == "auto" and is_made() else options.core
+    result = soak(options.hours, options.history, options.rate, options.every, core)
     for name, value in result["slopes_per_h"].items():
         sys.stderr.write(f"{name:20} {value:+14.3f} per hour\n")
     sys.stdout.write(json.dumps(result, indent=1) + "\n")

@@ -10,10 +10,8 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any, Final
 
-WARM_UP: Final = 0.5
-"""The part of a soak after which files, tasks and logs should have their size."""
-FULL: Final = 0.7
-"""The same of memory, of two hours: slices of an hour, agents' history of an hour and 20 minutes."""
+WARM_UP: Final = 0.3
+"""The part of a soak after which all should have its size. What is kept for hours has it from the history that was read before."""
 JUDGED_H: Final = 1.0
 """Memory of a shorter soak still grows towards its size: its slope is shown, not judged."""
 RSS_MIB_PER_H: Final = 1.0
@@ -39,10 +37,9 @@ def slope(times_h: Sequence[float], values: Sequence[float]) -> float:
 def judge(samples: Sequence[Sample], hours: float) -> dict[str, Any]:
     """Return the slopes per hour after the warm-up, and the bounds that are broken."""
     settled = [sample for sample in samples if sample["at_h"] >= WARM_UP * hours]
-    full = [sample for sample in samples if sample["at_h"] >= FULL * hours]
-    times = [sample["at_h"] for sample in full]
+    times = [sample["at_h"] for sample in settled]
     names = [name for name in (samples[0] if samples else {}) if name != "at_h"]
-    slopes = {name: slope(times, [sample[name] for sample in full]) for name in names}
+    slopes = {name: slope(times, [sample[name] for sample in settled]) for name in names}
     for name in [name for name in names if name.endswith("_rss_mib")]:
         kept = name.replace("_rss_", "_kept_")
         slopes[name.replace("_rss_", "_other_")] = slopes[name] - slopes.get(kept, 0.0)
