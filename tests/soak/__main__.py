@@ -1,6 +1,6 @@
 """`python -m tests.soak --hours 2 --rate 2000`: one worker and one board under steady load on a real Kafka; prints a JSON result.
 
-Before that the worker reads some hours at once, so that all that it keeps for a time has its size when the two hours begin. Sessions,
+Before that the worker reads some hours at once, so that what it keeps for a time has its size when the two hours begin. Sessions,
 agents' days and ids come and go; duplicates, late and invalid events are among them. Every minute: memory, how much of it
 is kept for days by intention, where it lies (blocks of Python's allocator, the C library's heap), open files and tasks of worker
 and board, journal and readings on disk, events counted. The exit status is 1 when a bound of
@@ -138,7 +138,8 @@ def soak(hours: float, history_h: float, rate: float, every_s: float, core: str)
             if not ended:
                 samples.append(watched.sample())
                 sys.stderr.write("  ".join(f"{key} {value:.2f}" for key, value in samples[-1].items()) + "\n")
-        result = {"hours": hours, "history_hours": history_h, "rate": rate, "core": core, **judge(samples, hours), "samples": samples}
+        asked = {"hours": hours, "history_hours": history_h, "rate": rate, "core": core}
+        result = {**asked, **judge(samples, hours), "samples": samples}
         if ended:
             result["broken"] = [*result["broken"], f"{ended} ended by itself", *log.read_text().splitlines()[-5:]]
         return result

@@ -6,7 +6,9 @@ whatever the program, until the first ones are 15 days old. What grows beside th
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from math import sqrt
 from statistics import mean
 from typing import Any, Final
 
@@ -14,6 +16,9 @@ WARM_UP: Final = 0.3
 """The part of a soak after which all should have its size. What is kept for hours has it from the history that was read before."""
 JUDGED_H: Final = 1.0
 """Memory of a shorter soak still grows towards its size: its slope is shown, not judged."""
+PERIOD_H: Final = 1 / 6
+"""Ids are forgotten a generation at a time, as often as the soak's horizon is long, and memory goes up and down by tens of MiB with
+them: a line through all samples leans by where in such a period they begin. So a whole period is one value: its mean."""
 RSS_MIB_PER_H: Final = 1.0
 MORE: Final = 5.0
 """So many more may be open on average in the last third than in the first: those of a moment come and go by the dozen."""
@@ -34,15 +39,36 @@ def slope(times_h: Sequence[float], values: Sequence[float]) -> float:
     return sum((t - mean_t) * (v - mean_v) for t, v in zip(times_h, values, strict=True)) / spread if spread else 0.0
 
 
+def by_period(times_h: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Return the mean time and the mean value of each period that has nine tenths of the samples of the fullest."""
+    periods: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    for time_h, value in zip(times_h, values, strict=True):
+        periods[int((time_h - times_h[0]) / PERIOD_H + 1e-6)].append((time_h, value))
+    most = max(map(len, periods.values()), default=0)
+    whole = [period for period in periods.values() if len(period) >= 0.9 * most]
+    return [mean(time_h for time_h, _ in period) for period in whole], [mean(value for _, value in period) for period in whole]
+
+
+def slope_error(times_h: Sequence[float], values: Sequence[float]) -> float:
+    """Return the standard error of `slope`: how far chance alone may move it; 0 of fewer than three values."""
+    if len(times_h) < 3:
+        return 0.0
+    rise, mean_t, mean_v = slope(times_h, values), mean(times_h), mean(values)
+    beside = sum((v - mean_v - rise * (t - mean_t)) ** 2 for t, v in zip(times_h, values, strict=True))
+    return sqrt(beside / (len(times_h) - 2) / sum((t - mean_t) ** 2 for t in times_h))
+
+
 def judge(samples: Sequence[Sample], hours: float) -> dict[str, Any]:
     """Return the slopes per hour after the warm-up, and the bounds that are broken."""
     settled = [sample for sample in samples if sample["at_h"] >= WARM_UP * hours]
     times = [sample["at_h"] for sample in settled]
     names = [name for name in (samples[0] if samples else {}) if name != "at_h"]
-    slopes = {name: slope(times, [sample[name] for sample in settled]) for name in names}
+    series = {name: [sample[name] for sample in settled] for name in names}
     for name in [name for name in names if name.endswith("_rss_mib")]:
         kept = name.replace("_rss_", "_kept_")
-        slopes[name.replace("_rss_", "_other_")] = slopes[name] - slopes.get(kept, 0.0)
+        series[name.replace("_rss_", "_other_")] = [sample[name] - sample.get(kept, 0.0) for sample in settled]
+    slopes = {name: slope(*by_period(times, values)) for name, values in series.items()}
+    errors = {name: slope_error(*by_period(times, values)) for name, values in series.items() if name.endswith("_other_mib")}
     broken = [] if len(settled) > 1 else ["fewer than two samples after the warm-up"]
     for name in names:
         values = [sample[name] for sample in settled]
@@ -51,7 +77,11 @@ def judge(samples: Sequence[Sample], hours: float) -> dict[str, Any]:
         if name.endswith("_rss_mib") and hours >= JUDGED_H:
             grows = slopes[name.replace("_rss_", "_other_")]
             if grows > RSS_MIB_PER_H:
-                broken.append(f"{name} grows by {grows:.2f} MiB/h beside the slices that are kept, more than {RSS_MIB_PER_H:g}")
+                error = errors[name.replace("_rss_", "_other_")]
+                broken.append(
+                    f"{name} grows by {grows:.2f} MiB/h (standard error {error:.2f}) beside the slices that are kept, "
+                    f"more than {RSS_MIB_PER_H:g}"
+                )
         elif name.endswith(("_files", "_tasks")):
             third = max(1, len(values) // 3)
             first, last = mean(values[:third]), mean(values[-third:])
@@ -61,7 +91,7 @@ def judge(samples: Sequence[Sample], hours: float) -> dict[str, Any]:
             before, after = max(values[: len(values) // 2], default=values[0]), max(values[len(values) // 2 :])
             if after > before + DISK_MIB:
                 broken.append(f"{name} reached {before:.1f} MiB after the warm-up, {after:.1f} in the end")
-    return {"slopes_per_h": slopes, "rss_judged": hours >= JUDGED_H, "broken": broken}
+    return {"slopes_per_h": slopes, "standard_errors": errors, "rss_judged": hours >= JUDGED_H, "broken": broken}
 
 
-__all__ = ["judge", "slope"]
+__all__ = ["by_period", "judge", "slope", "slope_error"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.soak.judge import judge, slope
+from tests.soak.judge import by_period, judge, slope, slope_error
 from tests.soak.settings import soak_rules
 from tests.soak.state import LOOK_MS, run
 from tests.soak.state import judge as judge_state
@@ -27,12 +27,28 @@ def test_a_slope_is_per_hour() -> None:
     assert slope([1], [5]) == 0
 
 
+def test_a_period_is_one_value() -> None:
+    """What goes up and down within it does not lean the line, wherever they begin; a piece of a period at the end is none."""
+    times = [minute / 60 for minute in range(3, 78)]
+    waves = [30.0 * (minute % 10) for minute in range(3, 78)]
+    assert abs(slope(times, waves)) > 2
+    assert len(by_period(times, waves)[0]) == 7
+    assert slope(*by_period(times, waves)) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_error_of_a_slope_is_that_of_the_textbook() -> None:
+    """Values on a line have none; otherwise the root of the residuals' mean square over the times' spread."""
+    assert slope_error([0, 1, 2, 3], [5, 7, 9, 11]) == pytest.approx(0)
+    assert slope_error([0, 1, 2, 3], [0, 1, 0, 1]) == pytest.approx((0.8 / 2 / 5) ** 0.5)
+
+
 @pytest.mark.parametrize(
     ("changes", "broken"),
     [
         ({}, 0),
-        ({"worker_rss_mib": lambda minute: 200 + min(minute, 55)}, 0),
-        ({"worker_rss_mib": lambda minute: 200 + minute % 7}, 0),
+        ({"worker_rss_mib": lambda minute: 200 + min(minute, 35)}, 0),
+        ({"worker_rss_mib": lambda minute: 200 + 3 * (minute % 10)}, 0),
+        ({"worker_rss_mib": lambda minute: 200 + 3 * (minute % 10) + minute / 50}, 1),
         ({"worker_rss_mib": lambda minute: 200 + minute / 50}, 1),
         ({"worker_rss_mib": lambda minute: 200 + minute / 6, "worker_kept_mib": lambda minute: minute / 6}, 0),
         ({"worker_rss_mib": lambda minute: 200 + minute / 4, "worker_kept_mib": lambda minute: minute / 6}, 1),
