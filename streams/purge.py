@@ -28,10 +28,11 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
 
 from schemas.config import Config
-from schemas.errors import KafkaUnreachable, TopicError, UsageError
+from schemas.errors import JournalError, KafkaUnreachable, TopicError, UsageError
 from schemas.instants import LATEST_MS, format_instant
 from schemas.rules import Rules
 from streams.connection import admin_options, aiokafka_options, open_admin
+from streams.journal import unpack
 from streams.letterview import safe
 from streams.progress import no_progress, progress_bar
 from streams.scan import Layout, Scan
@@ -64,13 +65,21 @@ class Needle:
             return any(word.search(data) for word in self._words)
 
     def in_state(self, data: bytes | None) -> bool:
-        """Tell whether a relay or journal record holds the id."""
+        """Tell whether a relay record, or a journal record that is not packed, holds the id."""
         return data is not None and any(packed in data for packed in self._packed)
+
+    def in_journal(self, data: bytes | None) -> bool:
+        """Tell whether a journal record holds the id; in one that is damaged, whether its bytes do."""
+        try:
+            return self.in_state(unpack(data) if data else None)
+        except JournalError:
+            return self.in_state(data)
 
     def in_record(self, short: str, record: Any) -> bool:
         """Tell whether a record of a topic holds the id, in key or value."""
         if short in STATE:
-            return self.in_state(record.value) or (record.key or b"") in [text.encode() for text in self.texts]
+            held = self.in_journal(record.value) if short == "journal" else self.in_state(record.value)
+            return held or (record.key or b"") in [text.encode() for text in self.texts]
         return self.in_json(record.value) or (record.key or b"").decode(errors="replace") in self.texts
 
 

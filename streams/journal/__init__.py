@@ -8,7 +8,7 @@ from streams.journal.contiguity import Cut, Explanation, Finding, Span, cut
 from streams.journal.fold import KEPT_CYCLES, Fold, Folded
 from streams.journal.log import Journal, offsets_from
 from streams.journal.outlet import Outlet
-from streams.journal.record import Claim, Delta, Outgoing, Written, decode, encode, encode_within, thaw_entries
+from streams.journal.record import Claim, Delta, Outgoing, Written, decode, encode, encode_within, pack, thaw_entries, unpack
 from streams.journal.rolling import Piece, Rolling
 
 __all__ = [
@@ -32,5 +32,7 @@ __all__ = [
     "encode",
     "encode_within",
     "offsets_from",
+    "pack",
     "thaw_entries",
+    "unpack",
 ]

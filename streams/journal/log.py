@@ -10,6 +10,9 @@ A load reads up to the log's end first and claims then, so a journal that this p
 another layout, a lost beginning) is refused before anything is written. The claim is the end marker: what another
 writer had appended until then still counts. A predecessor may delete old records while we read; the hole that this
 makes is answered by reading again.
+
+Records are packed here, large ones in a thread beside the event loop, which has no core to spare on a backlog. Each
+partition awaits its append before the next, so their order stays.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final
 
@@ -27,9 +31,9 @@ from kafka import TopicPartition as AdminTopicPartition
 from kafka.errors import KafkaError as AdminKafkaError
 
 from schemas.errors import FloorpulseError, JournalError, JournalTruncated, KafkaUnreachable
-from streams.connection import COMPRESSION, open_admin
+from streams.connection import open_admin
 from streams.journal.fold import Fold, Folded
-from streams.journal.record import Claim, decode, encode
+from streams.journal.record import Claim, decode, encode, pack
 
 STALL_S: Final = 30.0
 """How long a load may see no record before it gives up."""
@@ -38,6 +42,8 @@ LONGEST_PAUSE_S: Final = 3600.0
 """Pauses before a broker that did not delete records is asked again."""
 POLL_MS: Final = 200
 """How long one question for more records may take."""
+LARGE_BYTES: Final = 32 << 10
+"""A record from this size on is packed beside the event loop; below, it takes less than the way there and back (some 0.1 ms)."""
 _ATTEMPTS: Final = 3
 _FETCH_BYTES: Final = 4 << 20
 
@@ -69,6 +75,7 @@ class Journal:
         self._owner = owner
         self._clock_ms = clock_ms
         self._producer: Any = None
+        self._packer: ThreadPoolExecutor | None = None
         self._pause_s = FIRST_PAUSE_S
         self._asked_again_s = 0.0
 
@@ -78,10 +85,10 @@ class Journal:
             **self._connection,
             acks="all",
             enable_idempotence=True,
-            compression_type=COMPRESSION,
             linger_ms=0,
             max_request_size=self.record_bytes + (64 << 10),
         )
+        self._packer = ThreadPoolExecutor(1, thread_name_prefix="pack")
         await self._producer.start()
 
     async def stop(self) -> None:
@@ -89,6 +96,9 @@ class Journal:
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.stop()
+        packer, self._packer = self._packer, None
+        if packer is not None:
+            packer.shutdown(wait=False, cancel_futures=True)
 
     async def partitions(self) -> int:
         """Return the number of partitions of the topic."""
@@ -96,7 +106,11 @@ class Journal:
 
     async def append(self, partition: int, value: bytes) -> int:
         """Append a record and return its offset once all replicas have it (-1: it is there, but where is unknown)."""
-        future = await self._producer.send(self.topic, value, partition=partition)
+        if len(value) < LARGE_BYTES:
+            packed = pack(value)
+        else:
+            packed = await asyncio.get_running_loop().run_in_executor(self._packer, pack, value)
+        future = await self._producer.send(self.topic, packed, partition=partition)
         offset: int = (await future).offset
         self.bytes_written += len(value)
         self.records_written += 1

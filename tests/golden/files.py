@@ -15,7 +15,7 @@ import msgspec
 from schemas.readings import ReadingKey, decode_key, decode_value
 from schemas.rules import Rules
 from streams.core.floor import Floor
-from streams.journal import Claim, Fold, Folded, Outgoing, decode, encode
+from streams.journal import Claim, Fold, Folded, Outgoing, decode, encode, pack
 from streams.journal.ports import Ports
 from streams.partition import Limits, Partition
 
@@ -143,8 +143,8 @@ class Broker:
         self.broken = False
 
     async def append(self, partition: int, value: bytes) -> int:
-        """Journal."""
-        self.journal[partition].append(value)
+        """Keep it as it stands in the topic."""
+        self.journal[partition].append(pack(value))
         return len(self.journal[partition]) - 1
 
     async def claimed(self, *_: int) -> bool:
@@ -171,7 +171,7 @@ class Broker:
 
     def owner(self, number: int) -> Partition:
         """Claim a partition and load it, as a worker does."""
-        claim = encode(Claim(f"owner-{number}", 0))
+        claim = pack(encode(Claim(f"owner-{number}", 0)))
         folded = fold(number, self.journal[number])
         self.journal[number].append(claim)
         floor = Floor.thaw(number, PARTITIONS, Rules(), folded.entries, folded.unpublished)

@@ -29,12 +29,14 @@ from streams.journal import (
     decode,
     encode,
     encode_within,
+    pack,
     thaw_entries,
+    unpack,
 )
 from streams.journal import follow as module
 from streams.journal.follow import Follow
 from streams.journal.ports import Landed
-from streams.journal.record import VERSION
+from streams.journal.record import PLAIN, VERSION
 from streams.journal.rolling import LEAST
 
 CLAIM = Claim("me", 0)
@@ -72,7 +74,25 @@ def test_a_record_survives_its_encoding() -> None:
 
 def test_the_version_stands_in_front() -> None:
     """As a msgpack integer, so that any reader finds it before it has to understand the rest."""
-    assert encode(CLAIM)[0] == VERSION == msgspec.msgpack.decode(encode(CLAIM)[:1])
+    assert encode(CLAIM)[0] == PLAIN == msgspec.msgpack.decode(encode(CLAIM)[:1])
+    assert pack(encode(CLAIM))[0] == VERSION == msgspec.msgpack.decode(pack(encode(CLAIM))[:1])
+
+
+def test_a_packed_record_is_the_same_in_fewer_bytes() -> None:
+    """And what stands in it can be looked at without being understood."""
+    record = encode(delta(7, 3, {f"s\x1fsession-{number}": [1, "queue"] for number in range(100)}))
+    packed = pack(record)
+    assert len(packed) < len(record) / 2
+    assert unpack(packed) == unpack(record) == record[1:]
+    assert encode(decode(packed)) == record
+
+
+@pytest.mark.parametrize("cut", [1, 2, 9, -1])
+def test_a_damaged_packed_record_is_said_to_be_one(cut: int) -> None:
+    """In one line, wherever it was cut."""
+    with pytest.raises(JournalError, match="damaged journal record") as found:
+        decode(pack(encode(CLAIM))[:cut])
+    assert "\n" not in str(found.value)
 
 
 def test_a_newer_version_is_refused_with_a_remedy() -> None:
@@ -91,7 +111,7 @@ def test_foreign_bytes_are_no_record(data: bytes | None) -> None:
 def test_an_older_record_without_the_newest_fields_is_read() -> None:
     """Fields are only ever added at the end."""
     short = msgspec.msgpack.decode(encode(delta(0, 1, {"a": 1}))[1:])[:7]
-    back = decode(bytes([VERSION]) + msgspec.msgpack.encode(short))
+    back = decode(bytes([PLAIN]) + msgspec.msgpack.encode(short))
     assert encode(back) == encode(delta(0, 1, {"a": 1}))
 
 

@@ -15,7 +15,7 @@ from schemas.rules import Rules
 from streams import cli
 from streams.core.floor import Floor
 from streams.core.relay import TO_CUSTOMER, RelayFact, encode_relay
-from streams.journal import Delta, encode
+from streams.journal import Delta, encode, pack
 from streams.purge import Needle, Place, told
 from tests.builders import T0
 
@@ -90,8 +90,10 @@ def journal_of(floor: Floor) -> bytes:
 def test_an_id_is_found_in_the_journal() -> None:
     """In the session's entry and in the customer's own."""
     data = journal_of(floor_of(Config()))
-    assert Needle("c-1", Rules()).in_record("journal", Rec(data))
-    assert not Needle("c-", Rules()).in_record("journal", Rec(data))
+    for record in (data, pack(data)):
+        assert Needle("c-1", Rules()).in_record("journal", Rec(record))
+        assert not Needle("c-", Rules()).in_record("journal", Rec(record))
+    assert not Needle("c-1", Rules()).in_record("journal", Rec(pack(data)[:-9]))
     entry = encode(Delta(1, 1, 2, 1, {}, {"k\x1fc-1\x1fs": msgspec.Raw(b"\xc0")}))
     assert Needle("c-1", Rules()).in_record("journal", Rec(entry))
 
