@@ -465,6 +465,16 @@ def test_the_same_seed_gives_the_same_file(run: Run) -> None:
     assert simulated(run, "--seed", "4") != first
 
 
+def test_simulated_history_comes_before_the_start(run: Run) -> None:
+    """As long as asked for; a length that is none is a usage error."""
+    first = decode_batch(simulated(run, "--history", "20m").splitlines())[0]
+    assert not isinstance(first, InvalidEvent)
+    assert first.at < decode_batch(simulated(run).splitlines())[0].at - 19 * 60_000
+    done = run("simulate", "--out", "e.jsonl", "--duration", "1m", "--history", "soon")
+    assert done.status == 2
+    assert "--history 'soon' is no duration" in done.err
+
+
 def test_simulate_writes_to_standard_output(tmp_path: Path) -> None:
     """`-` as everywhere; nothing else stands between the events. In a process of its own, as it writes bytes."""
     command = [sys.executable, "-m", "streams.cli", "simulate", "--out", "-", "--duration", "2m", "--start", "2026-11-21T08:00:00Z"]

@@ -10,6 +10,7 @@ l e^H / (e + l J).
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -23,6 +24,7 @@ from typing import NamedTuple
 import pytest
 
 from schemas.config import Config
+from schemas.instants import parse_instant
 from schemas.rules import Rules
 from sinks.table import By, Choice
 from streams.report import report
@@ -388,6 +390,17 @@ def test_the_same_seed_writes_the_same_file(tmp_path: Path) -> None:
             run_simulation(Config(), same, file)
             files.append(file.read_bytes())
         assert files[0] == files[1] != files[2]
+
+
+def test_history_comes_before_the_start(tmp_path: Path) -> None:
+    """As many events a second as after it, and the last as late as without."""
+    file = tmp_path / "events.jsonl"
+    run_simulation(Config(), Plan(rate=100.0, duration_ms=30_000, history_ms=60_000, start="2026-11-21T14:00:00Z"), file)
+    at = [parse_instant(str(json.loads(line)["at"])) for line in file.read_bytes().splitlines()]
+    start = parse_instant("2026-11-21T14:00:00Z")
+    assert start - 60_000 <= at[0] < start - 59_000
+    assert start + 29_000 < at[-1] <= start + 30_000
+    assert sum(each < start for each in at) / 60 == pytest.approx(sum(each >= start for each in at) / 30, rel=0.1)
 
 
 @pytest.mark.parametrize(("rate", "seconds", "within"), [(20.0, 60, 0.03), (100.0, 60, 0.02), (20.0, 120, 0.02), (5.0, 600, 0.02)])
