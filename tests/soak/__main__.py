@@ -18,9 +18,10 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from statistics import mean
 from typing import Any, Final
 
 from streams.native import is_made
@@ -82,12 +83,20 @@ class Soak:
     def __init__(self, processes: dict[str, int], folder: Path, data: Path) -> None:
         self._processes, self._folder, self._data = processes, folder, data
         self._began = time.monotonic()
+        self._rss_mib: dict[str, list[float]] = {name: [] for name in processes}
+
+    def look(self) -> None:
+        """Note the resident memory, which goes up and down by some 50 MiB within a minute; to be called once a second."""
+        for name, pid in self._processes.items():
+            self._rss_mib[name].append(_rss_mib(pid))
 
     def sample(self) -> dict[str, float]:
-        """Return what there is now."""
+        """Return what there is now; of the resident memory the mean since the last sample."""
+        self.look()
         found: dict[str, float] = {"at_h": (time.monotonic() - self._began) / 3600}
         for name, pid in self._processes.items():
-            found[f"{name}_rss_mib"] = _rss_mib(pid)
+            found[f"{name}_rss_mib"] = mean(self._rss_mib[name])
+            self._rss_mib[name].clear()
             found[f"{name}_files"] = len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208  names are enough
             counted = json.loads((self._folder / f"{name}.tasks").read_text())
             found[f"{name}_tasks"] = counted.pop("tasks")
@@ -98,6 +107,10 @@ class Soak:
         _metrics(_BOARD)  # somebody scrapes, as in life
         found["events"] = sum(map(float, re.findall(_EVENTS, _metrics(_WORKER))))
         return found
+
+
+def _ended(processes: Mapping[str, subprocess.Popen[bytes]]) -> str:
+    return ", ".join(name for name, process in processes.items() if process.poll() is not None)
 
 
 def _caught_up() -> bool:
@@ -124,18 +137,23 @@ def soak(hours: float, history_h: float, rate: float, every_s: float, core: str)
         flow = ("streams.cli", "simulate", "--rate", f"{rate:g}", "--history", f"{history_h * 3600:.0f}s", "--mess",
                 "--queues", "20", "--config", str(config))  # fmt: skip
         load = stack.enter_context(_running(log, *flow))
+        everybody = {**parts, "simulator": load}
         began = time.monotonic()
-        while load.poll() is None and not _caught_up():
+        while not _ended(everybody) and not _caught_up():
             time.sleep(5)
         sys.stderr.write(f"history read in {(time.monotonic() - began) / 60:.1f} min\n")
         watched = Soak({part: process.pid for part, process in parts.items()}, folder, kafka._home / "data")
         samples: list[dict[str, float]] = []
         ended = ""
         end = time.monotonic() + hours * 3600
+        due = time.monotonic() + every_s
         while time.monotonic() < end and not ended:
-            time.sleep(min(every_s, max(0.0, end - time.monotonic())))
-            ended = ", ".join(part for part, process in (*parts.items(), ("simulator", load)) if process.poll() is not None)
-            if not ended:
+            time.sleep(1)
+            ended = _ended(everybody)
+            if not ended and time.monotonic() < due:
+                watched.look()
+            elif not ended:
+                due += every_s
                 samples.append(watched.sample())
                 sys.stderr.write("  ".join(f"{key} {value:.2f}" for key, value in samples[-1].items()) + "\n")
         asked = {"hours": hours, "history_hours": history_h, "rate": rate, "core": core}
