@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import subprocess
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import mean
@@ -26,7 +27,7 @@ from typing import Any, Final
 
 from streams.native import is_made
 from tests.kafka import RealKafka
-from tests.soak.judge import judge
+from tests.soak.judge import judge, judge_history
 from tests.soak.settings import SETTINGS
 
 PARTITIONS: Final = 4
@@ -35,6 +36,8 @@ _BOARD: Final = "127.0.0.1:29474"
 _AGES: Final = r"floorpulse_worker_watermark_age_seconds\{[^}]*\} (\S+)"
 CAUGHT_UP_S: Final = 300.0
 """A worker whose watermarks are no older has read the history: in steady flow they are some 200 s old."""
+FASTER: Final = 6.0
+"""Some six hours of history are read in one: so much oftener a sample is taken meanwhile."""
 _EVENTS: Final = r"floorpulse_worker_events_total\{[^}]*\} (\S+)"
 
 
@@ -82,7 +85,6 @@ class Soak:
 
     def __init__(self, processes: dict[str, int], folder: Path, data: Path) -> None:
         self._processes, self._folder, self._data = processes, folder, data
-        self._began = time.monotonic()
         self._rss_mib: dict[str, list[float]] = {name: [] for name in processes}
 
     def look(self) -> None:
@@ -90,10 +92,10 @@ class Soak:
         for name, pid in self._processes.items():
             self._rss_mib[name].append(_rss_mib(pid))
 
-    def sample(self) -> dict[str, float]:
-        """Return what there is now; of the resident memory the mean since the last sample."""
+    def sample(self, at_h: float) -> dict[str, float]:
+        """Return what there is now, which is told to be `at_h`; of the resident memory the mean since the last sample."""
         self.look()
-        found: dict[str, float] = {"at_h": (time.monotonic() - self._began) / 3600}
+        found: dict[str, float] = {"at_h": at_h}
         for name, pid in self._processes.items():
             found[f"{name}_rss_mib"] = mean(self._rss_mib[name])
             self._rss_mib[name].clear()
@@ -113,9 +115,29 @@ def _ended(processes: Mapping[str, subprocess.Popen[bytes]]) -> str:
     return ", ".join(name for name, process in processes.items() if process.poll() is not None)
 
 
-def _caught_up() -> bool:
+def _behind_s() -> float:
+    """Return the age of the oldest watermark; that of a worker which knows none yet is endless."""
     ages = [float(age) for age in re.findall(_AGES, _metrics(_WORKER))]
-    return len(ages) == PARTITIONS and max(ages) < CAUGHT_UP_S
+    return max(ages) if len(ages) == PARTITIONS else math.inf
+
+
+def _samples(watched: Soak, processes: Mapping[str, subprocess.Popen[bytes]], every_s: float, at_h: Callable[[], float],
+             is_over: Callable[[], bool]) -> Iterator[dict[str, float]]:  # fmt: skip
+    """Yield a sample at each turn until it is over, or a process has ended."""
+    due = time.monotonic() + every_s
+    while not _ended(processes):
+        time.sleep(1)
+        if time.monotonic() < due:
+            watched.look()
+            continue
+        due += every_s
+        if is_over():
+            return
+        now_h = at_h()
+        if math.isfinite(now_h):
+            sample = watched.sample(now_h)
+            sys.stderr.write("  ".join(f"{key} {value:.2f}" for key, value in sample.items()) + "\n")
+            yield sample
 
 
 def soak(hours: float, history_h: float, rate: float, every_s: float, core: str) -> dict[str, Any]:
@@ -138,26 +160,25 @@ def soak(hours: float, history_h: float, rate: float, every_s: float, core: str)
                 "--queues", "20", "--config", str(config))  # fmt: skip
         load = stack.enter_context(_running(log, *flow))
         everybody = {**parts, "simulator": load}
-        began = time.monotonic()
-        while not _ended(everybody) and not _caught_up():
-            time.sleep(5)
-        sys.stderr.write(f"history read in {(time.monotonic() - began) / 60:.1f} min\n")
         watched = Soak({part: process.pid for part, process in parts.items()}, folder, kafka._home / "data")
-        samples: list[dict[str, float]] = []
-        ended = ""
-        end = time.monotonic() + hours * 3600
-        due = time.monotonic() + every_s
-        while time.monotonic() < end and not ended:
-            time.sleep(1)
-            ended = _ended(everybody)
-            if not ended and time.monotonic() < due:
-                watched.look()
-            elif not ended:
-                due += every_s
-                samples.append(watched.sample())
-                sys.stderr.write("  ".join(f"{key} {value:.2f}" for key, value in samples[-1].items()) + "\n")
+        began = time.monotonic()
+
+        def event_h() -> float:
+            return history_h + (time.monotonic() - began) / 3600 - _behind_s() / 3600
+
+        history = list(_samples(watched, everybody, every_s / FASTER, event_h, lambda: _behind_s() < CAUGHT_UP_S))
+        sys.stderr.write(f"history read in {(time.monotonic() - began) / 60:.1f} min\n")
+        live = time.monotonic()
+
+        def live_h() -> float:
+            return (time.monotonic() - live) / 3600
+
+        samples = list(_samples(watched, everybody, every_s, live_h, lambda: live_h() >= hours))
+        ended = _ended(everybody)
         asked = {"hours": hours, "history_hours": history_h, "rate": rate, "core": core}
-        result = {**asked, **judge(samples, hours), "samples": samples}
+        before = judge_history(history)
+        result = {**asked, "history": before, **judge(samples, hours), "history_samples": history, "samples": samples}
+        result["broken"] = [*(f"history: {each}" for each in before["broken"]), *result["broken"]]
         if ended:
             result["broken"] = [*result["broken"], f"{ended} ended by itself", *log.read_text().splitlines()[-5:]]
         return result
@@ -174,7 +195,7 @@ def main() -> int:
     options = parser.parse_args()
     core = "compiled" if options.core == "auto" and is_made() else options.core
     result = soak(options.hours, options.history, options.rate, options.every, core)
-    for name, value in result["slopes_per_h"].items():
+    for name, value in (*result["history"]["slopes_per_h"].items(), *result["slopes_per_h"].items()):
         sys.stderr.write(f"{name:20} {value:+14.3f} per hour\n")
     sys.stdout.write(json.dumps(result, indent=1) + "\n")
     return int(bool(result["broken"]))

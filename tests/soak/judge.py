@@ -14,6 +14,8 @@ from typing import Any, Final
 
 WARM_UP: Final = 0.3
 """The part of a soak after which all should have its size. What is kept for hours has it from the history that was read before."""
+SETTLED_H: Final = 2.2
+"""Hours of event time after which all has its size while history is read: what is kept for hours grows until two have gone."""
 JUDGED_H: Final = 1.0
 """Memory of a shorter soak still grows towards its size: its slope is shown, not judged."""
 PERIOD_H: Final = 1 / 6
@@ -40,12 +42,12 @@ def slope(times_h: Sequence[float], values: Sequence[float]) -> float:
 
 
 def by_period(times_h: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Return the mean time and the mean value of each period that has nine tenths of the samples of the fullest."""
+    """Return the mean time and the mean value of each period that has three quarters of the samples of the fullest."""
     periods: dict[int, list[tuple[float, float]]] = defaultdict(list)
     for time_h, value in zip(times_h, values, strict=True):
         periods[int((time_h - times_h[0]) / PERIOD_H + 1e-6)].append((time_h, value))
     most = max(map(len, periods.values()), default=0)
-    whole = [period for period in periods.values() if len(period) >= 0.9 * most]
+    whole = [period for period in periods.values() if len(period) >= 0.75 * most]
     return [mean(time_h for time_h, _ in period) for period in whole], [mean(value for _, value in period) for period in whole]
 
 
@@ -58,31 +60,49 @@ def slope_error(times_h: Sequence[float], values: Sequence[float]) -> float:
     return sqrt(beside / (len(times_h) - 2) / sum((t - mean_t) ** 2 for t in times_h))
 
 
+def growth(samples: Sequence[Sample]) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the slopes per hour of all that was sampled, and the standard errors of those of memory beside what is kept."""
+    times = [sample["at_h"] for sample in samples]
+    series = {name: [sample[name] for sample in samples] for name in (samples[0] if samples else {}) if name != "at_h"}
+    for name in [name for name in series if name.endswith("_rss_mib")]:
+        kept = name.replace("_rss_", "_kept_")
+        series[name.replace("_rss_", "_other_")] = [sample[name] - sample.get(kept, 0.0) for sample in samples]
+    lines = {name: by_period(times, values) for name, values in series.items()}
+    errors = {name: slope_error(*line) for name, line in lines.items() if name.endswith("_other_mib")}
+    return {name: slope(*line) for name, line in lines.items()}, errors
+
+
+def _grown(slopes: Mapping[str, float], errors: Mapping[str, float]) -> list[str]:
+    """Say which memory grows too fast."""
+    return [
+        f"{name} grows by {slopes[name]:.2f} MiB/h (standard error {error:.2f}), more than {RSS_MIB_PER_H:g}, without what is kept"
+        for name, error in errors.items()
+        if slopes[name] > RSS_MIB_PER_H
+    ]
+
+
+def judge_history(samples: Sequence[Sample]) -> dict[str, Any]:
+    """Return the slopes per hour of event time while history was read, once all has its size, and the bounds that are broken.
+
+    Six hours go by in one there, so what an event leaves behind shows six times as fast as in the hours that follow.
+    """
+    settled = [sample for sample in samples if sample["at_h"] >= SETTLED_H]
+    slopes, errors = growth(settled)
+    judged = bool(settled) and settled[-1]["at_h"] - settled[0]["at_h"] >= JUDGED_H
+    broken = _grown(slopes, errors) if judged else []
+    return {"slopes_per_h": slopes, "standard_errors": errors, "rss_judged": judged, "broken": broken}
+
+
 def judge(samples: Sequence[Sample], hours: float) -> dict[str, Any]:
     """Return the slopes per hour after the warm-up, and the bounds that are broken."""
     settled = [sample for sample in samples if sample["at_h"] >= WARM_UP * hours]
-    times = [sample["at_h"] for sample in settled]
-    names = [name for name in (samples[0] if samples else {}) if name != "at_h"]
-    series = {name: [sample[name] for sample in settled] for name in names}
-    for name in [name for name in names if name.endswith("_rss_mib")]:
-        kept = name.replace("_rss_", "_kept_")
-        series[name.replace("_rss_", "_other_")] = [sample[name] - sample.get(kept, 0.0) for sample in settled]
-    slopes = {name: slope(*by_period(times, values)) for name, values in series.items()}
-    errors = {name: slope_error(*by_period(times, values)) for name, values in series.items() if name.endswith("_other_mib")}
+    slopes, errors = growth(settled)
+    judged = hours >= JUDGED_H
     broken = [] if len(settled) > 1 else ["fewer than two samples after the warm-up"]
-    for name in names:
+    broken += _grown(slopes, errors) if judged else []
+    for name in (name for name in slopes if name in samples[0]):
         values = [sample[name] for sample in settled]
-        if not values:
-            continue
-        if name.endswith("_rss_mib") and hours >= JUDGED_H:
-            grows = slopes[name.replace("_rss_", "_other_")]
-            if grows > RSS_MIB_PER_H:
-                error = errors[name.replace("_rss_", "_other_")]
-                broken.append(
-                    f"{name} grows by {grows:.2f} MiB/h (standard error {error:.2f}) beside the slices that are kept, "
-                    f"more than {RSS_MIB_PER_H:g}"
-                )
-        elif name.endswith(("_files", "_tasks")):
+        if name.endswith(("_files", "_tasks")):
             third = max(1, len(values) // 3)
             first, last = mean(values[:third]), mean(values[-third:])
             if last > first + MORE:
@@ -91,7 +111,7 @@ def judge(samples: Sequence[Sample], hours: float) -> dict[str, Any]:
             before, after = max(values[: len(values) // 2], default=values[0]), max(values[len(values) // 2 :])
             if after > before + DISK_MIB:
                 broken.append(f"{name} reached {before:.1f} MiB after the warm-up, {after:.1f} in the end")
-    return {"slopes_per_h": slopes, "standard_errors": errors, "rss_judged": hours >= JUDGED_H, "broken": broken}
+    return {"slopes_per_h": slopes, "standard_errors": errors, "rss_judged": judged, "broken": broken}
 
 
-__all__ = ["by_period", "judge", "slope", "slope_error"]
+__all__ = ["by_period", "growth", "judge", "judge_history", "slope", "slope_error"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.soak.judge import by_period, judge, slope, slope_error
+from tests.soak.judge import by_period, judge, judge_history, slope, slope_error
 from tests.soak.settings import soak_rules
 from tests.soak.state import LOOK_MS, run
 from tests.soak.state import judge as judge_state
@@ -61,6 +61,20 @@ def test_the_error_of_a_slope_is_that_of_the_textbook() -> None:
 def test_what_grows_is_found(changes: dict[str, object], broken: int) -> None:
     """After the warm-up, which may grow."""
     assert len(judge(samples(**changes), 2.0)["broken"]) == broken
+
+
+@pytest.mark.parametrize(("grows", "broken"), [(0.0, 0), (0.5, 0), (1.5, 1)])
+def test_history_is_judged_by_hours_of_event_time(grows: float, broken: int) -> None:
+    """From when all has its size; before, it may grow, and what is kept for days always may."""
+    made = [
+        {"at_h": h, "worker_rss_mib": 100 * min(h, 2.1) + (20 + grows) * h, "worker_kept_mib": 20 * h}
+        for h in (minute / 60 for minute in range(10, 400))
+    ]
+    found = judge_history(made)
+    assert found["slopes_per_h"]["worker_other_mib"] == pytest.approx(grows, abs=0.01)
+    assert (found["rss_judged"], len(found["broken"])) == (True, broken)
+    assert not judge_history(made[:150])["rss_judged"]
+    assert judge_history([])["broken"] == []
 
 
 def test_a_soak_without_samples_proves_nothing() -> None:
