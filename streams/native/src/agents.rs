@@ -296,6 +296,8 @@ impl Agent {
                 }
                 !over
             });
+            // Where entries come and go, a table grows although it holds no more than before.
+            holds.shrink_to(holds.len() + holds.len() / 2);
         }
         self.settle_above = MANY_HOLDS;
         (keep > 0, gone)
