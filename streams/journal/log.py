@@ -98,7 +98,7 @@ class Journal:
             await producer.stop()
         packer, self._packer = self._packer, None
         if packer is not None:
-            packer.shutdown(wait=False, cancel_futures=True)
+            packer.shutdown(wait=False)
 
     async def partitions(self) -> int:
         """Return the number of partitions of the topic."""
@@ -106,11 +106,12 @@ class Journal:
 
     async def append(self, partition: int, value: bytes) -> int:
         """Append a record and return its offset once all replicas have it (-1: it is there, but where is unknown)."""
+        producer = self._producer
         if len(value) < LARGE_BYTES:
             packed = pack(value)
         else:
             packed = await asyncio.get_running_loop().run_in_executor(self._packer, pack, value)
-        future = await self._producer.send(self.topic, packed, partition=partition)
+        future = await producer.send(self.topic, packed, partition=partition)
         offset: int = (await future).offset
         self.bytes_written += len(value)
         self.records_written += 1
