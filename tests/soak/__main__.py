@@ -195,8 +195,9 @@ def main() -> int:
     options = parser.parse_args()
     core = "compiled" if options.core == "auto" and is_made() else options.core
     result = soak(options.hours, options.history, options.rate, options.every, core)
-    for name, value in (*result["history"]["slopes_per_h"].items(), *result["slopes_per_h"].items()):
-        sys.stderr.write(f"{name:20} {value:+14.3f} per hour\n")
+    for part, slopes in (("history", result["history"]["slopes_per_h"]), ("live", result["slopes_per_h"])):
+        for name, value in slopes.items():
+            sys.stderr.write(f"{part:8} {name:22} {value:+14.3f} per hour\n")
     sys.stdout.write(json.dumps(result, indent=1) + "\n")
     return int(bool(result["broken"]))
 

@@ -84,7 +84,7 @@ def _grown(slopes: Mapping[str, float], errors: Mapping[str, float]) -> list[str
 def judge_history(samples: Sequence[Sample]) -> dict[str, Any]:
     """Return the slopes per hour of event time while history was read, once all has its size, and the bounds that are broken.
 
-    Six hours go by in one there, so what an event leaves behind shows six times as fast as in the hours that follow.
+    Several hours go by in one there, so what an event leaves behind shows so much faster than in the hours that follow.
     """
     settled = [sample for sample in samples if sample["at_h"] >= SETTLED_H]
     slopes, errors = growth(settled)
@@ -100,7 +100,7 @@ def judge(samples: Sequence[Sample], hours: float) -> dict[str, Any]:
     judged = hours >= JUDGED_H
     broken = [] if len(settled) > 1 else ["fewer than two samples after the warm-up"]
     broken += _grown(slopes, errors) if judged else []
-    for name in (name for name in slopes if name in samples[0]):
+    for name in settled[0] if settled else ():
         values = [sample[name] for sample in settled]
         if name.endswith(("_files", "_tasks")):
             third = max(1, len(values) // 3)
