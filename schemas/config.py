@@ -272,7 +272,9 @@ class Board(_Section):
     """One board."""
 
     listen: Address = Field("127.0.0.1:9464", description="host:port of wall-screen, API and /metrics")
-    refresh: Duration = Field(500, ge=100, le=60_000, description="time between two snapshots")
+    refresh: Duration = Field(
+        500, ge=100, le=60_000, description="longest time between two snapshots; what workers publish is shown sooner"
+    )
     max_series: int = Field(10_000, ge=100, description="series per metric family; surplus names share one overflow series")
     title: str = Field("", max_length=100, description="title of the wall-screen")
     username: str | None = Field(

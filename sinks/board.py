@@ -40,6 +40,10 @@ log = structlog.get_logger()
 
 SHUTDOWN_S: Final = 2.0
 """So long answers that are under way may take at the end."""
+SOONEST_S: Final = 0.1
+"""Least time between two snapshots, however much comes in."""
+SPARE: Final = 4.0
+"""A snapshot is followed by a pause so many times as long: news takes a fifth of a core at most, whatever a snapshot costs."""
 LATE_FACTOR: Final = 20
 """A snapshot that is so many refreshes late (and 10 s at least) means that the board hangs."""
 FIRST_MS: Final = 600_000
@@ -231,7 +235,11 @@ class Board:
             self._changed.notify_all()
 
     async def _refresh(self) -> None:
+        """Make a snapshot whenever a flush of a worker has come in, and when none has for the longest time between two."""
+        loop = asyncio.get_running_loop()
         while True:
+            began = loop.time()
+            self._reader.flushed.clear()
             try:
                 self._snapshot = await self.alone(self._take)
                 async with self._changed:
@@ -240,7 +248,10 @@ class Board:
                 return
             except Exception:  # the boundary: one bad snapshot must not end the board; /livez tells when none succeeds
                 log.exception("snapshot.failed")
-            await asyncio.sleep(self._refresh_s)
+            spared_s = min(self._refresh_s, max(SOONEST_S, SPARE * (loop.time() - began)))
+            await asyncio.sleep(spared_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._reader.flushed.wait(), self._refresh_s - spared_s)
 
     async def alone(self, work: Callable[[], _Found]) -> _Found:
         """Run something in a thread while nobody else changes or reads merge and windows."""

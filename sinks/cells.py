@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -48,6 +48,21 @@ _NOBODY: Final[Mapping[int, bytes]] = {}
 def _said(said: Mapping[int, bytes] | bytes) -> Mapping[int, bytes]:
     """Return what each partition said of a place, to be read."""
     return _decode_row(said) if isinstance(said, bytes) else said
+
+
+def _changes(old: list[int], new: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield (number of a part, what was added to it) between two packed values; nearly always they have the same parts."""
+    if old[2::2] == new[2::2]:
+        triples = zip(new[2::2], new[3::2], old[3::2], strict=True)
+        yield from [(number, value - was) for number, value, was in triples if value != was]
+        return
+    before = dict(zip(old[2::2], old[3::2], strict=True))
+    for number, value in zip(new[2::2], new[3::2], strict=True):
+        was = before.pop(number, 0)
+        if value != was:
+            yield number, value - was
+    for number, was in before.items():
+        yield number, -was
 
 
 def is_part(name: str) -> bool:
@@ -87,30 +102,24 @@ class Cells:
             }
         return twin
 
-    def stamp(self, place: Place, start: int, partition: int) -> Stamp | None:
-        """Return (epoch, seq) of what a partition last said about a slice."""
-        packed = _said(self._rows.get(start, {}).get(place, _NOBODY)).get(partition)
-        if packed is None:
-            return None
-        epoch, seq = _decode(packed)[:2]
-        return epoch, seq
+    def replace(self, place: Place, start: int, partition: int, stamp: Stamp, parts: Mapping[str, int]) -> Parts | None:
+        """Set a partition's value of a slice; returns what changed, None where what it said was newer: that stands.
 
-    def replace(self, place: Place, start: int, partition: int, stamp: Stamp, parts: Mapping[str, int]) -> Parts:
-        """Set a partition's value of a slice; returns what changed. Values must fit into 64 bits."""
-        packed = self._pack(stamp, parts)
+        Values must fit into 64 bits.
+        """
         row = self._rows.get(start)
+        said = _said(_NOBODY if row is None else row.get(place, _NOBODY)).get(partition)
+        old = [] if said is None else _decode(said)
+        if said is not None and stamp < (old[0], old[1]):
+            return None
         if row is None:
             row = self._rows[start] = {}
             insort(self._starts, start)
             self._close()
-        by_partition = self._open(row, start, place)
-        old = by_partition.get(partition)
-        by_partition[partition] = packed
-        delta = self._unpack(packed)
-        if old is not None:
-            for part, value in self._unpack(old).items():
-                delta[part] = delta.get(part, 0) - value
-        return {part: value for part, value in delta.items() if value}
+        flat = self._flat(stamp, parts)
+        self._open(row, start, place)[partition] = _encode(flat)
+        names = self._names
+        return {names[number]: change for number, change in _changes(old, flat)}
 
     def remove(self, place: Place, start: int, partition: int) -> Parts:
         """Forget a partition's value of a slice; returns what changed."""
@@ -217,23 +226,25 @@ class Cells:
                 total[part] = total.get(part, 0) + value
         return total
 
-    def _pack(self, stamp: Stamp, parts: Mapping[str, int]) -> bytes:
-        flat = [*stamp]
-        number = self._number
-        for part, value in parts.items():
-            known = number.get(part)
-            if known is None and (known := self._intern(part)) is None:
-                self.refused_parts += 1
-            elif value:
-                flat += (known, value)
-        return _encode(flat)
+    def _flat(self, stamp: Stamp, parts: Mapping[str, int]) -> list[int]:
+        """Return stamp, and number and value of each part in turns, without those that are 0 or none of ours."""
+        numbers = list(map(self._number.get, parts))
+        if None in numbers or not all(parts.values()):
+            parts = {part: value for part, value in parts.items() if self._intern(part) is not None and value}
+            numbers = list(map(self._number.get, parts))
+        flat: list[Any] = [*stamp, *numbers, *numbers]
+        flat[2::2], flat[3::2] = numbers, parts.values()
+        return flat
 
     def _intern(self, part: str) -> int | None:
-        if len(self._names) >= MAX_PART_NAMES or not is_part(part):
-            return None
-        self._number[part] = len(self._names)
-        self._names.append(part)
-        return self._number[part]
+        """Return the number of a part, None if it is none of ours, which is counted."""
+        known = self._number.get(part)
+        if known is None and (len(self._names) >= MAX_PART_NAMES or not is_part(part)):
+            self.refused_parts += 1
+        elif known is None:
+            known = self._number[part] = len(self._names)
+            self._names.append(part)
+        return known
 
     def _unpack(self, packed: bytes) -> Parts:
         flat = _decode(packed)

@@ -14,20 +14,20 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-from prometheus_client import ProcessCollector, generate_latest
+from prometheus_client import ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
     Metric,
 )
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
 
 from schemas.errors import REASONS
 from schemas.events import MAX_NAME_CHARS
 from schemas.parts import TOTALS
 from sinks.delays import LIMITS_MS, limit_text
+from sinks.exposition import END, Writer
 from sinks.families import PREFIX, indicator_families
 from sinks.level_families import level_families
 from sinks.series import MAX_SERIES, Bounds
@@ -38,8 +38,6 @@ OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8
 _OUTCOMES: Final = ("applied", "duplicate", "late", "invalid")
 _MAX_LABELS: Final = 200
 """Label values from workers' counters: topics and reasons, of which there are a few dozen."""
-_END: Final = b"# EOF\n"
-"""Last line of OpenMetrics."""
 _COUNTER: Final = re.compile(r"[a-z][a-z_]{0,60}")
 _TAKEN: Final = {*TOTALS, "events", "invalid_events", "clock_errors", "readings_ignored", "series_overflow"}
 
@@ -148,27 +146,15 @@ def _delays(health: Health) -> Metric:
     return HistogramMetricFamily(PREFIX + "publish_delay_seconds", text, buckets=buckets, sum_value=health.delays.sum_ms / 1000)
 
 
-class _One(Collector):
-    """One family as a registry."""
-
-    def __init__(self, family: Metric) -> None:
-        self._family = family
-
-    def collect(self) -> Iterable[Metric]:
-        """Return it."""
-        return (self._family,)
-
-
 class Exposition:
     """Payloads of one snapshot, each form made once; not for two threads at a time.
 
-    Theory. What is written down for 50,000 series is as many lines. To join them, and to let go of them, are single steps of the
-    interpreter, for which all other threads wait, the event loop too. So each family is written by itself. What is joined in the
-    end is bytes, and that gives the interpreter up meanwhile, as compressing does.
+    What is joined in the end is bytes, and that gives the interpreter up meanwhile, as compressing does.
     """
 
     def __init__(self, collector: FloorCollector) -> None:
         self._collector = collector
+        self._writers = {openmetrics: Writer(openmetrics=openmetrics) for openmetrics in (False, True)}
         self._made: dict[tuple[bool, bool], bytes] = {}
         self._number = -1
 
@@ -183,14 +169,9 @@ class Exposition:
                 plain = self.render(snapshot, openmetrics=openmetrics, zipped=False)
                 self._made[key] = gzip.compress(plain, 4, mtime=0)
             else:
-                write: Callable[[Collector], bytes] = generate_openmetrics if openmetrics else generate_latest
-                self._made[key] = b"".join([*self._written(write), _END if openmetrics else b""])
+                families = self._writers[openmetrics].write(self._collector.collect())
+                self._made[key] = b"".join([*families, END if openmetrics else b""])
         return self._made[key]
-
-    def _written(self, write: Callable[[Collector], bytes]) -> Iterator[bytes]:
-        """Yield one family after the other."""
-        for family in self._collector.collect():
-            yield write(_One(family)).removesuffix(_END)
 
 
 __all__ = ["OPENMETRICS", "TEXT", "Exposition", "FloorCollector", "product_version"]

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from schemas.columns import Span
-from schemas.kpis import BY_ID, CATALOGUE, PERCENTILES, Kpi, Terms, peak_in, total_of, turnover_of, value_of, variant_terms
+from schemas.kpis import BY_ID, CATALOGUE, PERCENTILES, Kpi, Terms, derived, peak_in, total_of, turnover_of, variant_terms
 from schemas.metric_names import PANEL_WINDOWS, PREFIX, QUEUE_LABELS, value_suffix
 from schemas.parts import REVIEWER_DAYS
 from sinks.series import Bounds
@@ -144,14 +143,15 @@ class _Family:
             yield window.labels, kpi.terms(rules)
 
     def _add(self, labels: tuple[str, ...], terms: tuple[Terms, Terms], parts: Span) -> None:
-        value = value_of(self._kpi, terms, parts)
+        kpi, (top, bottom) = self._kpi, terms
+        numerator, denominator = total_of(top, parts), total_of(bottom, parts)
+        value = derived(kpi, terms, numerator, denominator)
         if value is not None:
-            self._value.add_metric([*labels, *self._stat], value)
-        if self._kpi.form in ("ratio", "mean"):
-            top, bottom = terms
-            top_scale, bottom_scale = _scales(self._kpi.id, terms)
-            self._top.add_metric(labels, total_of(top, parts) / top_scale)
-            self._bottom.add_metric(labels, total_of(bottom, parts) / bottom_scale)
+            self._value.add_metric((*labels, *self._stat), value)
+        if kpi.form in ("ratio", "mean"):
+            top_scale, bottom_scale = kpi.scales(top, bottom)
+            self._top.add_metric(labels, numerator / top_scale)
+            self._bottom.add_metric(labels, denominator / bottom_scale)
 
     def _add_parts_only(self, window: Window) -> None:
         """Add what a place without sessions has to give to the sum over its queue."""
@@ -184,11 +184,6 @@ class _Family:
             parts_of[0].add_metric(window.labels, within)
             parts_of[1].add_metric(window.labels, of)
         yield from (family, *parts_of)
-
-
-@lru_cache(1000)
-def _scales(kpi: str, terms: tuple[Terms, Terms]) -> tuple[int, int]:
-    return BY_ID[kpi].scales(*terms)
 
 
 def _turnover(kpi: Kpi, groups: Sequence[View]) -> Iterator[Metric]:

@@ -160,11 +160,11 @@ class Merge:
         if value is None:
             delta = cells.remove(place, key.start_ms, key.partition)
         else:
-            stamp = cells.stamp(place, key.start_ms, key.partition)
-            if stamp is not None and (value.epoch, value.seq) < stamp:
+            changed = cells.replace(place, key.start_ms, key.partition, (value.epoch, value.seq), value.parts)
+            if changed is None:
                 self.ignored["older"] += 1
                 return
-            delta = cells.replace(place, key.start_ms, key.partition, (value.epoch, value.seq), value.parts)
+            delta = changed
         if delta:
             for observer in self._observers:
                 observer(place, key.length_ms, key.start_ms, delta)
@@ -257,7 +257,7 @@ def _is_sane(value: Published | None) -> bool:
     if value is None:
         return True
     numbers = (value.epoch, value.seq, *value.parts.values())
-    if len(value.ahead) > MAX_AHEAD or not all(-_FITS < number < _FITS for number in numbers):
+    if len(value.ahead) > MAX_AHEAD or min(numbers) <= -_FITS or max(numbers) >= _FITS:
         return False
     return all(0 <= instant < _FITS and -_FITS < step < _FITS for instant, _, step in value.ahead)
 

@@ -63,6 +63,8 @@ class Reader:
         self.on_new_merge: Callable[[Merge], None] = lambda _: None
         self.ready = False
         self.connected = False
+        self.flushed = asyncio.Event()
+        """Set when there is something to show: all that stood there has been read, or a worker's flush has come in since."""
         self.delays = Delays()
         self._kafka = dict(kafka)
         self._heard: dict[int, float] = {}
@@ -160,8 +162,11 @@ class Reader:
     async def _turn(self, consumer: Any) -> None:
         batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)
         if batches:
+            before = self.delays
             await self.alone(lambda: self._take_all(batches))
             self._last_record = time.monotonic()
+            if self.delays is not before:
+                self.flushed.set()
         if not self.ready:
             await self._look_whether_ready(consumer)
 
@@ -207,6 +212,7 @@ class Reader:
             return  # in the middle of a flush: its heartbeat is on the way, unless its owner has died
         await self.alone(self.merge.settle)
         self.ready = True
+        self.flushed.set()
         log.info("board.ready", topic=self.topic, readings=sum(self._positions.values()))
 
     def _begin_anew(self, partition: int) -> None:

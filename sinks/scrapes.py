@@ -1,8 +1,8 @@
 """Payloads of `/metrics`: made in a thread, once per snapshot, shared by all who scrape.
 
-Theory. 50,000 series take some 0.4 s to write down, which a scrape should not wait for. A payload that took long is
+Theory. 50,000 series take some 0.2 s to write down, which a scrape should not wait for. A payload that took long is
 therefore made ahead, again and again, for as long as somebody scrapes, and a scrape gets the last one that was finished;
-making it takes a fifth of a core at most, so at 0.4 s it is at most some 2.5 s old. What is made quickly is made when asked
+making it takes a fifth of a core at most, so at 0.2 s it is at most some 1.2 s old. What is made quickly is made when asked
 for, of the present snapshot. Whoever comes while a payload is being made gets that one.
 """
 
@@ -21,7 +21,7 @@ from sinks.source import Source
 
 log = structlog.get_logger()
 
-LONG_S: Final = 0.1
+LONG_S: Final = 0.15
 """What takes longer is made ahead."""
 SHARE: Final = 5
 """Making ahead takes one in so many seconds of a core."""

@@ -1,6 +1,6 @@
 """The floor at one instant, immutable: what gauges, JSON and the page are made from.
 
-Theory. `Snapshots.take` is called twice a second: it moves the windows to now and copies what changed; a window's
+Theory. `Snapshots.take` is called twice a second or oftener: it moves the windows to now and copies what changed; a window's
 parts that did not change are the same object as before, so whoever derives indicators from them may remember the
 result by identity. Indicators themselves are derived when somebody asks, in any thread, since nothing here changes
 any more.

@@ -112,6 +112,26 @@ async def test_a_board_shows_what_was_and_what_comes(broker: EmbeddedBroker) -> 
         assert set(board.snapshot.health.readings_age_ms) == {0, 1, 2, 3}
 
 
+async def test_what_workers_publish_is_shown_before_the_next_refresh(broker: EmbeddedBroker) -> None:
+    """A flush makes a snapshot; without one the next comes when it is due."""
+    publishers = four()
+    await send(broker, "news", *publishers)
+    seldom = config(board={"listen": "127.0.0.1:0", "refresh": "60s"})
+    async with running(seldom, {"bootstrap_servers": broker.bootstrap}, "news") as (board, client):
+        await until(lambda: is_ready(client))
+        for waiting in (5, 6, 7):
+            publishers[2].now("queue", "orders", "voice", waiting=waiting)
+            await send(broker, "news", publishers[2])
+
+            async def shown(expected: int = waiting + 3) -> bool:
+                return await _waiting(client) == expected
+
+            await until(shown)
+        number = board.snapshot.number
+        await asyncio.sleep(1)
+        assert board.snapshot.number == number
+
+
 async def _waiting(client: ClientSession) -> float | None:
     async with client.get("/metrics") as answer:
         text = await answer.text()

@@ -7,14 +7,13 @@ import gzip
 import shutil
 import subprocess
 import weakref
-from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from prometheus_client import Metric, generate_latest
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from prometheus_client.registry import Collector
 
 from schemas.parts import HISTOGRAM_LIMITS_MS, TOTALS, bucket_part
 from schemas.readings import ROSTER_MS
@@ -23,6 +22,7 @@ from schemas.sketch import bucket_of
 from sinks.collector import Exposition, FloorCollector
 from sinks.delays import Delays
 from sinks.describe import as_bytes, everything
+from sinks.exposition import Writer
 from sinks.feed import whole
 from sinks.merge import Merge
 from sinks.series import OVERFLOW
@@ -336,21 +336,31 @@ def test_the_payload_is_made_once_per_snapshot() -> None:
 
 @pytest.mark.parametrize("openmetrics", [False, True], ids=["text", "OpenMetrics"])
 def test_a_payload_is_what_the_library_writes_of_all_families_at_once(*, openmetrics: bool) -> None:
-    """Families are written one by one, and nothing of that shows; only what this process takes differs from moment to moment."""
-    collector = FloorCollector(EXPORTED)
-    body = Exposition(collector).render(snapshot_of(centre()), openmetrics=openmetrics, zipped=False)
-    at_once: bytes = (generate_openmetrics if openmetrics else generate_latest)(collector)
-    one, other = ([line for line in text.splitlines() if not line.startswith(b"process_")] for text in (body, at_once))
-    assert len(one) > 1000
-    assert one == other
+    """Families are written one by one, lines from memory, and nothing of that shows, also the second time, when numbers differ.
+
+    Only what this process takes differs from moment to moment.
+    """
+    collector, worker = FloorCollector(EXPORTED), Publisher()
+    exposition, merge = Exposition(collector), centre()
+    bodies = []
+    for number in (1, 2):
+        worker.count("orders", T0, "voice", offered=number, answered=number)
+        feed(merge, worker.flush(T0 + number))
+        body = exposition.render(replace(snapshot_of(merge), number=number), openmetrics=openmetrics, zipped=False)
+        at_once: bytes = (generate_openmetrics if openmetrics else generate_latest)(collector)
+        one, other = ([line for line in text.splitlines() if not line.startswith(b"process_")] for text in (body, at_once))
+        assert len(one) > 1000
+        assert one == other
+        bodies.append(body)
+    assert bodies[0] != bodies[1]
 
 
-@pytest.mark.parametrize("write", [generate_latest, generate_openmetrics], ids=["text", "OpenMetrics"])
-def test_no_step_of_writing_holds_more_than_one_family(write: Callable[[Collector], bytes]) -> None:
+@pytest.mark.parametrize("openmetrics", [False, True], ids=["text", "OpenMetrics"])
+def test_no_step_of_writing_holds_more_than_one_family(*, openmetrics: bool) -> None:
     """Joining and dropping all lines of 50,000 series at once would keep every other thread waiting."""
-    exposition = Exposition(FloorCollector(EXPORTED))
-    whole = exposition.render(snapshot_of(centre()), openmetrics=False, zipped=False)
-    pieces = list(exposition._written(write))
+    collector = FloorCollector(EXPORTED)
+    whole = Exposition(collector).render(snapshot_of(centre()), openmetrics=False, zipped=False)
+    pieces = list(Writer(openmetrics=openmetrics).write(collector.collect()))
     assert {piece.count(b"# TYPE ") for piece in pieces} == {1}
     assert max(map(len, pieces)) < len(whole) / 10
 

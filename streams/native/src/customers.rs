@@ -3,11 +3,13 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::mem::size_of;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::books::Books;
 use crate::facts::Fact;
+use crate::kept::{of_name, of_places};
 use crate::names::{empty, Addresses, Ms, Name};
 use crate::pack::{Malformed, Reader, Writer};
 use crate::parts::{FCR_CONTACTS, FCR_RESOLVED, KNOWN_STARTED, REPEAT_CONTACTS};
@@ -280,6 +282,18 @@ impl Customers {
         }
         known.extend(self.pushed_out.keys().map(|customer| (customer.clone(), empty())));
         known
+    }
+
+    /// Bytes of the customers with a contact that has not ended: it stays, and with it all that came after.
+    pub fn bytes_of_open(&self) -> usize {
+        let is_open = |known: &Known| known.contacts.iter().any(|contact| contact.end.is_none());
+        let of_one = |known: &Known| of_name(&known.session) + of_places(&known.contacts);
+        let of_watch = size_of::<Reverse<(Ms, Name)>>();
+        let of_customer = |(customer, sessions): (&Name, &Vec<Known>)| {
+            let of_all = of_places(sessions) + sessions.iter().map(|known| of_one(known) + of_watch).sum::<usize>();
+            size_of::<(Name, Vec<Known>)>() + of_name(customer) + of_all
+        };
+        self.of.iter().filter(|(_, sessions)| sessions.iter().any(is_open)).map(of_customer).sum()
     }
 
     /// Write the entry of one session; None if nothing is known of it.

@@ -1,7 +1,8 @@
 //! What is kept for days by intention, in bytes as the allocator gives them out.
 //!
 //! Quarter-hours, dates and the roster's hours come and stay for 15 or 31 days, an agent's changes and reviews for one, complaints
-//! until they are closed. A soak sees them grow, and must be able to tell that from a leak (`tests/soak/counted.py`).
+//! until they are closed, a contact whose end never comes, and those of its customer after it, for 400. A soak sees them grow, and
+//! must be able to tell that from a leak (`tests/soak/counted.py`).
 //! Names and addresses are shared with what is not kept, and left out.
 
 use std::mem::size_of;
@@ -48,5 +49,6 @@ pub fn kept_of(floor: &Floor) -> Vec<(&'static str, usize)> {
         ("agents' changes", floor.agent_book.agents.values().map(changes).sum()),
         ("reviewers", floor.reviewers.bytes()),
         ("open complaints", floor.complaints.bytes()),
+        ("customers with an open contact", floor.customers.bytes_of_open()),
     ]
 }
