@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from streams.core.floor import Floor
     from streams.native import CompiledFloor
     from streams.worker import WorkerSettings
+
+TIDY_S: Final = 60.0
+"""Time between two clean-ups of a board's memory; a worker has its own."""
 
 
 def topic_names(config: Config) -> dict[str, str]:
@@ -72,9 +75,11 @@ def thaw_of(config: Config) -> Thaw:
 def run_worker(config: Config) -> None:
     """Run one worker until it is told to stop; the topics are checked first."""
     from streams.logs import configure_logs
+    from streams.memory import steady_heap
     from streams.worker import run_worker as run
 
     configure_logs("floorpulse worker")
+    steady_heap()
     thaw = thaw_of(config)
     _check_topics(config)
     run(worker_settings(config), thaw)
@@ -93,8 +98,10 @@ def run_board(config: Config) -> None:
     """Run one board until it is told to stop."""
     from sinks.loop import new_loop
     from streams.logs import configure_logs
+    from streams.memory import steady_heap
 
     configure_logs("floorpulse board")
+    steady_heap()
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(_serve_board(config))
 
@@ -106,7 +113,20 @@ async def _serve_board(config: Config) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(config, aiokafka_options(config.kafka), stop)
+    tidying = asyncio.create_task(_tidy(), name="floorpulse-board-tidy")
+    try:
+        await serve(config, aiokafka_options(config.kafka), stop)
+    finally:
+        tidying.cancel()
+
+
+async def _tidy() -> None:
+    """Give free memory back now and then, beside the event loop."""
+    from streams.memory import give_back
+
+    while True:
+        await asyncio.sleep(TIDY_S)
+        await asyncio.to_thread(give_back)
 
 
 def run_topics(config: Config, *, create: bool, partitions: int | None, replication: int) -> list[str]:
