@@ -17,14 +17,6 @@ once seen to stand still for a second. With ten times smaller steps a backlog ta
 worked on is met.
 """
 
-MAPPED_BYTES: Final = 1 << 20
-"""What is at least so large is mapped apart from the heap, and given back when it is freed."""
-SPARE_BYTES: Final = 64 << 20
-"""So much may lie free at the heap's end until it is given back: what a flush takes is not asked for anew each time."""
-_MMAP_THRESHOLD: Final = -3
-_TRIM_THRESHOLD: Final = -1
-"""Their numbers in glibc's <malloc.h>."""
-
 
 @contextmanager
 def collector_off() -> Iterator[None]:
@@ -49,19 +41,6 @@ def settle_memory(*, dropped: bool = True) -> None:
     gc.set_threshold(*GC_THRESHOLD)
 
 
-def steady_heap() -> None:
-    """Let the C library map what is large apart from its heap, however often something large comes and goes.
-
-    Of itself glibc maps only what is larger than the largest block that was ever freed, up to 32 MiB. Tables of ids by the million
-    then lie in the heap, each next one elsewhere than the last, since small blocks have settled where that was. With a bound
-    of one's own it no longer keeps what was freed at the heap's end either; so that is set, too.
-    """
-    adjust = getattr(ctypes.CDLL(None), "mallopt", None)
-    if adjust is not None:
-        adjust(_MMAP_THRESHOLD, MAPPED_BYTES)
-        adjust(_TRIM_THRESHOLD, SPARE_BYTES)
-
-
 def give_back() -> None:
     """Give free pages of the heap back to the system: of itself glibc gives back only its end.
 
@@ -81,4 +60,4 @@ def tidy_memory() -> None:
     give_back()
 
 
-__all__ = ["GC_THRESHOLD", "collector_off", "give_back", "settle_memory", "steady_heap", "tidy_memory"]
+__all__ = ["GC_THRESHOLD", "collector_off", "give_back", "settle_memory", "tidy_memory"]

@@ -75,11 +75,9 @@ def thaw_of(config: Config) -> Thaw:
 def run_worker(config: Config) -> None:
     """Run one worker until it is told to stop; the topics are checked first."""
     from streams.logs import configure_logs
-    from streams.memory import steady_heap
     from streams.worker import run_worker as run
 
     configure_logs("floorpulse worker")
-    steady_heap()
     thaw = thaw_of(config)
     _check_topics(config)
     run(worker_settings(config), thaw)
@@ -98,10 +96,8 @@ def run_board(config: Config) -> None:
     """Run one board until it is told to stop."""
     from sinks.loop import new_loop
     from streams.logs import configure_logs
-    from streams.memory import steady_heap
 
     configure_logs("floorpulse board")
-    steady_heap()
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(_serve_board(config))
 

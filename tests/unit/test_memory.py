@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import subprocess
@@ -75,26 +74,3 @@ def test_holes_in_the_heap_are_given_back() -> None:
     """62 MiB of them, between blocks that stay; in a process of its own, whose heap is known."""
     done = subprocess.run([sys.executable, "-c", _HOLES], check=True, capture_output=True, text=True)
     assert int(done.stdout) > 40
-
-
-_LARGE = """
-import sys
-from streams.memory import steady_heap
-from tests.soak.counted import memory
-
-if sys.argv[1] == "steady":
-    steady_heap()
-for _ in range(3):
-    bytearray(8 << 20)
-before = memory()["mapped"]
-kept = bytearray(8 << 20)
-print((memory()["mapped"] - before) >> 20)
-"""
-
-
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="only glibc from 2.33 on says what it has mapped")
-@pytest.mark.parametrize(("heap", "mapped_mib"), [("steady", 8), ("as it is", 0)])
-def test_what_is_large_is_mapped_however_often_it_came_and_went(heap: str, mapped_mib: int) -> None:
-    """Otherwise tables that are made anew again and again leave holes in which small blocks settle."""
-    done = subprocess.run([sys.executable, "-c", _LARGE, heap], check=True, capture_output=True, text=True)
-    assert int(done.stdout) == mapped_mib

@@ -6,6 +6,8 @@
 
 mod agentbook;
 mod agents;
+#[cfg(target_os = "linux")]
+mod apart;
 mod books;
 mod cellentries;
 mod cells;
@@ -62,6 +64,10 @@ use parts::Part;
 use readings::{address_of, Stamp};
 use rules::Rules;
 use told::Target;
+
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: apart::Apart = apart::Apart;
 
 const RELAY: &str = "relay";
 
