@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from streams.memory import GC_THRESHOLD, settle_memory, tidy_memory
+from streams.run import _tidy
 
 
 class Circle:
@@ -74,3 +76,15 @@ def test_holes_in_the_heap_are_given_back() -> None:
     """62 MiB of them, between blocks that stay; in a process of its own, whose heap is known."""
     done = subprocess.run([sys.executable, "-c", _HOLES], check=True, capture_output=True, text=True)
     assert int(done.stdout) > 40
+
+
+async def test_a_board_gives_memory_back_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a thread, again and again."""
+    loop, times = asyncio.get_running_loop(), asyncio.Semaphore(0)
+    monkeypatch.setattr("streams.run.TIDY_S", 0.01)
+    monkeypatch.setattr("streams.memory.give_back", lambda: loop.call_soon_threadsafe(times.release))
+    tidying = asyncio.create_task(_tidy())
+    async with asyncio.timeout(20):
+        for _ in range(2):
+            await times.acquire()
+    tidying.cancel()
