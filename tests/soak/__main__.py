@@ -188,7 +188,7 @@ def main() -> int:
     """Run it; the exit status is 1 when a bound is broken."""
     parser = argparse.ArgumentParser(prog="tests.soak", description=__doc__)
     parser.add_argument("--hours", type=float, default=2.0)
-    parser.add_argument("--history", type=float, default=2.2, help="hours before, read at once")
+    parser.add_argument("--history", type=float, default=3.0, help="hours before, read at once")
     parser.add_argument("--rate", type=float, default=2000.0)
     parser.add_argument("--every", type=float, default=60.0, help="seconds between two samples")
     parser.add_argument("--core", choices=("auto", "compiled", "python"), default="auto")

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 WARM_UP: Final = 0.3
 """The part of a soak after which all should have its size. What is kept for hours has it from the history that was read before."""
-SETTLED_H: Final = 2.2
-"""Hours of event time after which all has its size while history is read: what is kept for hours grows until two have gone."""
+SETTLED_H: Final = 3.5
+"""Hours of event time after which all has its size while history is read: what is kept for hours grows until two have gone, and
+holes of the heap until there are as many as it takes."""
 JUDGED_H: Final = 1.0
 """Memory of a shorter soak still grows towards its size: its slope is shown, not judged."""
 PERIOD_H: Final = 1 / 6
@@ -84,9 +85,11 @@ def _grown(slopes: Mapping[str, float], errors: Mapping[str, float]) -> list[str
 def judge_history(samples: Sequence[Sample]) -> dict[str, Any]:
     """Return the slopes per hour of event time while history was read, once all has its size, and the bounds that are broken.
 
-    Several hours go by in one there, so what an event leaves behind shows so much faster than in the hours that follow.
+    Several hours go by in one there, so what an event leaves behind shows so much faster than in the hours that follow. Only the
+    worker is judged: a board shows the last hour by the wall clock, and so gets its size while the last hour of history is read.
     """
-    settled = [sample for sample in samples if sample["at_h"] >= SETTLED_H]
+    of_worker = [{name: value for name, value in sample.items() if not name.startswith("board_")} for sample in samples]
+    settled = [sample for sample in of_worker if sample["at_h"] >= SETTLED_H]
     slopes, errors = growth(settled)
     judged = bool(settled) and settled[-1]["at_h"] - settled[0]["at_h"] >= JUDGED_H
     broken = _grown(slopes, errors) if judged else []

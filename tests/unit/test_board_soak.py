@@ -65,15 +65,15 @@ def test_what_grows_is_found(changes: dict[str, object], broken: int) -> None:
 
 @pytest.mark.parametrize(("grows", "broken"), [(0.0, 0), (0.5, 0), (1.5, 1)])
 def test_history_is_judged_by_hours_of_event_time(grows: float, broken: int) -> None:
-    """From when all has its size; before, it may grow, and what is kept for days always may."""
+    """From when all has its size; before, it may grow, as what is kept for days always may, and a board."""
     made = [
-        {"at_h": h, "worker_rss_mib": 100 * min(h, 2.1) + (20 + grows) * h, "worker_kept_mib": 20 * h}
+        {"at_h": h, "worker_rss_mib": 100 * min(h, 3.4) + (20 + grows) * h, "worker_kept_mib": 20 * h, "board_rss_mib": 20 * h}
         for h in (minute / 60 for minute in range(10, 400))
     ]
     found = judge_history(made)
     assert found["slopes_per_h"]["worker_other_mib"] == pytest.approx(grows, abs=0.01)
     assert (found["rss_judged"], len(found["broken"])) == (True, broken)
-    assert not judge_history(made[:150])["rss_judged"]
+    assert not judge_history(made[:230])["rss_judged"]
     assert judge_history([])["broken"] == []
 
 
