@@ -50,19 +50,15 @@ def _said(said: Mapping[int, bytes] | bytes) -> Mapping[int, bytes]:
     return _decode_row(said) if isinstance(said, bytes) else said
 
 
-def _changes(old: list[int], new: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield (number of a part, what was added to it) between two packed values; nearly always they have the same parts."""
-    if old[2::2] == new[2::2]:
-        triples = zip(new[2::2], new[3::2], old[3::2], strict=True)
-        yield from [(number, value - was) for number, value, was in triples if value != was]
-        return
-    before = dict(zip(old[2::2], old[3::2], strict=True))
-    for number, value in zip(new[2::2], new[3::2], strict=True):
-        was = before.pop(number, 0)
-        if value != was:
-            yield number, value - was
-    for number, was in before.items():
-        yield number, -was
+def _changes(old: list[int], new: list[int]) -> dict[int, int]:
+    """Return what was added to each part, by its number, between two packed values; nearly always they have the same parts."""
+    numbers, values = new[2::2], new[3::2]
+    if old[2::2] == numbers:
+        return {number: value - was for number, value, was in zip(numbers, values, old[3::2], strict=True) if value != was}
+    changes = dict(zip(numbers, values, strict=True))
+    for number, was in zip(old[2::2], old[3::2], strict=True):
+        changes[number] = changes.get(number, 0) - was
+    return {number: change for number, change in changes.items() if change}
 
 
 def is_part(name: str) -> bool:
@@ -119,7 +115,7 @@ class Cells:
         flat = self._flat(stamp, parts)
         self._open(row, start, place)[partition] = _encode(flat)
         names = self._names
-        return {names[number]: change for number, change in _changes(old, flat)}
+        return {names[number]: change for number, change in _changes(old, flat).items()}
 
     def remove(self, place: Place, start: int, partition: int) -> Parts:
         """Forget a partition's value of a slice; returns what changed."""
