@@ -248,11 +248,12 @@ class Clock:
 
 
 @asynccontextmanager
-async def staged(
-    *lines: Line, at: int | None = None, judge: Judge | None = judged, config: Config | None = None
-) -> AsyncIterator[Stage]:
-    """Run a board that knows these queues; `at`: where its clock begins, by default now; without `judge` it judges itself."""
-    clock = Clock(time.time_ns() // 1_000_000 if at is None else at)
+async def staged(*lines: Line, at: int = AT, judge: Judge | None = judged, config: Config | None = None) -> AsyncIterator[Stage]:
+    """Run a board that knows these queues; without `judge` it judges itself.
+
+    `at`: where its clock begins. Never by the wall clock: half an hour before may be yesterday, and a page tells of today.
+    """
+    clock = Clock(at)
     board = Board(config or settings(lines), NOBODY, clock_ms=clock)
     stage = Stage(board, clock, judge)
     await board.start()

@@ -56,7 +56,7 @@ async def overflowing(page: Page) -> list[str]:
 
 async def test_steady(look: Look) -> None:
     """Good is quiet: numbers, no word of state, no colour; header and footer say what of and since when."""
-    async with staged(*CALM, at=AT) as stage, look(stage.board.url) as page:
+    async with staged(*CALM) as stage, look(stage.board.url) as page:
         await expect(page.locator(".tile")).to_have_count(3)
         orders = tile(page, "Orders")
         await expect(orders.locator(".waiting")).to_have_text("3")
@@ -78,7 +78,7 @@ async def test_breach_has_three_cues_and_is_told(look: Look) -> None:
     """Filled tile, mark and word, the offending numbers underlined; a screen reader hears the change once."""
     good = replace(TWELVE[1], oldest_s=12, waiting=3, within=90, answered=99, abandoned=2)
     lines = (*TWELVE[:1], good, *TWELVE[2:])
-    async with staged(*lines, at=AT) as stage, look(stage.board.url) as page:
+    async with staged(*lines) as stage, look(stage.board.url) as page:
         orders = tile(page, "Orders")
         await expect(orders).to_have_attribute("data-level", "0")
         calm = await orders.evaluate("e => getComputedStyle(e).backgroundColor")
@@ -105,7 +105,7 @@ async def test_breach_has_three_cues_and_is_told(look: Look) -> None:
 async def test_all_waits_step_together_each_second(look: Look) -> None:
     """By the server's clock: whatever came between two seconds, and whenever each of them entered."""
     lines = tuple(replace(line, oldest_s=6 + 7.13 * number) for number, line in enumerate(TWELVE[:6]))
-    async with staged(*lines, Line("Night desk"), at=AT) as stage, look(stage.board.url) as page:
+    async with staged(*lines, Line("Night desk")) as stage, look(stage.board.url) as page:
         await expect(page.locator(".tile")).to_have_count(7)
 
         async def change() -> None:
@@ -135,13 +135,11 @@ async def test_all_waits_step_together_each_second(look: Look) -> None:
 
 async def test_stale_data_is_told_instead_of_shown_as_true(look: Look) -> None:
     """Readings older than 15 s: banner with since when, dimmed digits, waits stop, the alarm is read out; it heals."""
-    async with staged(*TWELVE, at=AT) as stage, look(stage.board.url) as page:
+    async with staged(*TWELVE) as stage, look(stage.board.url) as page:
         await expect(page.locator(".tile")).to_have_count(12)
         stage.pulse = False
         stage.later(13)
-        await expect(page.locator("#banner")).to_have_text(
-            re.compile(r"OLD DATA: nothing new since 14:07:\d\d \([1-5]\d s\)")
-        )
+        await expect(page.locator("#banner")).to_have_text(re.compile(r"OLD DATA: nothing new since 14:07:\d\d \([1-5]\d s\)"))
         await expect(page.locator("#alarm")).to_have_text("old data")
         assert not await page.locator("#totals").is_visible()
         before = await page.locator(".oldest").all_text_contents()
@@ -200,7 +198,7 @@ async def test_everything_fits_in_a_wide_font(look: Look, lang: str) -> None:
     """Numbers and labels shrink until they fit: screens have other fonts than ours."""
     lines = tuple(replace(line, oldest_s=3990, waiting=1234) for line in TWELVE)
     wide = "addEventListener('DOMContentLoaded', () => { document.body.style.fontFamily = 'DejaVu Sans Mono, monospace'; })"
-    async with staged(*lines, at=AT) as stage:
+    async with staged(*lines) as stage:
         await stage.staff(GROUPS)
         for name in ("queues", "queue", "agents"):
             async with look(f"{stage.board.url}?lang={lang}&page={name}", script=wide) as page:
@@ -212,7 +210,7 @@ async def test_everything_fits_in_a_wide_font(look: Look, lang: str) -> None:
 
 async def test_sixty_queues(look: Look) -> None:
     """The eight worst as tiles, all as a mosaic, and how many stand how."""
-    async with staged(*many(60), at=AT) as stage, look(stage.board.url) as page:
+    async with staged(*many(60)) as stage, look(stage.board.url) as page:
         await expect(page.locator(".tile")).to_have_count(8)
         await expect(page.locator(".cell")).to_have_count(60)
         await expect(page.locator(".counts")).to_have_text("All 60: ■ 2 breach · ▲ 4 warn · 54 fine")
@@ -226,7 +224,7 @@ async def test_sixty_queues(look: Look) -> None:
 async def test_three_hundred_queues_and_more_breaches_than_tiles(look: Look) -> None:
     """Breaches take turns, said which; the arrow shows the next ones; the mosaic fits."""
     lines = tuple(replace(line, oldest_s=100) if number % 22 == 3 else line for number, line in enumerate(many(300)))
-    async with staged(*lines, at=AT) as stage, look(f"{stage.board.url}?motion=off") as page:
+    async with staged(*lines) as stage, look(f"{stage.board.url}?motion=off") as page:
         await expect(page.locator(".cell")).to_have_count(300)
         await expect(page.locator(".part")).to_have_text("■ 1–8 of 20")
         first = await page.locator(".tile .name").all_text_contents()
@@ -248,7 +246,7 @@ async def test_three_hundred_queues_and_more_breaches_than_tiles(look: Look) -> 
 @pytest.mark.parametrize("page_name", ["queues", "queue", "agents", "quality"])
 async def test_chinese(look: Look, page_name: str) -> None:
     """All words, and they fit, also in the fonts at hand."""
-    async with staged(*CHINESE, at=AT) as stage:
+    async with staged(*CHINESE) as stage:
         await stage.staff(GROUPS)
         await stage.quality(CHINESE[1].name)
         query = f"?lang=zh-CN&page={page_name}" + ("&queue=订单查询" if page_name == "queue" else "")
@@ -264,7 +262,7 @@ async def test_chinese(look: Look, page_name: str) -> None:
 
 async def test_one_queue_page(look: Look) -> None:
     """Hero numbers, goal and parts, free slots, the hour's line with its limits; text channels show first responses."""
-    async with staged(*TWELVE, at=AT) as stage:
+    async with staged(*TWELVE) as stage:
         await stage.remember("Orders", "voice", [20 + number // 5 for number in range(350)])
         async with look(f"{stage.board.url}?page=queue&queue=Orders") as page:
             await expect(page.locator("h1")).to_have_text("Orders")
@@ -295,7 +293,7 @@ async def test_the_number_that_offends_is_the_one_that_was_judged(look: Look) ->
             Subject("first_response", "Complaints", "voice"): Standing(WARN, since // MINUTE, 24.0, 20, 40, "15m", 40),
         }
 
-    async with staged(*TWELVE, at=AT, judge=judge) as stage:
+    async with staged(*TWELVE, judge=judge) as stage:
         async with look(stage.board.url) as page:
             seconds = tile(page, "Orders").locator(".seconds p")
             await expect(seconds.first).to_have_text("65% 15 min")
@@ -315,7 +313,7 @@ async def test_agents_page_and_privacy(look: Look) -> None:
     groups = {**dict(list(GROUPS.items())[:4]), "Pair": (1, 1, 0, 0, 0, 0, 0, 1, 97)}
     for allowed in (False, True):
         config = settings(TWELVE, agents={"series": allowed})
-        async with staged(*TWELVE, at=AT, config=config) as stage:
+        async with staged(*TWELVE, config=config) as stage:
             await stage.staff(groups)
             stage.worker.now("agent", "agent-0007", status_available=1, sessions_in_hand=2)
             await stage.flush()
@@ -347,7 +345,7 @@ async def test_quality_page(look: Look) -> None:
 
 async def test_table_view_is_a_real_table(look: Look) -> None:
     """Headed columns and rows, states in words, ticking; for groups and quality, too."""
-    async with staged(*TWELVE, at=AT) as stage:
+    async with staged(*TWELVE) as stage:
         await stage.staff(GROUPS)
         await stage.quality()
         async with look(f"{stage.board.url}?view=table") as page:
@@ -367,7 +365,7 @@ async def test_table_view_is_a_real_table(look: Look) -> None:
 @pytest.mark.parametrize("query", ["", "?page=queue&queue=Orders", "?page=agents", "?page=quality", "?view=table"])
 async def test_phone(look: Look, query: str) -> None:
     """One column that scrolls downwards only."""
-    async with staged(*TWELVE, at=AT) as stage:
+    async with staged(*TWELVE) as stage:
         await stage.staff(GROUPS)
         await stage.quality()
         async with look(stage.board.url + query, size=(390, 844), device_scale_factor=2, is_mobile=True) as page:
@@ -382,7 +380,7 @@ async def test_phone(look: Look, query: str) -> None:
 async def test_4k_is_1080p_with_more_pixels(look: Look) -> None:
     """Every box is where it is on 1080p, times two."""
     boxes = []
-    async with staged(*TWELVE, at=AT) as stage:
+    async with staged(*TWELVE) as stage:
         for size in ((1920, 1080), (3840, 2160)):
             async with look(f"{stage.board.url}?motion=off", size=size) as page:
                 await expect(page.locator(".tile")).to_have_count(12)
@@ -400,7 +398,7 @@ async def test_hero_digits_can_be_read_from_eight_metres(look: Look) -> None:
     """One pixel per arcminute of a 55 inch screen at 8 m: heroes are 16 arcminutes high or more, second numbers 8."""
     width_mm, distance_mm = 1218, 8000
     arcmin_per_mm = 3437.75 / distance_mm
-    async with staged(*TWELVE, at=AT) as stage, look(stage.board.url) as page:
+    async with staged(*TWELVE) as stage, look(stage.board.url) as page:
         await expect(page.locator(".tile")).to_have_count(12)
         picture = Image.open(io.BytesIO(await shoot(page, "eight-metres")))
         heights = await page.evaluate(
@@ -424,7 +422,7 @@ async def test_hero_digits_can_be_read_from_eight_metres(look: Look) -> None:
 @pytest.mark.parametrize("theme", ["dark", "light"])
 async def test_contrast(look: Look, theme: str) -> None:
     """Every text, however large, has 4.5:1 against what lies behind it, in both themes and all states."""
-    async with staged(*TWELVE, at=AT) as stage:
+    async with staged(*TWELVE) as stage:
         await stage.staff(GROUPS)
         for name in ("queues", "queue", "agents"):
             async with look(f"{stage.board.url}?theme={theme}&motion=off&page={name}") as page:
@@ -461,7 +459,7 @@ async def test_hostile_names_are_text(look: Look) -> None:
     names = list(NAMES.values())
     for some in (names[:12], names[12:24], names[24:]):
         lines = tuple(Line(name, 107, 17, 61, 92, 13) for name in some)
-        async with staged(*lines, at=AT) as stage, look(f"{stage.board.url}?title=%3Cb%3Ex%3C/b%3E") as page:
+        async with staged(*lines) as stage, look(f"{stage.board.url}?title=%3Cb%3Ex%3C/b%3E") as page:
             await expect(page.locator(".tile")).to_have_count(len(some))
             assert await page.locator(".tile .name").evaluate_all("all => all.map((e) => e.textContent)") == some
             assert await page.locator("main img, main script, header b b").count() == 0
@@ -511,7 +509,7 @@ async def _reloaded(page: Page) -> bool:
 
 async def test_colours_follow_the_boards_own_thresholds(look: Look) -> None:
     """Nothing injected: in breach by its wait and its quarter-hour at once, in a warning by its half-hour; it leaves, too."""
-    async with staged(*TWELVE, at=AT, judge=None) as stage, look(stage.board.url) as page:
+    async with staged(*TWELVE, judge=None) as stage, look(stage.board.url) as page:
         orders, chat = tile(page, "Orders"), tile(page, "Sales chat")
         await expect(orders).to_have_attribute("data-level", "2")
         await expect(orders.locator(".oldest")).to_have_class(re.compile("offends"))

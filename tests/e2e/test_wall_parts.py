@@ -25,7 +25,7 @@ from schemas.kpis import BY_ID, SERVICE_LEVELS
 from sinks.board import Board
 from tests.e2e.conftest import ARGUMENTS, Look, chromium, shoot
 from tests.e2e.screens import FOLDER, PICTURES
-from tests.e2e.stage import AT, GROUPS, NOBODY, TWELVE, Line, settings, staged
+from tests.e2e.stage import GROUPS, NOBODY, TWELVE, Line, settings, staged
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SCRIPTS = "".join(file.read_text() for file in (files("sinks") / "wallboard").iterdir() if file.name.endswith(".js"))
@@ -150,7 +150,7 @@ async def test_parameters_of_the_address(look: Look) -> None:
         assert default.pop("bad") == []
         assert spoilt == default
     query = "?window=7m&zoom=9&clock=12&title=Floor+2&kiosk"
-    async with staged(*TWELVE[:2], at=AT) as stage, look(stage.board.url + query) as page:
+    async with staged(*TWELVE[:2]) as stage, look(stage.board.url + query) as page:
         await expect(page.locator("#note")).to_have_text("not understood: zoom=9, window=7m")
         await expect(page.locator("#clock")).to_have_text(re.compile(r"02:0[78]:\d\d PM"))
         await expect(page.locator("h1")).to_have_text("Floor 2")
@@ -160,7 +160,7 @@ async def test_parameters_of_the_address(look: Look) -> None:
 
 async def test_the_window_and_zone_that_were_asked_for_are_shown(look: Look) -> None:
     """Numbers of that window by the server, the clock of that zone."""
-    async with staged(*TWELVE[:2], at=AT) as stage:
+    async with staged(*TWELVE[:2]) as stage:
         stage.worker.count("Billing", stage.clock_ms() - 20_000, "voice", answered=9, answered_within=9)
         await stage.flush()
         await stage.shown()
@@ -172,7 +172,7 @@ async def test_the_window_and_zone_that_were_asked_for_are_shown(look: Look) -> 
 
 async def test_sorting_and_filters(look: Look) -> None:
     """As configured, by name, by risk; only the queues or channels that are asked for, their sums in the header."""
-    async with staged(*TWELVE, at=AT) as stage:
+    async with staged(*TWELVE) as stage:
         orders = {
             "": [line.name for line in TWELVE],
             "?sort=name": sorted(line.name for line in TWELVE),
@@ -192,7 +192,7 @@ async def test_sorting_and_filters(look: Look) -> None:
 async def test_rotation_goes_to_a_new_breach(look: Look) -> None:
     """From the agents' page to the queue's own, for a while; Space pauses; arrows turn by hand."""
     good = replace(TWELVE[1], oldest_s=12, waiting=3, within=90, answered=99, abandoned=2)
-    async with staged(*TWELVE[:1], good, *TWELVE[2:], at=AT) as stage:
+    async with staged(*TWELVE[:1], good, *TWELVE[2:]) as stage:
         await stage.staff(GROUPS)
         async with look(f"{stage.board.url}?rotate=agents:600,queues:60") as page:
             body = page.locator("body")
@@ -215,7 +215,7 @@ async def test_rotation_goes_to_a_new_breach(look: Look) -> None:
 async def test_who_wants_no_motion_gets_none(look: Look) -> None:
     """No rotation, no pages of breaches that turn, no transitions."""
     query = "?rotate=queues:3,agents:3"
-    async with staged(*TWELVE, at=AT) as stage, look(stage.board.url + query, reduced_motion="reduce") as page:
+    async with staged(*TWELVE) as stage, look(stage.board.url + query, reduced_motion="reduce") as page:
         await expect(page.locator(".tile")).to_have_count(12)
         assert await page.locator(".tile").first.evaluate("e => getComputedStyle(e).transitionDuration") == "0s"
         await page.clock.fast_forward(3500)
@@ -267,7 +267,7 @@ async def test_sound_is_rare_and_on_request(look: Look) -> None:
               } finally { performance.now = real; } })()""",
         )
         assert played == [0, [1, 1, 1, 2, 2, 3, 3]]
-    async with staged(*TWELVE[:2], at=AT) as stage, look(f"{stage.board.url}?sound=breach") as page:
+    async with staged(*TWELVE[:2]) as stage, look(f"{stage.board.url}?sound=breach") as page:
         await page.get_by_role("button", name="tap to allow sound").click()
         await expect(page.get_by_role("button", name="sound on")).to_be_visible()
         await page.keyboard.press("m")
@@ -279,7 +279,7 @@ async def test_a_kiosk_may_sound_without_a_gesture() -> None:
     async with async_playwright() as playwright:
         arguments = [*ARGUMENTS, "--autoplay-policy=no-user-gesture-required"]
         started = await playwright.chromium.launch(executable_path=chromium(), args=arguments)
-        async with staged(*TWELVE[:2], at=AT) as stage:
+        async with staged(*TWELVE[:2]) as stage:
             page = await started.new_page()
             await page.goto(f"{stage.board.url}?sound=breach&kiosk")
             await expect(page.locator(".tile")).to_have_count(2)
@@ -289,7 +289,7 @@ async def test_a_kiosk_may_sound_without_a_gesture() -> None:
 
 async def test_the_page_is_small_and_fast(look: Look, record_property: Any) -> None:
     """All of it from the board, zipped; the first number soon after the address is opened."""
-    async with staged(*TWELVE, at=AT) as stage, look("data:text/html,", quiet=False, real_clock=True) as page:
+    async with staged(*TWELVE) as stage, look("data:text/html,", quiet=False, real_clock=True) as page:
         devtools = await page.context.new_cdp_session(page)
         await devtools.send("Network.enable")
         weights: dict[str, int] = {}
@@ -360,7 +360,7 @@ async def _listening(port: int, said: asyncio.Task[bytes]) -> None:
 async def test_queues_of_one_name_are_told_apart(look: Look) -> None:
     """By their channels, and only then."""
     lines = (Line("Orders", 5, 1), Line("Orders", 5, 2, channel="chat"), Line("Billing", 5, 3))
-    async with staged(*lines, at=AT, config=settings(())) as stage, look(stage.board.url) as page:
+    async with staged(*lines, config=settings(())) as stage, look(stage.board.url) as page:
         await expect(page.locator(".tile .name")).to_have_text(["Billing", "Orders · chat", "Orders · voice"])
 
 
