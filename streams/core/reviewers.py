@@ -4,10 +4,16 @@ A reviewer counts once per local day in each queue and channel where he reviewed
 on the floor (rules 39); days are those of the queue's zone, on the floor of the top-level one. His partition knows all his
 reviews by relay. Reviews older than `closed` change nothing any more; those of the day before it are still kept, since they
 decide which review was the first of a day that is partly open.
+
+A program may review every session there is, so nothing here takes longer the more reviews a reviewer has: beside his sessions
+stand the instants of his reviews by place and day, in order. A review that comes or goes concerns two of these days, and what
+is booked is the difference of their first instants.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
+from collections import defaultdict
 from typing import Any
 
 from schemas.parts import REVIEWER_DAYS
@@ -21,21 +27,32 @@ ONCE: Address = ("floor", FLOOR, "")
 """Where the floor has what is no sum over queues."""
 _CONTEXT_MS = DAY_MS + DAY_MS // 8
 """A local day has up to 25 hours, and two zones may be a day apart."""
+_Day = tuple[Address, int]
+"""A place, and the number of a local day there."""
 
 
-def reviewer_facts(reviews: list[Review], rules: Rules) -> list[Fact]:
-    """Return the facts of one reviewer's reviews."""
-    seen: set[tuple[Address, int]] = set()
-    facts: list[Fact] = []
-    for at, queue, channel in sorted(reviews):
-        now = rules.at(at)
-        own: Address = ("queue", queue, channel)
-        for address, zone in ((own, now.queue(queue, channel).zone), (ONCE, now.zone)):
-            day = (address, date_number(zone, at))
-            if day not in seen:
-                seen.add(day)
-                facts.append((address, at, REVIEWER_DAYS, 1))
-    return facts
+class _Reviewer:
+    """What is known of one: version and reviews by session, and instants by day, in order."""
+
+    __slots__ = ("days", "sessions")
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, tuple[int, tuple[Review, ...]]] = {}
+        self.days: dict[_Day, list[int]] = {}
+
+    def first(self, day: _Day) -> int | None:
+        """Return when he first reviewed on a day; None if he did not."""
+        instants = self.days.get(day)
+        return instants[0] if instants else None
+
+    def add(self, day: _Day, at: int) -> None:
+        insort(self.days.setdefault(day, []), at)
+
+    def take_out(self, day: _Day, at: int) -> None:
+        instants = self.days[day]
+        del instants[bisect_left(instants, at)]
+        if not instants:
+            del self.days[day]
 
 
 class Reviewers:
@@ -44,74 +61,100 @@ class Reviewers:
     def __init__(self, rules: Rules) -> None:
         """Start with none."""
         self._rules = rules
-        self._of: dict[str, dict[str, tuple[int, tuple[Review, ...]]]] = {}
-        self._before: dict[str, list[Fact]] = {}
+        self._of: dict[str, _Reviewer] = {}
+        self._before: defaultdict[str, dict[_Day, int | None]] = defaultdict(dict)
+        """The first instants of the days that were touched, as they are booked."""
         self.closed = 0
         """Reviews before this instant change nothing any more."""
 
     def hear(self, fact: RelayFact) -> bool:
         """Take in what a relay record says; return whether anything is new."""
-        version, known = self._of.get(fact.target, {}).get(fact.session, (-1, ()))
+        reviewer = self._of.get(fact.target)
+        version, known = (-1, ()) if reviewer is None else reviewer.sessions.get(fact.session, (-1, ()))
         if version >= fact.version:
             return False
         stands = {review for review in known if review[0] < max(fact.since, self.closed)}
         reviews = tuple(sorted(stands | {review for review in fact.reviews if review[0] >= self.closed}))
         if reviews == known:
             return False
-        if fact.target not in self._before:
-            self._before[fact.target] = self._facts(fact.target)
+        if reviewer is None:
+            reviewer = self._of[fact.target] = _Reviewer()
+        before = self._before[fact.target]
+        for review in {*known} ^ {*reviews}:
+            change = reviewer.take_out if review in known else reviewer.add
+            for day in self._days_of(review):
+                before.setdefault(day, reviewer.first(day))
+                change(day, review[0])
         if reviews:
-            self._of.setdefault(fact.target, {})[fact.session] = fact.version, reviews
+            reviewer.sessions[fact.session] = fact.version, reviews
         else:
-            sessions = self._of[fact.target]
-            del sessions[fact.session]
-            if not sessions:
+            del reviewer.sessions[fact.session]
+            if not reviewer.sessions:
                 del self._of[fact.target]
         return True
 
-    def _facts(self, reviewer: str) -> list[Fact]:
-        reviews = [review for _, reviews in self._of.get(reviewer, {}).values() for review in reviews]
-        return reviewer_facts(reviews, self._rules)
+    def _days_of(self, review: Review) -> tuple[_Day, _Day]:
+        """Return the days for which a review counts: one where it was, one of the floor."""
+        at, queue, channel = review
+        now = self._rules.at(at)
+        zone = now.queue(queue, channel).zone
+        return (("queue", queue, channel), date_number(zone, at)), (ONCE, date_number(now.zone, at))
 
     def book(self, books: Books) -> None:
         """Book what changed."""
-        before, self._before = self._before, {}
-        for reviewer, old in before.items():
-            books.difference(old, self._facts(reviewer))
+        for name, days in self._before.items():
+            reviewer = self._of.get(name)
+            now = {day: None if reviewer is None else reviewer.first(day) for day in days}
+            books.difference(_facts(days), _facts(now))
+        self._before.clear()
 
     def forget(self, closed: int) -> list[tuple[str, str]]:
-        """Close what lies before an instant; return (reviewer, session) of what is gone."""
+        """Close what lies before an instant; return (reviewer, session) of what is gone. All must be booked."""
         if closed < self.closed + DAY_MS // 4:
             return []
         self.closed = closed
         gone: list[tuple[str, str]] = []
-        for reviewer, sessions in list(self._of.items()):
-            for session, (version, reviews) in list(sessions.items()):
+        for name, reviewer in list(self._of.items()):
+            for session, (version, reviews) in list(reviewer.sessions.items()):
                 kept = tuple(review for review in reviews if review[0] >= closed - _CONTEXT_MS)
                 if kept == reviews:
                     continue
-                gone.append((reviewer, session))
+                gone.append((name, session))
+                for review in {*reviews} - {*kept}:
+                    for day in self._days_of(review):
+                        reviewer.take_out(day, review[0])
                 if kept:
-                    sessions[session] = version, kept
+                    reviewer.sessions[session] = version, kept
                 else:
-                    del sessions[session]
-            if not sessions:
-                del self._of[reviewer]
+                    del reviewer.sessions[session]
+            if not reviewer.sessions:
+                del self._of[name]
         return gone
 
     def known(self) -> list[tuple[str, str]]:
         """Return (reviewer, session) of everything that is known."""
-        return [(reviewer, session) for reviewer, sessions in self._of.items() for session in sessions]
+        return [(name, session) for name, reviewer in self._of.items() for session in reviewer.sessions]
 
     def freeze(self, reviewer: str, session: str) -> list[Any] | None:
         """Return what is known of one session, msgpack-able; None if nothing."""
-        known = self._of.get(reviewer, {}).get(session)
+        found = self._of.get(reviewer)
+        known = None if found is None else found.sessions.get(session)
         return None if known is None else list(known)
 
     def thaw(self, reviewer: str, session: str, frozen: list[Any]) -> None:
         """Restore what `freeze` returned."""
         reviews = tuple((at, queue, channel) for at, queue, channel in frozen[1])
-        self._of.setdefault(reviewer, {})[session] = frozen[0], reviews
+        found = self._of.setdefault(reviewer, _Reviewer())
+        found.sessions[session] = frozen[0], reviews
+        for review in reviews:
+            for day in self._days_of(review):
+                found.add(day, review[0])
 
 
-__all__ = ["ONCE", "Reviewers", "reviewer_facts"]
+def _facts(days: dict[_Day, int | None]) -> list[Fact]:
+    """Return the facts of days and their first instants, in order of time."""
+    firsts = sorted((at, address) for (address, _), at in days.items() if at is not None)
+    return [(address, at, REVIEWER_DAYS, 1) for at, address in firsts]
+
+
+__all__ = ["ONCE", "Reviewers"]

@@ -26,7 +26,6 @@ from sinks.windows import Windows
 from streams.core.complaints import complaint_facts
 from streams.core.customers import contact_facts
 from streams.core.driver import Driver, record_of
-from streams.core.reviewers import reviewer_facts
 from streams.core.roster import JOINED, LEFT, LEFT_STATUS, STATUS, Change, State, day_facts, roster_facts
 from streams.native import Core, is_made
 from streams.report import report
@@ -505,13 +504,6 @@ def test_after_leaving_only_joined_brings_somebody_back() -> None:
     once = {"roster 8": 1, "roster 10": -1, "agents_left 10": 1}
     assert headcount(status(8, "available"), left, status(11, "busy")) == once
     assert headcount(status(8, "available"), left, status(11, "busy"), joined) == once | {"roster 12": 1}
-
-
-def test_a_reviewer_counts_once_a_day_in_each_queue_and_once_on_the_floor() -> None:
-    """Three reviews of a day in two queues: one reviewer-day each, one on the floor; the next day again."""
-    facts = reviewer_facts([(T0, "q", "voice"), (T0 + 1, "q", "voice"), (T0 + 2, "r", "voice")], Rules())
-    assert sorted(address for address, *_ in facts) == [("floor", "all", ""), ("queue", "q", "voice"), ("queue", "r", "voice")]
-    assert len(reviewer_facts([(T0, "q", "voice"), (T0 + DAY_MS, "q", "voice")], Rules())) == 4
 
 
 def test_a_complaint_is_open_until_it_is_closed_and_belongs_to_the_queue_of_its_opening() -> None:

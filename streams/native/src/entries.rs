@@ -226,7 +226,9 @@ impl Floor {
             match key {
                 Key::Told(Target::Agent, agent, session) => self.agent_book.thaw_hold(agent, session, value)?,
                 Key::Told(Target::Customer, customer, session) => self.customers.thaw(customer, session, value, &self.rules)?,
-                Key::Told(Target::Reviewer, reviewer, session) => self.reviewers.thaw(reviewer, session, value)?,
+                Key::Told(Target::Reviewer, reviewer, session) => {
+                    self.reviewers.thaw(reviewer, session, value, &mut self.addresses, &self.rules)?
+                }
                 Key::Complaint(name) => self.complaints.thaw(name, value, &mut self.books, &mut self.addresses)?,
                 Key::Ids(id) => chunks.push((*id, Reader::new(value).bin()?.to_vec())),
                 Key::BusinessIds(id) => of_business.push((*id, Reader::new(value).bin()?.to_vec())),

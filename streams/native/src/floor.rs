@@ -385,7 +385,7 @@ impl Floor {
             let is_new = match kind {
                 Target::Agent => self.agent_book.held(&fact, self.expiry.agents_before),
                 Target::Customer => self.customers.hear(&fact, &self.rules),
-                Target::Reviewer => self.reviewers.hear(&fact, &self.rules),
+                Target::Reviewer => self.reviewers.hear(&fact, &mut self.addresses, &self.rules),
             };
             if is_new {
                 self.touched.keys.insert(Key::Told(kind, fact.target, fact.session));
@@ -472,10 +472,10 @@ impl Floor {
         let mut gone = self.customers.book(&mut self.books, &mut self.addresses, mark, &self.rules);
         gone.extend(self.customers.forget(&self.rules));
         self.touched.keys.extend(gone.into_iter().map(|(customer, session)| Key::Told(Target::Customer, customer, session)));
-        self.reviewers.book(&mut self.books, &mut self.addresses, &self.rules);
+        self.reviewers.book(&mut self.books);
         if let Some(mark) = mark {
-            let gone = self.reviewers.forget(mark - self.rules.agent_horizon_ms).into_iter();
-            self.touched.keys.extend(gone.map(|(reviewer, session)| Key::Told(Target::Reviewer, reviewer, session)));
+            let gone = self.reviewers.forget(mark - self.rules.agent_horizon_ms, &mut self.addresses, &self.rules);
+            self.touched.keys.extend(gone.into_iter().map(|(reviewer, session)| Key::Told(Target::Reviewer, reviewer, session)));
         }
         let mut complaints = self.complaints.book(&mut self.books, &mut self.addresses);
         complaints.extend(self.complaints.forget(&mut self.books, &mut self.addresses, self.clock.watermark, &self.rules));
