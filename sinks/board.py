@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -46,7 +47,7 @@ SPARE: Final = 4.0
 """A snapshot is followed by a pause so many times as long: news takes a fifth of a core at most, whatever a snapshot costs."""
 LATE_FACTOR: Final = 20
 """A snapshot that is so many refreshes late (and 10 s at least) means that the board hangs."""
-FIRST_MS: Final = 600_000
+FIRST_S: Final = 600.0
 """So long the first snapshot may take, which reads all slices: about 5 us each."""
 IDLE_S: Final = 75.0
 """A connection that asks nothing for so long, or never ends its question, is closed."""
@@ -87,7 +88,7 @@ class Board:
         self._routes: Routes | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
-        self._reading_since: int | None = None
+        self._reading_since: float | None = None
         self._trends = Trends()
         self._ranks, self._agent_series = ranks_of(self._configured), config.agents.series
         self._snapshot = Snapshot(0, None, clock_ms())
@@ -136,10 +137,10 @@ class Board:
     @property
     def alive(self) -> bool:
         """Whether snapshots are being made."""
-        now = self._clock_ms()
+        now = time.monotonic()
         if self._reading_since is not None:
-            return now - self._reading_since < FIRST_MS
-        return now - self._snapshot.made_at < max(10_000, LATE_FACTOR * self._refresh_s * 1000)
+            return now - self._reading_since < FIRST_S
+        return now - self._snapshot.taken_s < max(10.0, LATE_FACTOR * self._refresh_s)
 
     @property
     def url(self) -> str:
@@ -259,7 +260,7 @@ class Board:
 
     def _take(self) -> Snapshot:
         reader, now = self._reader, self._clock_ms()
-        self._reading_since = now if reader.ready and self._snapshots.windows.now is None else None
+        self._reading_since = time.monotonic() if reader.ready and self._snapshots.windows.now is None else None
         try:
             taken = self._snapshots.take(now, ready=reader.ready, readings_age_ms=reader.ages_ms(), delays=reader.delays)
             snapshot = replace(taken, standings=self._judge.standings(taken), left_out=self._judge.left_out)

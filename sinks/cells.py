@@ -11,6 +11,7 @@ is lost to a correction.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
@@ -38,6 +39,7 @@ Stamp = tuple[int, int]
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[int]).decode
 _decode_row = msgspec.msgpack.Decoder(dict[int, bytes]).decode
+_WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _OPEN: Final = 2
 """The newest slices stay open: the one that is being written, and the one before it."""
 
@@ -62,11 +64,11 @@ def _changes(old: list[int], new: list[int]) -> dict[int, int]:
 
 
 def is_part(name: str) -> bool:
-    """Tell whether a part's name can be used: a sketch bucket must be one of ours."""
+    """Tell whether a part's name can be used: a word, or a sketch bucket that is one of ours."""
     series, tilde, bucket = name.partition("~")
-    if not tilde or series not in SERIES:
-        return True
-    return bucket.isascii() and bucket.isdigit() and len(bucket) < 6 and int(bucket) < BUCKETS
+    if not tilde:
+        return _WORD.fullmatch(name) is not None
+    return series in SERIES and bucket.isascii() and bucket.isdigit() and len(bucket) < 6 and int(bucket) < BUCKETS
 
 
 class Cells:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import platform
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -35,6 +36,8 @@ from sinks.snapshot import Health, Snapshot
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+SAME_S: Final = 2.0
+"""So long a payload of one snapshot is given again; where snapshots have stopped its ages go on."""
 _OUTCOMES: Final = ("applied", "duplicate", "late", "invalid")
 _MAX_LABELS: Final = 200
 """Label values from workers' counters: topics and reasons, of which there are a few dozen."""
@@ -70,7 +73,7 @@ class FloorCollector(Collector):
             if snapshot.ready:
                 yield from indicator_families(snapshot, self._bounds, self._windows)
                 yield from level_families(snapshot)
-            yield from _health_families(snapshot.health)
+            yield from _health_families(snapshot.health, snapshot.live, int(time.monotonic() - snapshot.taken_s))
         yield from self._further()
         yield _counter("series_overflow", "Names without series of their own, because there are too many", self._bounds.overflowed)
         build = GaugeMetricFamily(PREFIX + "build_info", "What runs here", labels=["version", "python"])
@@ -83,15 +86,16 @@ def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
     return CounterMetricFamily(PREFIX + name, text, value=value)
 
 
-def _health_families(health: Health) -> Iterator[Metric]:
+def _health_families(health: Health, live: bool, since_s: int) -> Iterator[Metric]:
+    """Yield how the pipeline is doing; `since_s`: seconds since then, by which ages have grown."""
     yield GaugeMetricFamily(PREFIX + "ready", "1 when everything published so far has been read", value=int(health.ready))
     ages = GaugeMetricFamily(PREFIX + "readings_age_seconds", "Since the last reading or heartbeat", labels=["partition"])
     for partition, age in sorted(health.readings_age_ms.items()):
-        ages.add_metric([str(partition)], age / 1000)
+        ages.add_metric([str(partition)], age / 1000 + since_s)
     yield ages
     if health.data_age_ms is not None:
         text = "Now less the newest event time"
-        yield GaugeMetricFamily(PREFIX + "data_age_seconds", text, value=health.data_age_ms / 1000)
+        yield GaugeMetricFamily(PREFIX + "data_age_seconds", text, value=health.data_age_ms / 1000 + since_s * live)
     yield from _event_families(health)
     yield from _other_counters(health.counters)
     ignored = CounterMetricFamily(PREFIX + "readings_ignored", "Readings without effect, by reason", labels=["reason"])
@@ -157,11 +161,13 @@ class Exposition:
         self._writers = {openmetrics: Writer(openmetrics=openmetrics) for openmetrics in (False, True)}
         self._made: dict[tuple[bool, bool], bytes] = {}
         self._number = -1
+        self._until_s = 0.0
 
     def render(self, snapshot: Snapshot, *, openmetrics: bool, zipped: bool) -> bytes:
         """Return the payload in text 0.0.4 or OpenMetrics 1.0, plain or gzip."""
-        if snapshot.number != self._number:
-            self._number, self._made = snapshot.number, {}
+        now = time.monotonic()
+        if snapshot.number != self._number or now >= self._until_s:
+            self._number, self._made, self._until_s = snapshot.number, {}, now + SAME_S
             self._collector.snapshot = snapshot
         key = (openmetrics, zipped)
         if key not in self._made:

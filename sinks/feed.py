@@ -143,7 +143,7 @@ class Frames:
         self._feeds: dict[Variant, Feed] = {}
         self._making = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-        self._seen: tuple[int, float] = (-1, 0.0)
+        self._seen = -1
         self.closing = False
         """Whether all streams are to end."""
 
@@ -194,10 +194,7 @@ class Frames:
 
     def _clock(self, snapshot: Snapshot) -> Entry:
         """Return the clock and the ages as they are now, also when snapshots have stopped."""
-        now = time.monotonic()
-        if snapshot.number != self._seen[0]:
-            self._seen = snapshot.number, now
-        since = round((now - self._seen[1]) * 1000)
+        since = round((time.monotonic() - snapshot.taken_s) * 1000)
         health, moves = snapshot.health, since if snapshot.live else 0
         return {
             "now": None if snapshot.now is None else snapshot.now + moves,
@@ -226,7 +223,7 @@ class Frames:
             began = time.monotonic()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, beat_at - began)):
-                    await self._source.next_snapshot(self._seen[0])
+                    await self._source.next_snapshot(self._seen)
             try:
                 beat_at = await self._frame(beat_at)
             except Exception:  # the boundary: one frame that cannot be made must not end all screens
@@ -237,7 +234,9 @@ class Frames:
     async def _frame(self, beat_at: float) -> float:
         """Make the next frame and tell of it; returns when the next beat is due."""
         async with self._making:
-            changed = await self._make(dict(self._feeds), self._source.snapshot)
+            snapshot = self._source.snapshot
+            self._seen = snapshot.number
+            changed = await self._make(dict(self._feeds), snapshot)
         now = time.monotonic()
         due = now >= beat_at
         beat = self.beat() if due else b""

@@ -6,7 +6,11 @@ so that levels and the slices that they were booked in never disagree. Over part
 the least). What changed in a slice is told to observers as a difference, so that windows cost
 the changes, not their length.
 
-Time is an argument: `advance(now)` expires what is past its retention, whether or not a tombstone came.
+Time is an argument: `advance(now)` expires what is past its retention, whether or not a tombstone came. It is gone for good, so it
+must be over by the workers' clocks, too: a clock that is wrong for a moment costs an answer, not the numbers.
+
+While a board reads what stood in the topic (`settled` is False), readings take effect at once: nobody looks yet, and since
+compaction leaves the last heartbeat of a partition only, all that it ever said would be held until then.
 """
 
 from __future__ import annotations
@@ -49,7 +53,7 @@ _DIMENSIONS: Final = frozenset({"queue", "group", "slots", "agent", "floor"})
 class Merge:
     """State of the floor from readings; feed it with `put_record` or `put`, in order of each partition."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, *, settled: bool = True) -> None:
         self.rules = rules
         self.short = Cells(SLICE_MS)
         self.quarters = Cells(QUARTER_MS)
@@ -69,7 +73,10 @@ class Merge:
         }
         self._now = Latest()
         self._totals = Latest()
+        self._settled = settled
         self._held: dict[int, dict[ReadingKey, Published | None]] = {}
+        self._begun: dict[int, tuple[int, int]] = {}
+        """By partition, before all is settled: the newest flush of which its heartbeat is not there yet."""
         self._places: dict[Place, Place] = {}
         self._max_places = 4 * rules.max_cells
         self._observers: list[Observer] = []
@@ -80,54 +87,69 @@ class Merge:
         self._observers.append(observer)
 
     def put_record(self, key: bytes | None, value: bytes | None) -> ReadingKey | None:
-        """Take a Kafka record; returns its key, or None when it is none of ours (counted)."""
+        """Take a Kafka record; returns its key, or None when it has no effect (counted)."""
         try:
             decoded = decode_key(key or b"")
-            self.put(decoded, decode_value(value))
+            return decoded if self.put(decoded, decode_value(value)) else None
         except (ValueError, RecursionError):
             self.ignored["foreign"] += 1
             return None
-        return decoded
 
     def put_readings(self, readings: Iterable[Reading], seq: int = 1) -> None:
         """Take readings that never were on Kafka: a driver's in the same process. `seq` must grow from call to call."""
         for key, body in readings:
             self.put(key, None if body is None else convert({"epoch": 1, "seq": seq, **body}, Published))
 
-    def put(self, key: ReadingKey, value: Published | None) -> None:
-        """Take a reading; it takes effect with its partition's next heartbeat."""
+    def put(self, key: ReadingKey, value: Published | None) -> bool:
+        """Take a reading; it takes effect with its partition's next heartbeat. Returns whether it is news, no former owner's."""
         if not self._is_ours(key) or not _is_sane(value):
             self.ignored["foreign"] += 1
-            return
+            return False
         if key.kind == "heartbeat":
-            self._beat(key.partition, value)
-            return
+            return self._beat(key.partition, value)
+        if not self._settled:
+            self._note_begun(key.partition, value)
+            self._apply(key, value)
+            return True
         held = self._held.setdefault(key.partition, {})
         known = held.get(key)
         if value is None or known is None or (known.epoch, known.seq) <= (value.epoch, value.seq):
             held[key] = value
         else:
             self.ignored["older"] += 1
+        last = self.heartbeats.get(key.partition)
+        return value is None or last is None or value.epoch >= last.epoch
+
+    def _note_begun(self, partition: int, value: Published | None) -> None:
+        if value is not None:
+            stamp, last = (value.epoch, value.seq), self.heartbeats.get(partition)
+            if last is None or stamp > (last.epoch, last.seq):
+                self._begun[partition] = max(stamp, self._begun.get(partition, stamp))
 
     @property
     def holds_back(self) -> bool:
         """Whether some partition's newest flush is still waiting for its heartbeat."""
-        return any(self._held.values())
+        return bool(self._begun) or any(self._held.values())
 
     def settle(self) -> None:
-        """Apply what is held back: for a reader that has reached the end of what there is."""
+        """Apply what is held back: for a reader that has reached the end of what there is. Now each flush is held together."""
+        self._settled = True
+        self._begun.clear()
         for partition in list(self._held):
             self._release(partition, None)
 
-    def _beat(self, partition: int, value: Published | None) -> None:
+    def _beat(self, partition: int, value: Published | None) -> bool:
         if value is None or value.clock is None:
-            return
+            return False
         stamp, last = (value.epoch, value.seq), self.heartbeats.get(partition)
         if last is not None and stamp < (last.epoch, last.seq):
             self.ignored["older"] += 1
-            return
+            return False
         self.heartbeats[partition] = value
+        if self._begun.get(partition, stamp) <= stamp:
+            self._begun.pop(partition, None)
         self._release(partition, stamp)
+        return True
 
     def _release(self, partition: int, upto: tuple[int, int] | None) -> None:
         """Apply the held readings of flushes up to one; None: all."""
@@ -225,7 +247,9 @@ class Merge:
         return dict(total)
 
     def advance(self, now: int) -> None:
-        """Forget the slices whose retention is over at an instant."""
+        """Forget the slices whose retention is over at an instant, by the workers' clocks, too."""
+        clocks = [beat.clock.now for beat in self.heartbeats.values() if beat.clock is not None]
+        now = min(now, max(clocks, default=now))
         if self._expired_at is None or now > self._expired_at:
             self._expired_at = now
             for length, cells in self._cells.items():

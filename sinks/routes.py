@@ -20,9 +20,10 @@ from sinks.answers import Answers
 from sinks.collector import OPENMETRICS, TEXT, Exposition, product_version
 from sinks.describe import as_bytes, everything
 from sinks.names import known_parameters
+from sinks.negotiation import takes_csv, takes_gzip, takes_openmetrics
 from sinks.paced import TURNS, Turns, answer
 from sinks.scrapes import Scrapes
-from sinks.security import Asset, asset_response, takes_gzip
+from sinks.security import Asset, asset_response
 from sinks.snapshot import Snapshot
 from sinks.source import Source
 from sinks.stream import Screens
@@ -77,8 +78,7 @@ class Routes:
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """Answer a scrape, in the form that its headers ask for."""
-        openmetrics = "application/openmetrics-text" in request.headers.get("Accept", "")
-        zipped = takes_gzip(request)
+        openmetrics, zipped = takes_openmetrics(request.headers), takes_gzip(request.headers)
         body = await self._scrapes.body(openmetrics=openmetrics, zipped=zipped)
         headers = {"Content-Type": OPENMETRICS if openmetrics else TEXT, "Vary": "Accept, Accept-Encoding"}
         if zipped:
@@ -159,7 +159,7 @@ def _wants_csv(request: web.Request) -> bool:
     form = request.query.get("format")
     if form not in (None, "csv", "json"):
         raise UsageError(f"format {form[:40]!r} is not one of json, csv")
-    return form == "csv" or (form is None and "text/csv" in request.headers.get("Accept", ""))
+    return form == "csv" or (form is None and takes_csv(request.headers))
 
 
 def _written(slices: Slices, now: int, choice: Choice, as_csv: bool) -> bytes:

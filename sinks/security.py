@@ -13,7 +13,6 @@ import binascii
 import gzip
 import hashlib
 import hmac
-import re
 import ssl
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
@@ -26,6 +25,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from schemas.config import Board
 from schemas.errors import ConfigError
+from sinks.negotiation import takes_gzip
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
@@ -44,8 +44,6 @@ HEADERS: Final[dict[str, str]] = {
 _TYPES: Final = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 
 
-_GZIP: Final = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
-"""An Accept-Encoding that takes gzip, unless by a quality of 0."""
 OPEN: Final = frozenset({"/livez", "/readyz"})
 """What anybody may ask: probes have no password."""
 MAX_PASSWORD_BYTES: Final = 4096
@@ -156,15 +154,10 @@ def asset_response(request: web.Request, asset: Asset) -> web.Response:
     headers = {"ETag": f'"{asset.etag}"', "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
     if any(tag.value == asset.etag for tag in request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
-    if takes_gzip(request):
+    if takes_gzip(request.headers):
         headers["Content-Encoding"] = "gzip"
         return web.Response(body=asset.zipped, content_type=asset.kind, charset="utf-8", headers=headers)
     return web.Response(body=asset.body, content_type=asset.kind, charset="utf-8", headers=headers)
-
-
-def takes_gzip(request: web.Request) -> bool:
-    """Tell whether who asks takes gzip."""
-    return _GZIP.search(request.headers.get("Accept-Encoding", "")) is not None
 
 
 __all__ = [
@@ -179,5 +172,4 @@ __all__ = [
     "guard",
     "load_assets",
     "server_tls",
-    "takes_gzip",
 ]

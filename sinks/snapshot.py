@@ -8,6 +8,7 @@ any more.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -71,6 +72,8 @@ class Snapshot:
     """How each subject with a threshold stands."""
     left_out: int = 0
     """Subjects with a threshold that are not judged, because there are too many."""
+    taken_s: float = field(default_factory=time.monotonic, compare=False)
+    """When it was made, by the monotonic clock."""
 
     @property
     def ready(self) -> bool:

@@ -155,7 +155,7 @@ def integrate(
 def levels_of(*cells: Mapping[str, int]) -> list[str]:
     """Return the levels that there may be in some sums or gauges: the fixed ones, and the peak levels that occur."""
     found = {part[len(_PEAK) :].partition("_")[0] for parts in cells for part in parts if part.startswith(_PEAK)}
-    return [*LEVELS, *(_PEAK + number for number in sorted(found) if number.isdigit())]
+    return [*LEVELS, *(_PEAK + number for number in sorted(found) if number.isascii() and number.isdigit())]
 
 
 __all__ = ["FOR_EVER", "Only", "Span", "Stretch", "integrate", "levels_of", "with_numbers"]

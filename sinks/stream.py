@@ -61,8 +61,11 @@ class Screens:
         try:
             async with self._frames.followed(self._frames.variant(request.query)) as feed:
                 await self._follow(request, response, feed)
-        except (ConnectionError, TimeoutError):
-            pass  # the client has gone, or takes nothing
+        except TimeoutError:
+            if request.transport is not None:  # takes nothing: what it was sent must not wait for it
+                request.transport.abort()
+        except ConnectionError:
+            pass  # the client has gone
         finally:
             self._streams -= 1
         return response

@@ -79,16 +79,21 @@ class Windows:
         elif length == ROSTER_MS:
             self._roster.add(place, start, delta)
             self._beyond_hours.add(place, start, delta)
-        else:
-            self.days(self.zone_of(place)).dates.add(place, start, delta)
+        elif (days := self._known_days(place)) is not None:
+            days.dates.add(place, start, delta)
 
-    def _quarter_changed(self, place: Place, start: int, delta: Parts) -> None:
-        self._beyond_quarters.add(place, start, delta)
+    def _known_days(self, place: Place) -> Days | None:
+        """Return the days of a place; None where they are made only now: they have read the change from the cells."""
         zone = self.zone_of(place)
         days = self._days.get(zone)
         if days is None:
-            self.days(zone)  # made now, it has read the slice from the cells: not added again
-        else:
+            self.days(zone)
+        return days
+
+    def _quarter_changed(self, place: Place, start: int, delta: Parts) -> None:
+        self._beyond_quarters.add(place, start, delta)
+        days = self._known_days(place)
+        if days is not None:
             days.add(place, start, delta)
         if self._midnights is not None:
             self._midnights.add(place, start, delta)

@@ -397,37 +397,6 @@ async def test_serve_ends_when_it_is_told_to() -> None:
         await task
 
 
-async def test_a_topic_made_anew_starts_from_nothing() -> None:
-    """Offsets that go back mean another topic: what the old one said is forgotten, numbers of snapshots go on."""
-    board = Board(config(), NOBODY)
-    reader = board._reader
-    old, reader.ready = board.merge, True
-    records = Publisher(0, epoch=90).now("queue", "orders", "voice", waiting=7).flush(wall())
-    number = board._take().number
-    for offset, (key, value) in enumerate(records):
-        reader._take(0, _record(offset + 500, key, value))
-    assert _now(board) == 7
-    for offset, (key, value) in enumerate(Publisher(0).now("queue", "orders", "voice", waiting=1).flush(wall())):
-        reader._take(0, _record(offset, key, value))
-    assert board.merge is not old
-    assert _now(board) == 1
-    assert board._take().number > number
-
-
-def _now(board: Board) -> int:
-    (orders,) = [view for view in board._take().queues if view.name == "orders"]
-    return orders.now["waiting"]
-
-
-class _Record:
-    def __init__(self, offset: int, key: bytes, value: bytes | None) -> None:
-        self.offset, self.key, self.value, self.timestamp = offset, key, value, wall()
-
-
-def _record(offset: int, key: bytes, value: bytes | None) -> _Record:
-    return _Record(offset, key, value)
-
-
 async def test_garbage_on_the_topic_does_not_end_the_board(broker: EmbeddedBroker) -> None:
     """Foreign records are counted, the rest is shown."""
     async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as producer:

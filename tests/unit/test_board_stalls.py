@@ -16,7 +16,8 @@ from schemas.readings import QUARTER_MS
 from sinks.board import Board
 from sinks.loop import tune_process
 from tests.builders import Publisher
-from tests.unit.test_board import NOBODY, _record, config, wall
+from tests.unit.test_board import NOBODY, config, wall
+from tests.unit.test_board_returns import Sent
 
 pytestmark = pytest.mark.alone
 
@@ -87,7 +88,7 @@ async def test_nothing_keeps_the_event_loop_from_answering() -> None:
             def read() -> None:
                 for partition, records in batch:
                     for offset, (key, value) in enumerate(records):
-                        reader._take(partition, _record(offset, key, value))
+                        reader._take(partition, Sent(offset, (key, value), wall()))
 
             reading = asyncio.create_task(reader.alone(read))
             while not board.snapshot.ready:
@@ -115,7 +116,7 @@ async def test_a_long_first_snapshot_is_no_hang_and_can_be_stopped() -> None:
     board = Board(config(), NOBODY, clock_ms=lambda: clock[0])
     for partition, records in enumerate(history(clock[0])):
         for offset, (key, value) in enumerate(records):
-            board._reader._take(partition, _record(offset, key, value))
+            board._reader._take(partition, Sent(offset, (key, value), wall()))
     go_on = board._go_on
 
     def slowly() -> None:
@@ -131,8 +132,9 @@ async def test_a_long_first_snapshot_is_no_hang_and_can_be_stopped() -> None:
         while dates < 1:  # noqa: ASYNC110  it comes to be so in a thread
             await asyncio.sleep(0.01)
     alive = []
-    for more_ms in (120_000, 600_000):
-        clock[0] += more_ms
+    for more_s in (120, 600):
+        assert board._reading_since is not None
+        board._reading_since -= more_s
         alive.append(board.alive)
     assert alive == [True, False]
     await board.stop()

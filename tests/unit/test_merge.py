@@ -129,6 +129,7 @@ def test_hours_of_the_roster_and_dates_have_their_own_retention(length: int, kep
     start = T0 // length * length
     feed(merge, Publisher().put("group", "all", "", length, start, {"agents_left": 1}).flush(T0))
     cells = merge.hours if length == ROSTER_MS else merge.dates
+    feed(merge, Publisher(1).flush(start + 40 * DAY_MS))
     merge.advance(start + kept * DAY_MS)
     assert len(cells) == 1
     merge.advance(start + kept * DAY_MS + 1)
@@ -156,13 +157,16 @@ def test_levels_leave_out_steps_still_to_come() -> None:
 
 
 def test_retention_ends_without_a_tombstone() -> None:
-    """Slices past their retention go by the board's own clock, and do not come back."""
+    """Slices past their retention go, and do not come back; the clocks of the board and of some worker must both say so."""
     merge = Merge(Rules())
-    worker = Publisher().count("orders", T0, offered=1)
+    worker, over = Publisher().count("orders", T0, offered=1), T0 + Rules().slices_kept_ms + 1
     feed(merge, worker.flush(T0))
-    merge.advance(T0 + Rules().slices_kept_ms)
+    merge.advance(over + DAY_MS)
     assert merged(merge) == {T0: {"offered": 1}}
-    merge.advance(T0 + Rules().slices_kept_ms + 1)
+    feed(merge, Publisher(1).flush(over))
+    merge.advance(over - 1)
+    assert merged(merge) == {T0: {"offered": 1}}
+    merge.advance(over)
     assert merged(merge) == {}
     assert merged(merge, length=QUARTER_MS) == {T0: {"offered": 1}}
     feed(merge, worker.count("orders", T0, offered=1).flush(T0 + 1))
@@ -277,3 +281,36 @@ def test_encoded_readings_are_what_the_merge_reads() -> None:
     key = ReadingKey("now", 3, "queue", "orders", "voice")
     assert encode_key(key) == b'["now",3,"queue","orders","voice"]'
     assert encode_value({"parts": {"waiting": 2}}, 7, 19) == b'{"v":1,"epoch":7,"seq":19,"parts":{"waiting":2}}'
+
+
+def test_before_all_is_settled_readings_take_effect_at_once() -> None:
+    """A board that starts holds nothing back, but knows whether the newest flush is whole; later it does."""
+    merge, worker = Merge(Rules(), settled=False), Publisher()
+    *readings, beat = worker.count("orders", T0, offered=1).flush(T0)
+    feed(merge, readings)
+    assert merged(merge) == {T0: {"offered": 1}}
+    assert (merge._held, merge.holds_back) == ({}, True)
+    feed(merge, [beat])
+    assert not merge.holds_back
+    merge.settle()
+    *readings, beat = worker.count("orders", T0, offered=1).flush(T0)
+    feed(merge, readings)
+    assert merged(merge) == {T0: {"offered": 1}}
+    feed(merge, [beat])
+    assert merged(merge) == {T0: {"offered": 2}}
+
+
+def test_what_a_former_owner_says_is_no_news() -> None:
+    """Neither its heartbeat nor its readings: a journal made anew begins with low epochs, and all that comes is refused."""
+    merge = Merge(Rules())
+    assert all(merge.put_record(*record) for record in Publisher(epoch=9).now("queue", "orders", waiting=1).flush(T0))
+    assert not any(merge.put_record(*record) for record in Publisher(epoch=3).now("queue", "orders", waiting=2).flush(T0))
+
+
+@pytest.mark.parametrize("part", ["in_hand_\u00b2_step", "~", "resp~", "online_step#", "", "a b"])
+def test_a_part_is_a_word_or_a_bucket(part: str) -> None:
+    """Anything else is left out and counted: it could not be written to /metrics."""
+    merge = Merge(Rules())
+    feed(merge, Publisher().put("queue", "orders", "voice", SLICE_MS, T0 // SLICE_MS * SLICE_MS, {part: 1, "offered": 1}).flush(T0))
+    assert (*merged(merge).values(),) == ({"offered": 1},)
+    assert merge.refused_parts == 1
