@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from schemas.instants import LATEST_MS
+
 END_OF_INPUT: Final = "floorpulse.end_of_input"
 
 
@@ -27,14 +29,14 @@ def end_of_input(at_ms: int) -> bytes:
 
 
 def read_end_of_input(value: bytes | None) -> int | None:
-    """Return a marker's time in ms; None if a record value is no marker."""
+    """Return a marker's time in ms; None if a record value is no marker, as is one whose time no event could have."""
     if not value or END_OF_INPUT.encode() not in value or len(value) > 200:
         return None
     try:
         marker = _decode(value)
     except msgspec.MsgspecError:
         return None
-    return marker.at if marker.type == END_OF_INPUT else None
+    return marker.at if marker.type == END_OF_INPUT and 0 <= marker.at <= LATEST_MS else None
 
 
 __all__ = ["END_OF_INPUT", "end_of_input", "read_end_of_input"]

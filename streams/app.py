@@ -111,6 +111,8 @@ class Ownership:
 
     def fail(self, error: BaseException) -> None:
         """Report what must end the worker; the first report counts."""
+        if not isinstance(error, Exception):  # a panic of the compiled core is none, and would pass by all boundaries
+            error = RuntimeError(f"{type(error).__name__}: {error}")
         if not self.failure.done():
             self.failure.set_exception(error)
 
@@ -371,7 +373,9 @@ def build_app(ownership: Ownership, names: Mapping[str, str], group: str, **sett
                 message = event.message
                 await ownership.take(message.topic, message.partition, event.value)
                 await asyncio.sleep(0)
-        except Exception as error:  # a processor's boundary: Faust would lose the batch and go on
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # a processor's boundary: Faust would lose the batch and go on
             ownership.fail(error)
             raise
 

@@ -129,6 +129,7 @@ def _letter(name: str, summary: str, reason: Json) -> Json:
         "timestamp": {**_NUMBER, "description": "of the record, ms since 1970"},
         "replayed": {**_NUMBER, "description": "how often it was sent again; absent: never"},
         "truncated": {**_NUMBER, "description": "bytes of the whole value where it is cut; absent: it is whole"},
+        "key_truncated": {**_NUMBER, "description": "bytes of the whole key where it is cut; absent: it is whole"},
     }
     needed = ["reason", "detail", "topic", "partition", "offset", "timestamp"]
     return {

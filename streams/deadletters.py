@@ -19,7 +19,7 @@ from schemas.config import Config
 from schemas.errors import UnknownName, UsageError
 from schemas.instants import format_instant
 from streams.connection import aiokafka_options
-from streams.journal.letters import LETTER_TOPICS, replays_of
+from streams.journal.letters import CUT, KEY_CUT, LETTER_TOPICS, replays_of
 from streams.journal.log import records_from
 from streams.progress import no_progress
 from streams.scan import Layout, Scan
@@ -32,7 +32,7 @@ MOST_LETTERS: Final = 5_000_000
 class Letter(NamedTuple):
     """One dead letter: `ref` is its partition and offset, `origin` the rejected record's topic, partition and offset.
 
-    `at_ms` is when it was set aside, `replays` how often the record had been sent again before, `cut` whether the value is
+    `at_ms` is when it was set aside, `replays` how often the record had been sent again before, `cut` whether key or value are
     not whole.
     """
 
@@ -72,7 +72,7 @@ def letter_of(record: Any) -> Letter:
         key=record.key,
         value=record.value,
         replays=replays_of(record.headers),
-        cut="truncated" in headers,
+        cut=CUT in headers or KEY_CUT in headers,
         headers=record.headers,
     )
 

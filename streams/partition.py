@@ -174,7 +174,7 @@ class Partition:
         """Received less applied, duplicate, late and invalid, by input; anything else than 0 is a fault."""
         self._follow = Follow(number, folded.followed if folded.followed is not None else followed or 0)
         self._last = folded.epoch
-        self._rolling = Rolling(folded.cycle, self._limits.cycle_flushes)
+        self._rolling = Rolling(folded.cycle, self._limits.cycle_flushes, folded.unfinished)
         self._cycle_start: int | None = None
         self._cycles = list(folded.cycles)
         self._rejects: list[Outgoing] = []
@@ -221,7 +221,7 @@ class Partition:
             name = self._ports.names[topic]
             letters = [letter(records[reject.index], reject, name, self.number) for reject in rejects]
             self._rejects += letters
-            self._reject_bytes += sum(len(each.value or b"") for each in letters)
+            self._reject_bytes += sum(len(each.key or b"") + len(each.value or b"") for each in letters)
         self.next[topic] = records[-1].offset + 1
         self.pending += len(records)
         self._tally.events += len(records)

@@ -57,6 +57,8 @@ AGAIN_S: Final = 9.0
 """An input that has more and does not move for so long is read again from where it stands."""
 SPEAK_S: Final = 1.0
 """Time between two looks at what is to be told of the input."""
+FIRST_CLEAN_S: Final = 10.0
+"""After so long a worker tidies up for the first time: also one that does not live for long, again and again."""
 JANITOR_S: Final = 60.0
 """Time between two clean-ups of journal and memory."""
 LEFT_OVER_S: Final = 1.0
@@ -213,8 +215,10 @@ class Worker:
 
     async def _clean(self) -> None:
         """Tidy up: the journal, and memory."""
+        pause_s = FIRST_CLEAN_S
         while True:
-            await asyncio.sleep(JANITOR_S)
+            await asyncio.sleep(pause_s)
+            pause_s = JANITOR_S
             owned = self.ownership.owned.values()
             await self.journal.forget({p.number: p.forget_before for p in owned if p.forget_before is not None})
             tidy_memory()

@@ -36,7 +36,8 @@ class Folded:
 
     `epoch` is the claim's offset. `seq` and `published` are the last flush and the last one known to be sent;
     `unpublished` are the entry keys changed after it, `outbox` the records to send again. `offsets` are the inputs'
-    next offsets by short topic name. `cycles` are the start offsets of the whole snapshot cycles, oldest first.
+    next offsets by short topic name. `cycles` are the start offsets of the whole snapshot cycles, oldest first, `unfinished`
+    is how many were begun since the last of them.
     `followed` and `received` are those of the last flush (see `Delta`).
     """
 
@@ -49,6 +50,7 @@ class Folded:
     outbox: tuple[Outgoing, ...] = ()
     cycle: int = 0
     cycles: tuple[int, ...] = ()
+    unfinished: int = 0
     counted: int = 0
     ignored: int = 0
     followed: int | None = None
@@ -101,6 +103,7 @@ class Fold:
             outbox=tuple(record for _, _, outbox in self._unsent for record in outbox),
             cycle=self._cycle,
             cycles=tuple(self._cycles),
+            unfinished=self._unfinished,
             counted=self.counted,
             ignored=self.ignored,
             followed=self._followed,
@@ -116,6 +119,7 @@ class Fold:
         self._cycle = 0
         self._cycle_start: int | None = None
         self._cycles: list[int] = []
+        self._unfinished = 0
         self._parts: list[tuple[int, Delta[Values]]] = []
         self._followed: int | None = None
         self._received: Mapping[str, int] | None = None
@@ -152,6 +156,7 @@ class Fold:
         self._unsent = [unsent for unsent in self._unsent if unsent[0] > self._published]
         if first.starts:
             self._cycle_start = start
+            self._unfinished += 1
         for _, part in parts:
             self._put(part.piece)
         for _, part in parts:
@@ -160,7 +165,7 @@ class Fold:
         if parts[-1][1].ends and self._cycle_start is not None:
             self._cycles.append(self._cycle_start)
             del self._cycles[:-KEPT_CYCLES]
-            self._cycle_start = None
+            self._cycle_start, self._unfinished = None, 0
 
     def _put(self, entries: Mapping[str, msgspec.Raw]) -> None:
         state = self._entries

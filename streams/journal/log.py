@@ -122,16 +122,21 @@ class Journal:
         return await self.append(partition, encode(Claim(self._owner, self._clock_ms())))
 
     async def claimed(self, partition: int, start: int, stop: int) -> bool:
-        """Tell whether one of the records from `start` up to, without, `stop` is a claim."""
+        """Tell whether one of the records from `start` up to, without, `stop` is a claim.
+
+        So it is where one of them has been deleted: only an owner deletes, and nothing that it has not written again itself.
+        """
         async with reading(self._connection) as consumer:
-            await span(consumer, self.topic, [partition])
+            begins, _ = await span(consumer, self.topic, [partition])
+            if begins[partition] > start:
+                return True
             consumer.seek(TopicPartition(self.topic, partition), start)
             position = start
             while position < stop:
                 for message in await _more(consumer, self.topic):
-                    position = message.offset + 1
-                    if start <= message.offset < stop and isinstance(decode(message.value), Claim):
+                    if position < stop and (message.offset > position or isinstance(decode(message.value), Claim)):
                         return True
+                    position = message.offset + 1
         return False
 
     async def load(self, owned: Collection[int]) -> dict[int, Folded]:

@@ -488,6 +488,28 @@ async def test_old_journal_records_are_deleted_and_the_rest_still_loads(rig: Rig
     assert min([message.offset async for message in rig.read("journal")]) == 3
 
 
+async def test_a_claim_that_has_been_deleted_was_one(rig: Rig) -> None:
+    """A sleeper that wakes when its successor has trimmed the journal beyond its own claim."""
+    admin = admin_options(rig.section)
+    sleeper, successor = (
+        Journal(rig.layout.name("journal"), rig.connection, admin, owner=owner, record_bytes=1 << 20) for owner in "ab"
+    )
+    await sleeper.start()
+    await successor.start()
+    try:
+        last = await sleeper.append(0, encode(Delta(await sleeper.claim(0), 4, 1, 0, {})))
+        epoch = await successor.claim(0)
+        for seq in range(2, 8):
+            await successor.append(0, encode(Delta(epoch, 4, seq, seq - 1, {})))
+        assert await successor.forget({0: epoch + 3})
+        woken = await sleeper.append(0, encode(Delta(0, 4, 2, 1, {})))
+        assert await sleeper.claimed(0, last + 1, woken)
+        assert not await successor.claimed(0, epoch + 4, woken)
+    finally:
+        await sleeper.stop()
+        await successor.stop()
+
+
 async def test_a_broker_that_cannot_delete_is_not_asked_all_the_time(tmp_path: Path) -> None:
     """The embedded one has no admin requests."""
     with EmbeddedBroker() as broker:

@@ -10,10 +10,12 @@ import msgspec
 import pytest
 
 from schemas.errors import REASONS
+from schemas.instants import LATEST_MS
 from schemas.markers import end_of_input
 from schemas.partitioner import PARTITIONERS
 from schemas.rules import DAY_MS, HOUR_MS, MINUTE_MS, Rules
 from streams.core.floor import Floor, Reject
+from streams.native import Core, core_named, is_made
 from tests.builders import T0
 
 PARTITIONS: Final = 4
@@ -231,6 +233,19 @@ def test_business_facts_without_a_queue_may_lie_anywhere() -> None:
     floor = floor_with_something()
     events = [event("site.visits", f"v{n}", count=1, **named) for n, named in enumerate([{}, {}, {"queue": "orders"}])]
     assert floor.apply("business", [b"", None, b""], [raw(each) for each in events], T0) == []
+
+
+@pytest.mark.parametrize("core", ["python", "compiled"])
+@pytest.mark.parametrize("at", [-1, LATEST_MS + 1, 1 << 63, -(1 << 63) - 1, 1 << 64])
+def test_a_marker_whose_time_no_event_could_have_is_invalid(core: Core, at: int) -> None:
+    """Not the end of the world: it once ended the compiled core, again and again."""
+    if core == "compiled" and not is_made():
+        pytest.skip("the compiled core is not made")
+    floor = core_named(core)(0, 1, Rules(live=True))
+    (reject,) = floor.apply("sessions", [b""], [end_of_input(at)], T0)
+    assert (reject.outcome, reject.reason) == ("invalid", "unknown_type")
+    assert floor.counts["sessions"] == NONE | {"invalid": 1}
+    floor.flush(1, T0)
 
 
 def test_every_record_is_counted_under_one_outcome() -> None:

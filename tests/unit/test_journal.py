@@ -265,6 +265,26 @@ def test_a_quiet_partition_ends_a_cycle_within_the_bound() -> None:
     assert rolling.next(lambda: 0, 0) == (6, True, True, 0)
 
 
+@pytest.mark.parametrize("life", [300, 100, 30])
+def test_a_crash_loop_still_lets_the_journal_be_trimmed(life: int) -> None:
+    """Owners that live for fewer flushes than a cycle takes: after a few the cycles are whole, then they take their time again."""
+    fold, offset, whole = Fold(0, 4, 0), 0, []
+    for number in range(24):
+        found = fold.result(offset)
+        fold.add(offset, Claim("me", 0))
+        epoch, offset = offset, offset + 1
+        rolling = Rolling(found.cycle, unfinished=found.unfinished)
+        for flush in range(1, life + 1):
+            piece = rolling.next(lambda: 30_000, 5)
+            fold.add(offset, Delta(epoch, 4, found.seq + flush, found.seq, {}, {}, [], piece.cycle, piece.starts, piece.ends, {}))
+            offset += 1
+        whole.append(len(fold.result(offset).cycles))
+        if number < 2:
+            assert (life, whole[-1]) in {(300, number), (100, 0), (30, 0)}
+    assert whole[-1] == KEPT_CYCLES
+    assert offset - fold.result(offset).cycles[0] <= 20 * life
+
+
 def test_a_small_state_is_a_cycle_by_itself() -> None:
     """There is a least piece."""
     assert Rolling().next(lambda: LEAST, 0).ends

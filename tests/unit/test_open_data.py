@@ -246,7 +246,7 @@ def test_an_alert_goes_by_its_schema() -> None:
 class Raw:
     """A record as a worker reads it."""
 
-    key: bytes = b"k"
+    key: bytes = b"k" * 70_000
     value: bytes = b"{" * (3 << 20)
     offset: int = 7
     timestamp: int = T0

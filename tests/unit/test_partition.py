@@ -23,7 +23,7 @@ from schemas.readings import ReadingKey, decode_key, decode_value, encode_key, e
 from streams import partition as module
 from streams.journal import Claim, Cut, Delta, Fold, Folded, Outgoing, Span, decode, encode
 from streams.journal.follow import Follow
-from streams.journal.letters import LETTER_BYTES
+from streams.journal.letters import KEY_BYTES, LETTER_BYTES
 from streams.journal.ports import Landed, Ports
 from streams.partition import Limits, Partition, Tally
 
@@ -492,6 +492,17 @@ async def test_a_dead_letter_that_no_broker_takes_is_cut(world: World) -> None:
     [letter] = [record for record in world.sent if record.topic == "dead-letters"]
     assert len(letter.value or b"") == LETTER_BYTES
     assert dict(letter.headers)["truncated"] == str(LETTER_BYTES + 3).encode()
+
+
+async def test_the_key_of_a_dead_letter_is_cut_too(world: World) -> None:
+    """Packed, a default topic takes a key of megabytes, which no record of the journal could hold."""
+    world.inputs["sessions"] = [Rec(0, b"bad", key=b"k" * 9_000_000)]
+    owner = await owner_of(world)
+    await owner.feed(0)
+    await owner.partition.finish()
+    [letter] = [record for record in world.sent if record.topic == "dead-letters"]
+    assert (letter.key, letter.value) == (b"k" * KEY_BYTES, b"bad")
+    assert dict(letter.headers)["key_truncated"] == b"9000000"
 
 
 async def test_a_flush_that_no_record_can_hold_stops_with_a_clear_error(world: World) -> None:
