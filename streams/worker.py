@@ -13,7 +13,7 @@ the worker ends; `/readyz` fails while the worker has not joined and loaded.
 from __future__ import annotations
 
 import asyncio
-import os
+import contextlib
 import secrets
 import signal
 import sys
@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import faust
@@ -33,6 +34,7 @@ from schemas.errors import FloorpulseError, KafkaUnreachable
 from streams.app import COMMIT_S, OUTPUTS, RELEASE_S, Ownership, Thaw, build_app, made_anew
 from streams.behind import Behind
 from streams.connection import COMPRESSION
+from streams.deadline import Deadline, end_process
 from streams.health import serve_health
 from streams.journal import Journal, Outlet
 from streams.logs import told
@@ -323,26 +325,24 @@ def run_worker(settings: WorkerSettings, thaw: Thaw) -> None:
 
 
 async def _run(settings: WorkerSettings, thaw: Thaw) -> None:
-    def arm() -> None:
-        _later(0.95 * settings.deadline_s, _give_up, settings.deadline_s)  # over, not only begun to be
-
-    worker = Worker(settings, thaw, on_stopping=arm)
     loop = asyncio.get_running_loop()
 
-    def stop(number: int, _: Any) -> None:
-        # Python calls this between two bytecodes, also while the loop is busy: the deadline runs from here.
-        arm()
+    def stop(number: int) -> None:
+        worker.stop()
         _log.info("worker.signal", signal=signal.Signals(number).name)
-        loop.call_soon_threadsafe(worker.stop)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    def on_signal(number: int) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the process is about to end
+            loop.call_soon_threadsafe(stop, number)
+
+    deadline = Deadline(settings.deadline_s, on_signal, partial(_tell_deadline, settings.deadline_s))
+    worker = Worker(settings, thaw, on_stopping=deadline.begin)
     try:
         await worker.run()
     except Exception as error:
-        _later(LEFT_OVER_S, _end, 1, f"floorpulse worker: {str(error) or repr(error)}\n")
+        _later(LEFT_OVER_S, end_process, 1, partial(_say, f"floorpulse worker: {str(error) or repr(error)}"))
         raise
-    _later(LEFT_OVER_S, _end, 0)
+    _later(LEFT_OVER_S, end_process, 0, _say)
 
 
 def _later(seconds: float, do: Callable[..., Any], *arguments: Any) -> None:
@@ -351,16 +351,14 @@ def _later(seconds: float, do: Callable[..., Any], *arguments: Any) -> None:
     timer.start()
 
 
-def _end(status: int, last_words: str = "") -> None:
-    """End the process, which its caller has not come to do; nothing is under way any more that matters."""
-    sys.stderr.write(last_words)
+def _say(*lines: str) -> None:
+    for line in lines:
+        sys.stderr.write(line + "\n")
     sys.stderr.flush()
-    os._exit(status)
 
 
-def _give_up(deadline_s: float) -> None:
+def _tell_deadline(deadline_s: float) -> None:
     _log.error("worker.deadline", seconds=deadline_s, remedy="none needed: the next owner starts at the journal")
-    os._exit(1)
 
 
 async def _quietly(stopping: Awaitable[Any], timeout_s: float) -> None:
