@@ -3,10 +3,11 @@
 Theory of operation. State and numbers follow from the inputs alone, so a floorpulse under a new prefix that reads the same records
 has the same numbers: as far back as the inputs reach. Records are copied as they are, key and headers included, into the
 same partition; where the new topics have another number of partitions, to where `kafka.partitioner` puts the key, which
-is how a cluster grows. Each copy carries the header `copied` with the partition and offset that it came from: a second
-run goes on behind the last one, for what has come in meanwhile or after an interruption. That is exact where the numbers
-of partitions are equal, since an idempotent producer keeps a partition's order; otherwise the new topics must be empty.
-A prefix that somebody else has filled is refused.
+is how a cluster grows. Each copy carries the header `copied` with the partition, offset and prefix that it came from: a
+second run goes on behind the last one, for what has come in meanwhile or after an interruption. That is exact where the
+numbers of partitions are equal, since an idempotent producer keeps a partition's order; otherwise the new topics must be
+empty. A prefix that somebody else has filled, or that holds copies of another prefix, is refused: offsets of one history say
+nothing of another.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas.config import Config
-from schemas.errors import FloorpulseError, UsageError
+from schemas.errors import FloorpulseError, KafkaUnreachable, UsageError
 from schemas.partitioner import PARTITIONERS
 from streams.connection import COMPRESSION, aiokafka_options
 from streams.progress import no_progress, progress_bar
@@ -31,6 +32,15 @@ from streams.topics import INPUTS
 COPIED: Final = "copied"
 IN_FLIGHT: Final = 5000
 """Records sent and not acknowledged yet."""
+_DIGITS: Final = 20  # more than an offset can have
+
+
+class Origin(NamedTuple):
+    """Where a copy came from; `prefix` None: a floorpulse made it that did not note the prefix yet."""
+
+    partition: int
+    offset: int
+    prefix: str | None = None
 
 
 def under(config: Config, prefix: str) -> Config:
@@ -38,11 +48,32 @@ def under(config: Config, prefix: str) -> Config:
     return config.model_copy(update={"kafka": config.kafka.model_copy(update={"topic_prefix": prefix})})
 
 
-def origin_of(headers: Any) -> tuple[int, int] | None:
-    """Return the partition and offset that a copy came from, None for what is no copy."""
+def origin_of(headers: Any) -> Origin | None:
+    """Return where a copy came from, None for what is no copy."""
     said = next((value for name, value in headers if name == COPIED and value), b"")
-    partition, _, offset = said.partition(b"@")
-    return (int(partition), int(offset)) if partition.isdigit() and offset.isdigit() else None
+    parts = said.split(b"@", 2)
+    if len(parts) == 1 or not all(number.isdigit() and len(number) < _DIGITS for number in parts[:2]):
+        return None
+    return Origin(int(parts[0]), int(parts[1]), parts[2].decode(errors="backslashreplace") if len(parts) > 2 else None)
+
+
+def mark_of(origin: Origin) -> bytes:
+    """Return what the header of a copy says."""
+    return f"{origin.partition}@{origin.offset}@{origin.prefix}".encode()
+
+
+def check_source(topic: str, origin: Origin, source: str) -> None:
+    """Raise `UsageError` for a copy in `topic` that is not one of the prefix `source`."""
+    if origin.prefix is None:
+        raise UsageError(
+            f"topic {topic} holds copies of an older floorpulse, which did not note the prefix they came from: such a copy "
+            "cannot go on. Take empty topics under another --prefix"
+        )
+    if origin.prefix != source:
+        raise UsageError(
+            f"topic {topic} holds copies of the prefix {origin.prefix!r}; those of {source!r} would be mixed with them. Take empty "
+            f"topics under another --prefix, or go on with --from {origin.prefix!r}"
+        )
 
 
 async def copy(config: Config, source: str, progress: Callable[[int], None] = no_progress) -> dict[str, int]:
@@ -54,22 +85,32 @@ async def copy(config: Config, source: str, progress: Callable[[int], None] = no
     if source == target:
         raise UsageError(f'--from "{source}" is the prefix to copy to, too; name a new one with --prefix')
     old, new = Layout.of(under(config, source), INPUTS), Layout.of(config, INPUTS)
-    gone_before = {short: await _copied(config, old, new, short) for short in INPUTS}
+    gone_before = {short: await _copied(config, source, old, new, short) for short in INPUTS}
     producer = AIOKafkaProducer(
         **aiokafka_options(config.kafka), acks="all", enable_idempotence=True, linger_ms=20, compression_type=COMPRESSION,
         max_request_size=8 << 20,
     )  # fmt: skip
-    await producer.start()
+    await _start(producer)
     try:
-        return {short: await _copy_topic(config, old, new, short, gone_before[short], producer, progress) for short in INPUTS}
+        return {
+            short: await _copy_topic(config, source, old, new, short, gone_before[short], producer, progress) for short in INPUTS
+        }
     except KafkaError as error:
         raise FloorpulseError(f"the copy broke off: {error!r}. The same command goes on from there") from error
     finally:
         await producer.stop()
 
 
-async def _copied(config: Config, old: Layout, new: Layout, short: str) -> Mapping[int, int]:
-    """Return up to which offset each old partition has been copied."""
+async def _start(producer: AIOKafkaProducer) -> None:
+    try:
+        await producer.start()
+    except (KafkaError, OSError) as error:
+        await producer.stop()
+        raise KafkaUnreachable(f"cannot write to Kafka (kafka.bootstrap): {error!r}. Nothing was copied") from error
+
+
+async def _copied(config: Config, source: str, old: Layout, new: Layout, short: str) -> Mapping[int, int]:
+    """Return up to which offset each old partition has been copied; raises `UsageError` where not all copies are of `source`."""
     scan = await Scan.of(config, new.names[short], new.counts[short])
     if scan.offsets == 0:
         return {}
@@ -77,7 +118,8 @@ async def _copied(config: Config, old: Layout, new: Layout, short: str) -> Mappi
     async with aclosing(scan.records()) as records:
         async for record in records:
             if (origin := origin_of(record.headers)) is not None:
-                reached[origin[0]] = max(reached.get(origin[0], 0), origin[1] + 1)
+                check_source(scan.topic, origin, source)
+                reached[origin.partition] = max(reached.get(origin.partition, 0), origin.offset + 1)
     if not reached:
         raise UsageError(f"topic {scan.topic} holds records that no rebuild has copied; choose a prefix that nobody uses")
     if old.counts[short] != new.counts[short]:
@@ -88,8 +130,8 @@ async def _copied(config: Config, old: Layout, new: Layout, short: str) -> Mappi
     return reached
 
 
-async def _copy_topic(config: Config, old: Layout, new: Layout, short: str, done: Mapping[int, int], producer: Any,
-                      progress: Callable[[int], None]) -> int:  # fmt: skip
+async def _copy_topic(config: Config, source: str, old: Layout, new: Layout, short: str, done: Mapping[int, int],
+                      producer: Any, progress: Callable[[int], None]) -> int:  # fmt: skip
     topic, count = new.names[short], new.counts[short]
     scan = await Scan.of(config, old.names[short], old.counts[short])
     begins = {number: min(max(begin, done.get(number, 0)), scan.ends[number]) for number, begin in scan.begins.items()}
@@ -101,7 +143,7 @@ async def _copy_topic(config: Config, old: Layout, new: Layout, short: str, done
         async for record in records:
             where = record.partition if not moved else partition_of(record.key, count) if record.key else record.partition % count
             headers = [header for header in record.headers if header[0] != COPIED]
-            headers.append((COPIED, b"%d@%d" % (record.partition, record.offset)))
+            headers.append((COPIED, mark_of(Origin(record.partition, record.offset, source))))
             waiting.add(await producer.send(topic, record.value, key=record.key, partition=where, headers=headers))
             copied += 1
             if len(waiting) >= IN_FLIGHT:
@@ -125,4 +167,4 @@ def run_rebuild(config: Config, source: str) -> list[str]:
     ]
 
 
-__all__ = ["COPIED", "copy", "origin_of", "run_rebuild", "under"]
+__all__ = ["COPIED", "Origin", "check_source", "copy", "mark_of", "origin_of", "run_rebuild", "under"]

@@ -166,7 +166,13 @@ class _Post:
         topic = self._layout.names["dead-letters"]
         for partition, offsets in noted.items():
             value = json.dumps(offsets, separators=(",", ":")).encode()
-            await self._producer.send_and_wait(topic, value, partition=partition, headers=[(RECEIPT, b"replayed")])
+            try:
+                await self._producer.send_and_wait(topic, value, partition=partition, headers=[(RECEIPT, b"replayed")])
+            except KafkaError as error:
+                raise FloorpulseError(
+                    f"{len(offsets)} letters of partition {partition} were sent, but Kafka refused to note that in topic {topic}: "
+                    f"{error!r}. Start the command again: it sends them a second time, which changes nothing"
+                ) from error
         if refused is not None:
             raise refused
 

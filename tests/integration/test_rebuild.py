@@ -46,9 +46,28 @@ async def test_the_numbers_are_the_same_under_a_new_prefix(rig: Rig, new: Rig) -
             assert await each.outcomes() == {"applied": len(of), "duplicate": 0, "late": 0, "invalid": 1}
     old = {(r.topic[len(rig.layout.prefix) :], r.partition, r.offset): (r.key, r.value) async for r in rig.read("queues")}
     copies = {
-        (r.topic[len(new.layout.prefix) :], *(origin_of(r.headers) or (-1, -1))): (r.key, r.value) async for r in new.read("queues")
+        (r.topic[len(new.layout.prefix) :], *(origin_of(r.headers) or (-1, -1, None))): (r.key, r.value)
+        async for r in new.read("queues")
     }
-    assert copies == old
+    assert copies == {(*place, rig.layout.prefix): record for place, record in old.items()}
+
+
+@pytest.mark.timeout(120)
+async def test_two_prefixes_are_not_mixed_in_one(kafka: RealKafka, rig: Rig, new: Rig, tmp_path: Path) -> None:
+    """The second is refused, and nothing of it is written; the first goes on."""
+    of = records(14, 60)
+    folder = tmp_path / "second"
+    folder.mkdir()
+    second = Rig(kafka.bootstrap, f"second{rig.layout.prefix}", folder)
+    create(admin_options(second.section), second.layout)
+    await rig.feed(of[:40])
+    await second.feed(of)
+    config = load(new.config)
+    assert sum((await copy(config, rig.layout.prefix)).values()) == 40
+    with pytest.raises(UsageError, match="would be mixed"):
+        await copy(config, second.layout.prefix)
+    await rig.feed(of[40:])
+    assert sum((await copy(config, rig.layout.prefix)).values()) == len(of) - 40
 
 
 @pytest.mark.timeout(120)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pytest
+from aiokafka.errors import NotEnoughReplicasError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.config import Config
+from schemas.errors import FloorpulseError
 from streams import cli
 from streams.deadletters import Listing, Wanted, letter_of, receipt_of
 from streams.journal.letters import letter, replays_of
 from streams.letterview import listed, safe, shown, shown_json
-from streams.replay import _cause
+from streams.replay import TARGETS, _cause, _Post
+from streams.scan import Layout
 from tests.builders import T0
 
 
@@ -121,6 +126,31 @@ def test_why_a_letter_is_left_out() -> None:
     again = aside(Rec(headers=(("replayed", b"1"),)))
     assert _cause(again, Wanted(), allowed, set(), set()) == "rejected again"
     assert _cause(again, Wanted(again=True), allowed, set(), set()) is None
+
+
+class Full:
+    """A producer whose broker takes letters, but no receipts: the dead-letter topic is another one."""
+
+    async def send(self, *_: Any, **__: Any) -> asyncio.Future[None]:
+        """Take a letter."""
+        taken = asyncio.get_running_loop().create_future()
+        taken.set_result(None)
+        return taken
+
+    async def send_and_wait(self, *_: Any, **__: Any) -> None:
+        """Take no receipt."""
+        raise NotEnoughReplicasError
+
+
+async def test_a_receipt_that_kafka_refuses_is_told_with_what_to_do() -> None:
+    """The letters are sent and not noted; it is no fault of floorpulse, and starting again does no harm."""
+    names = {short: f"floorpulse.{short}" for short in ("dead-letters", *TARGETS)}
+    post = _Post(Config(), Layout(names, dict.fromkeys(names, 4)))
+    await post._producer.stop()
+    post._producer = Full()
+    await post.send(aside())
+    with pytest.raises(FloorpulseError, match=r"1 letters of partition 1 .*floorpulse\.dead-letters: NotEnoughReplicas.* again"):
+        await post.note()
 
 
 def test_letters_are_chosen_by_reason_and_time() -> None:
