@@ -177,13 +177,14 @@ class Ownership:
         except (KafkaError, IllegalStateError, TimeoutError) as error:  # a rebalance came first, or the broker is away
             _log.warning("partition.no_way_back", topic=topic, partition=partition, offset=offset, error=repr(error))
 
-    async def read_again(self, tp: TP, offset: int) -> None:
-        """Deliver an input again from where its partition stands, if that has not moved since."""
+    async def read_again(self, tp: TP, offset: int, begin: int) -> None:
+        """Deliver an input again from where its partition stands, if that has not moved since, or from the log's beginning."""
         ours, topic = self.owned.get(tp.partition), self._short[tp.topic]
         if ours is not None and not ours.closed and ours.next[topic] == offset:
-            self.tally.holes["delivery"] += 1
-            _log.warning("partition.nothing_came", topic=topic, partition=tp.partition, expected=offset)
-            await self.go_back(topic, tp.partition, offset)
+            if not ours.begin_at(topic, begin):
+                self.tally.holes["delivery"] += 1
+                _log.warning("partition.nothing_came", topic=topic, partition=tp.partition, expected=offset)
+            await self.go_back(topic, tp.partition, ours.next[topic])
 
     def offsets_from(self, topic: str, partition: int, start: int) -> AsyncGenerator[int]:
         """Ask the broker which offsets the log holds from `start` on."""
@@ -304,8 +305,11 @@ class Ownership:
         if folded.followed is not None and folded.followed > end:
             _log.warning("readings.made_anew", partition=number, expected=folded.followed, end=end)
             folded, unpublished = replace(folded, followed=end), folded.entries.keys() | unpublished
-        floor = self._thaw(number, total, folded.entries, unpublished)
-        return Partition(number, total, floor, folded, offsets, self._ports, followed=end, limits=self._limits, tally=self.tally)
+        floor, ports, limits = self._thaw(number, total, folded.entries, unpublished), self._ports, self._limits
+        made = Partition(number, total, floor, folded, offsets, ports, followed=end, limits=limits, tally=self.tally)
+        for topic in INPUTS:  # a quiet input might never bring the record that shows the hole
+            made.begin_at(topic, begins[TP(self._names[topic], number)])
+        return made
 
     async def _keep(self, partition: Partition) -> None:
         turn = self._turn

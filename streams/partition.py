@@ -205,6 +205,16 @@ class Partition:
                 await self._explain(topic, records[end:], offsets[end:], span)
         await self._wait_for_room()
 
+    def begin_at(self, topic: str, begin: int) -> bool:
+        """Go on at the log's beginning, and tell so, if that lies beyond what was read: the records before it are gone."""
+        expected = self.next[topic]
+        if begin <= expected:
+            return False
+        self._tally.holes["retention"] += 1
+        self._note_skipped(topic, "retention", begin - expected, expected)
+        self.next[topic] = begin
+        return True
+
     def _read_across(self, topic: str, span: Span | None) -> None:
         """Note what the client has read beside the records that were just applied."""
         if span is None:
@@ -244,6 +254,9 @@ class Partition:
             await self._ports.source.go_back(topic, self.number, expected)
             return
         if self.closed:
+            return
+        if self.next[topic] != expected:  # `begin_at` has told of the hole meanwhile
+            await self._ports.source.go_back(topic, self.number, self.next[topic])
             return
         if explanation.lost is None:
             cause = "retention" if begin > expected else "log"

@@ -260,7 +260,7 @@ class Worker:
                 _log.debug("lag.unknown", error=repr(error))
             else:
                 self._note_lag(positions, ends)
-                await self._read_again(positions)
+                await self._read_again(app, positions)
 
     @property
     def lag(self) -> Mapping[TP, int]:
@@ -271,10 +271,16 @@ class Worker:
         self._look_for_anew(positions, ends)
         self._behind.look(time.monotonic(), positions, ends, self.ownership.tally.events, self.ownership.holds)
 
-    async def _read_again(self, positions: Mapping[TP, int]) -> None:
-        """Go back for what was lost on its way to us with nothing behind it that would have shown the hole."""
-        for tp in self._behind.lost(time.monotonic() - AGAIN_S):
-            await self.ownership.read_again(tp, positions[tp])
+    async def _read_again(self, app: faust.App, positions: Mapping[TP, int]) -> None:
+        """Go back for what was lost on its way to us, or deleted, with nothing behind it that would have shown the hole."""
+        lost = self._behind.lost(time.monotonic() - AGAIN_S)
+        try:
+            begins = await asyncio.wait_for(app.consumer.earliest_offsets(*lost), LAG_S) if lost else {}
+        except (KafkaError, TimeoutError) as error:
+            _log.debug("begin.unknown", error=repr(error))
+            begins = {}
+        for tp in lost:
+            await self.ownership.read_again(tp, positions[tp], begins.get(tp, 0))
 
     def _look_for_anew(self, positions: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
         """Stop when an input ends before what was read of it; twice, since a new leader may be a moment behind."""

@@ -528,10 +528,9 @@ async def test_a_broker_that_cannot_delete_is_not_asked_all_the_time(tmp_path: P
             await journal.stop()
 
 
-@pytest.mark.timeout(180)
-async def test_records_that_retention_took_are_told_and_counted(rig: Rig) -> None:
-    """Deleted while no worker was there: the numbers go on without them, and nobody can overlook it."""
-    of, port = records(15, 400), free_port()
+async def fed_twice(rig: Rig) -> tuple[list[Record], TopicPartition, int, int]:
+    """Records of which a worker that has gone counted the first half; an input with unread ones, from where on, and its end."""
+    of = records(15, 400)
     half = len(of) // 2
     await rig.feed(of[:half])
     with rig.worker() as worker:
@@ -543,13 +542,61 @@ async def test_records_that_retention_took_are_told_and_counted(rig: Rig) -> Non
     _, ends = await rig.committed()
     name = rig.layout.name("queues")
     tp = max((tp for tp in ends if tp.topic == name), key=lambda tp: ends[tp] - committed[tp])
-    gone = ends[tp] - committed[tp] - 1  # the last one shows the hole
-    assert gone > 0
+    assert ends[tp] - committed[tp] > 1
+    return of, tp, committed[tp], ends[tp]
+
+
+async def until_committed(rig: Rig) -> None:
+    """Wait until the group's offsets are the ends of the inputs."""
+    end = time.monotonic() + DEADLINE_S
+    while (offsets := await rig.committed())[0] != offsets[1]:
+        assert time.monotonic() < end, f"{offsets}\n{rig.log.read_text()[-3000:]}"
+        await asyncio.sleep(0.2)
+
+
+def delete_before(rig: Rig, tp: TopicPartition, offset: int) -> None:
+    """Delete records as retention does."""
     with open_admin(admin_options(rig.section)) as admin:
-        admin.delete_records({AdminTopicPartition(tp.topic, tp.partition): ends[tp] - 1})
+        admin.delete_records({AdminTopicPartition(tp.topic, tp.partition): offset})
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("left", [1, 0])
+async def test_records_that_retention_took_are_told_and_counted(rig: Rig, left: int) -> None:
+    """Deleted while no worker was there, all but the last one or all: the numbers go on without them, nobody can overlook it."""
+    of, tp, start, end = await fed_twice(rig)
+    port, gone = free_port(), end - left - start
+    delete_before(rig, tp, end - left)
     with rig.worker(port):
         await rig.until_applied(len(of) - gone)
         told = f'floorpulse_worker_skipped_offsets_total{{cause="retention"}} {gone}.0'
         await until(lambda: told in get(f"http://127.0.0.1:{port}/metrics")[1], told)
+        await until_committed(rig)
     assert "the broker deleted records before they were counted" in rig.log.read_text()
+    assert (await rig.outcomes())["applied"] == len(of) - gone
+
+
+@pytest.mark.timeout(180)
+async def test_records_that_retention_takes_from_a_running_worker_are_told_and_counted(rig: Rig) -> None:
+    """It slept meanwhile, and nothing new comes that would show the hole; it does not take its input for stuck."""
+    of, port = records(16, 200), free_port()
+    half = len(of) // 2
+    await rig.feed(of[:half])
+    with rig.worker(port) as worker:
+        await rig.until_applied(half)
+        await until_committed(rig)
+        worker.send_signal(signal.SIGSTOP)
+        committed, _ = await rig.committed()  # takes longer than the broker keeps a fetch back for want of records
+        await rig.feed(of[half:])
+        _, ends = await rig.committed()
+        tp = max((tp for tp in ends if tp.topic == rig.layout.name("queues")), key=lambda tp: ends[tp] - committed[tp])
+        gone = ends[tp] - committed[tp]
+        delete_before(rig, tp, ends[tp])
+        worker.send_signal(signal.SIGCONT)
+        await rig.until_applied(len(of) - gone)
+        told = f'floorpulse_worker_skipped_offsets_total{{cause="retention"}} {gone}.0'
+        await until(lambda: told in get(f"http://127.0.0.1:{port}/metrics")[1], told)
+        await until_committed(rig)
+        assert get(f"http://127.0.0.1:{port}/livez")[0] == 200
+    assert "worker.stalled" not in rig.log.read_text()
     assert (await rig.outcomes())["applied"] == len(of) - gone

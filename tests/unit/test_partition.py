@@ -652,6 +652,40 @@ async def test_records_that_retention_took_are_told_loudly(world: World) -> None
     assert "retention.ms" in told["remedy"]
 
 
+async def test_a_log_that_begins_later_than_we_stand_is_told_before_anything_comes(world: World) -> None:
+    """Nothing new may ever come to show the hole; what is left is counted, journalled and accounted for as always."""
+    owner = await owner_of(world)
+    await owner.feed(0, 1)
+    with capture_logs() as logs:
+        assert owner.partition.begin_at("sessions", 4)
+        assert not owner.partition.begin_at("sessions", 4)
+        assert not owner.partition.begin_at("queues", 0)
+    assert (owner.tally.holes, owner.tally.skipped) == ({"retention": 1}, {"retention": 2})
+    [told] = [log for log in logs if log["event"] == "partition.records_gone"]
+    assert (told["log_level"], told["topic"], told["expected"], told["offsets"]) == ("error", "sessions", 2, 2)
+    await owner.feed(4, 5)
+    await owner.partition.finish()
+    assert owner.floor.cells == {"sessions a": 2, "sessions b": 2}
+    assert world.fold().offsets == {"sessions": 6, "queues": 0}
+    assert owner.partition.unaccounted == {"sessions": 0}
+    assert world.violations == []
+
+
+async def test_a_hole_that_was_told_while_the_broker_is_asked_is_told_once(world: World) -> None:
+    """Reading goes on from the log's beginning."""
+    world.inputs["sessions"] = [Rec(offset, b"a") for offset in (7, 8)]
+    owner = await owner_of(world)
+    world.turns = lambda: 3
+    asking = asyncio.ensure_future(owner.feed(7, 8))
+    await asyncio.sleep(0)
+    assert owner.partition.begin_at("sessions", 7)
+    await asking
+    assert owner.inputs.went_back == [("sessions", 7)]
+    await owner.feed(7, 8)
+    assert owner.floor.cells == {"sessions a": 2}
+    assert (owner.tally.holes, owner.tally.skipped) == ({"retention": 1}, {"retention": 7})
+
+
 async def test_a_marker_at_the_logs_end_is_passed_over(world: World) -> None:
     """Otherwise the input would never be at its end, and always one record behind."""
     owner = await owner_of(world, heartbeat_s=0)
