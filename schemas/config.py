@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Final, Literal
@@ -44,14 +45,19 @@ def _split(value: Any) -> Any:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
-def _address(listen: str) -> str:
+def _address(listen: str, example: str) -> str:
     host, _, port = listen.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise ValueError("is not HOST:PORT, such as 127.0.0.1:9464")
+    if not host or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65_535:
+        raise ValueError(f"is not HOST:PORT, such as {example}")
     return listen
 
 
-Address = Annotated[str, AfterValidator(_address)]
+_WORKER_LISTEN: Final = "127.0.0.1:9465"
+_BOARD_LISTEN: Final = "127.0.0.1:9464"
+
+
+WorkerAddress = Annotated[str, AfterValidator(partial(_address, example=_WORKER_LISTEN))]
+BoardAddress = Annotated[str, AfterValidator(partial(_address, example=_BOARD_LISTEN))]
 TextList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 
 
@@ -255,7 +261,7 @@ class Customers(CustomerSettings):
 class Worker(_Section):
     """One stream worker."""
 
-    listen: Address = Field("127.0.0.1:9465", description="its own /metrics, /livez, /readyz")
+    listen: WorkerAddress = Field(_WORKER_LISTEN, description="its own /metrics, /livez, /readyz")
     flush_interval: Duration = Field(500, ge=50, le=60_000, description="longest time between two flushes with something to say")
     flush_events: int = Field(60_000, ge=100, le=1_000_000, description="events that make a flush due at once")
     compression: Literal["zstd", "lz4", "gzip", "snappy", "none"] = Field(
@@ -271,7 +277,7 @@ class Worker(_Section):
 class Board(_Section):
     """One board."""
 
-    listen: Address = Field("127.0.0.1:9464", description="host:port of wall-screen, API and /metrics")
+    listen: BoardAddress = Field(_BOARD_LISTEN, description="host:port of wall-screen, API and /metrics")
     refresh: Duration = Field(
         500, ge=100, le=60_000, description="longest time between two snapshots; what workers publish is shown sooner"
     )

@@ -9,17 +9,19 @@ from typing import Final
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
+from schemas.config import Board, Worker
 from schemas.errors import ConfigError
 
 _PROGRAMS: Final = ("floorpulse board", "floorpulse worker")
 _ASK_TIMEOUT_S: Final = 1.0
+_EXAMPLES: Final = {"board.listen": Board.model_fields["listen"].default, "worker.listen": Worker.model_fields["listen"].default}
 
 
 def split_address(listen: str, setting: str = "board.listen") -> tuple[str, int]:
     """Return host and port of `host:port`; raises `ConfigError`, which names the setting."""
     host, _, port = listen.rpartition(":")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise ConfigError(f"{setting}: {listen!r} is not HOST:PORT, such as 127.0.0.1:9464")
+    if not host or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65_535:
+        raise ConfigError(f"{setting}: {listen!r} is not HOST:PORT, such as {_EXAMPLES[setting]}")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 

@@ -77,10 +77,10 @@ def run_worker(config: Config) -> None:
     from streams.logs import configure_logs
     from streams.worker import run_worker as run
 
+    thaw, settings = thaw_of(config), worker_settings(config)  # a bad setting is told before Kafka is asked
     configure_logs("floorpulse worker")
-    thaw = thaw_of(config)
     _check_topics(config)
-    run(worker_settings(config), thaw)
+    run(settings, thaw)
 
 
 def _check_topics(config: Config) -> None:

@@ -409,11 +409,19 @@ async def test_garbage_on_the_topic_does_not_end_the_board(broker: EmbeddedBroke
         assert board.snapshot.health.ignored["foreign"] == 4
 
 
-@pytest.mark.parametrize("listen", ["9464", "host:", ":9464x", "host:99999", "host:-1", ""])
+@pytest.mark.parametrize("listen", ["9464", "host:", ":9464x", "host:99999", "host:-1", "host:" + "9" * 5000, ""])
 def test_a_wrong_address_is_told(listen: str) -> None:
     """What was read, and what is wanted."""
     with pytest.raises(ConfigError, match="HOST:PORT"):
         split_address(listen)
+
+
+def test_a_wrong_address_is_told_with_the_setting_s_own_default() -> None:
+    """A worker's port is not the board's."""
+    with pytest.raises(ConfigError, match=r"^worker\.listen: 'garbage' is not HOST:PORT, such as 127\.0\.0\.1:9465$"):
+        split_address("garbage", "worker.listen")
+    with pytest.raises(ConfigError, match=r"^board\.listen: 'garbage' is not HOST:PORT, such as 127\.0\.0\.1:9464$"):
+        split_address("garbage")
 
 
 def test_addresses_are_read() -> None:
