@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import os
+import re
 import sys
 import urllib.error
 import urllib.parse
@@ -24,6 +26,7 @@ LIVE_TIMEOUT_S: Final = 30.0
 MAX_TABLE_BYTES: Final = 1 << 30
 FORMATS: Final = ("csv", "parquet")
 _ACCESS: Final = ("FLOORPULSE_BOARD__USERNAME", "FLOORPULSE_BOARD__PASSWORD", "FLOORPULSE_BOARD__PASSWORD_FILE")
+_PLAIN_PATH: Final = re.compile(r"[!-~]*")
 _REFUSED: Final = {400: UsageError, 404: UnknownName}
 
 
@@ -136,7 +139,9 @@ class _Board(NamedTuple):
 def _board(url: str, option: str) -> _Board:
     """Return the board at an address, which may hold `user:password@`; else both are the environment's, as for the board itself."""
     try:
+        url.encode()  # refuses what was no text on the command line
         parts = urllib.parse.urlsplit(url)
+        _ = parts.port  # refuses what is no port
         host = parts.netloc.rpartition("@")[2] if parts.hostname and parts.scheme in ("http", "https") else ""
         username, password = (urllib.parse.unquote(part or "") for part in (parts.username, parts.password))
     except ValueError:
@@ -144,6 +149,9 @@ def _board(url: str, option: str) -> _Board:
     if not host:
         shown = url.rpartition("@")[2][:200]
         raise UsageError(f"{option} {shown!r} is no http or https address, e.g. http://127.0.0.1:9464")
+    if not _PLAIN_PATH.fullmatch(parts.path):
+        quoted = urllib.parse.quote(parts.path[:200], safe="/%")
+        raise UsageError(f"{option}: the path {parts.path[:200]!r} cannot stand in an address as it is; write {quoted}")
     bare = urllib.parse.urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
     if not username:
         username, password = _from_environment()
@@ -171,7 +179,10 @@ class _NoDetours(urllib.request.HTTPRedirectHandler):
 def fetch(url: str, path: str, query: Mapping[str, str | None], *, option: str) -> str:
     """Return a board's answer; raises `BoardError`, and `UsageError` where it refuses what was asked."""
     board = _board(url, option)
-    wanted = urllib.parse.urlencode({name: value for name, value in query.items() if value is not None})
+    try:
+        wanted = urllib.parse.urlencode({name: value for name, value in query.items() if value is not None})
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{error.object!r} cannot be asked for: it is no text in UTF-8") from None
     whole = f"{board.url}{path}?{wanted}"
     headers = {}
     if board.credentials is not None:
@@ -190,8 +201,12 @@ def fetch(url: str, path: str, query: Mapping[str, str | None], *, option: str) 
             remedy = f"give them as {option} https://user:password@host:port or by {_ACCESS[0]} and {_ACCESS[1]}"
             raise BoardError(f"the board at {board.url} {what}: {remedy}") from None
         raise BoardError(f"the board answered {error.code}: {said} ({whole})") from None
+    except http.client.InvalidURL:
+        raise UsageError(f"{option} {board.url!r} is no http or https address, e.g. http://127.0.0.1:9464") from None
     except (OSError, ValueError) as error:
         raise BoardError(f"cannot ask the board at {whole}: {error}. Is it running? floorpulse board") from None
+    except http.client.HTTPException as error:
+        raise BoardError(f"{board.url} did not answer in HTTP: is it a floorpulse board? ({repr(error)[:200]})") from None
 
 
 __all__ = ["FORMATS", "Wanted", "fetch", "run_explain", "run_report"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,7 +53,7 @@ def _config(path: Path | None, **changes: Any) -> Config:
     return config
 
 
-def _duration_ms(text: str | None, option: str) -> int | None:
+def _duration_ms(text: str | None, option: str, least_ms: int = 0) -> int | None:
     from pydantic_core import PydanticCustomError
 
     from schemas.durations import parse_duration
@@ -60,9 +61,12 @@ def _duration_ms(text: str | None, option: str) -> int | None:
     if text is None:
         return None
     try:
-        return parse_duration(text)
+        found = parse_duration(text)
     except PydanticCustomError as error:
         raise UsageError(f"{option} {text!r} {error.message()}") from None
+    if found < least_ms:
+        raise UsageError(f"{option} {text!r} is no time at all: write, e.g., {option} 10m")
+    return found
 
 
 @app.command(epilog="Example: floorpulse demo --duration 60s")
@@ -78,10 +82,11 @@ def demo(
     """Run everything on this machine: embedded broker, simulated contact centre, worker, board. Ctrl-C ends it."""
     from streams.demo import run_demo
 
-    if speed <= 0:
-        raise UsageError(f"--speed {speed:g} is not above 0")
+    if not 0 < speed < inf:
+        raise UsageError(f"--speed {speed:g} is no finite number above 0; write, e.g., --speed 2")
+    length_ms = _duration_ms(duration, "--duration", least_ms=1)
     settings = _config(config, board={"listen": listen})
-    run_demo(settings, duration_ms=_duration_ms(duration, "--duration"), speed=speed, queues=queues, agents=agents, seed=seed)
+    run_demo(settings, duration_ms=length_ms, speed=speed, queues=queues, agents=agents, seed=seed)
 
 
 @app.command(epilog="Example: floorpulse worker --config floorpulse.yaml")
@@ -111,7 +116,7 @@ def topics(
     create: Annotated[bool, typer.Option("--create", help="create what is missing (without: only check)")] = False,
     partitions: Annotated[int | None, typer.Option(min=1, max=1024, help="partitions of each co-partitioned topic")] = None,
     prefix: Annotated[str | None, typer.Option(help="topic prefix, e.g. acme. (default: kafka.topic_prefix)")] = None,
-    replication: Annotated[int, typer.Option(help="replication factor; -1 = the broker's default")] = -1,
+    replication: Annotated[int, typer.Option(min=-1, max=32_767, help="replication factor; -1 = the broker's default")] = -1,
     config: ConfigOption = None,
 ) -> None:
     """Create or check the topics: partitions, compaction, retention."""
@@ -138,7 +143,7 @@ def simulate(
     """Produce a simulated contact centre: to Kafka in real time, or to a file at once."""
     from streams.simulation import Plan, run_simulation
 
-    length_ms = _duration_ms(duration, "--duration")
+    length_ms = _duration_ms(duration, "--duration", least_ms=1)
     history_ms = _duration_ms(history, "--history") or 0
     plan = Plan(rate, length_ms, history_ms, queues, agents, seed, start, mess)
     run_simulation(_config(config), plan, out)

@@ -27,6 +27,9 @@ from streams.scan import Layout, Scan
 RECEIPT: Final = "receipt"
 MOST_LETTERS: Final = 5_000_000
 """Letters remembered by one command (some 100 bytes each); beyond it, choose a time."""
+_DIGITS: Final = 20
+_MOST_PARTITION: Final = 2**31 - 1
+_MOST_OFFSET: Final = 2**63 - 1
 
 
 class Letter(NamedTuple):
@@ -166,8 +169,8 @@ async def listing(config: Config, wanted: Wanted, limit: int, *, late: bool = Fa
 async def one(config: Config, name: str, *, late: bool = False) -> Letter:
     """Read the letter `PARTITION@OFFSET`; raises `UsageError` or `UnknownName`."""
     partition, _, offset = name.partition("@")
-    if not (partition.isascii() and partition.isdigit() and offset.isascii() and offset.isdigit()):
-        raise UsageError(f"{name!r} is no PARTITION@OFFSET, for example 3@17; floorpulse dead-letters list shows them")
+    if not (_is_number(partition, _MOST_PARTITION) and _is_number(offset, _MOST_OFFSET)):
+        raise UsageError(f"{name[:50]!r} is no PARTITION@OFFSET, for example 3@17; floorpulse dead-letters list shows them")
     short = LETTER_TOPICS[1 if late else 0]
     layout = Layout.of(config, [short])
     topic = layout.names[short]
@@ -178,6 +181,10 @@ async def one(config: Config, name: str, *, late: bool = False) -> Letter:
                     return letter_of(record)
                 break
     raise UnknownName(f"topic {topic} has no record {name} (any more); floorpulse dead-letters list shows what is there")
+
+
+def _is_number(text: str, most: int) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < _DIGITS and int(text) <= most
 
 
 def remember(known: set[Any], what: Any) -> None:

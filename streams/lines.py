@@ -76,16 +76,25 @@ def line_of(value: bytes, number: int = 0) -> Line:
 
 
 def open_lines(path: Path) -> IO[bytes]:
-    """Open a .jsonl or .jsonl.gz file; raises `UsageError` when it cannot be read."""
+    """Open a .jsonl or .jsonl.gz file; raises `UsageError` when it cannot be read, or is named .gz and is not gzip."""
     try:
         file = path.open("rb")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    if file.read(2) == b"\x1f\x8b":
+    magic = file.read(2)
+    if magic == b"\x1f\x8b":
         file.close()
         return gzip.open(path, "rb")  # type: ignore[return-value]  # a GzipFile is an IO[bytes] in all that matters
+    if magic and path.suffix == ".gz":
+        file.close()
+        raise UsageError(f"{path} is named .gz, but it is not gzip. If it is plain text, name it without .gz")
     file.seek(0)
     return file
+
+
+def line_count(path: Path) -> int:
+    """Return how many lines a file has, empty ones included."""
+    return sum(len(texts) for _, texts in _read_texts(path, no_progress))
 
 
 def _read_texts(path: Path, progress: Callable[[int], None]) -> Iterator[tuple[int, list[bytes]]]:
@@ -148,4 +157,4 @@ def read_lanes(path: Path, shares: int, progress: Callable[[int], None] = no_pro
             yield lanes
 
 
-__all__ = ["BATCH_LINES", "PARTITIONER", "Lane", "Lanes", "Line", "line_of", "open_lines", "read_lanes", "read_lines"]
+__all__ = ["BATCH_LINES", "PARTITIONER", "Lane", "Lanes", "Line", "line_count", "line_of", "open_lines", "read_lanes", "read_lines"]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import IO
@@ -13,7 +14,7 @@ from typing import IO
 from schemas.codec import decode_batch
 from schemas.config import Config
 from schemas.errors import FloorpulseError, InvalidEvent, UsageError
-from streams.lines import Line, open_lines, read_lines
+from streams.lines import Line, line_count, open_lines, read_lines
 from streams.progress import no_progress
 from streams.sender import Sender
 
@@ -45,14 +46,15 @@ async def produce(
 ) -> Produced:
     """Send files; `speed` None = as fast as it goes, 60 = sixty times real time.
 
-    Raises `BadLine` at the first line that is no valid event unless `keep_going` (then such lines go to FILE.rejected).
+    Raises `BadLine` at the first line that is no valid event unless `keep_going` (then such lines go to FILE.rejected), and
+    `UsageError` where the first file ends before `from_line`; one line behind its end is all right: nothing is left to send.
     With `end` every partition gets an end-of-input marker.
     """
     for file in files:
         open_lines(file).close()
     done = Produced()
+    pace = _Pace(speed)
     async with Sender(config) as sender:
-        pace = _Pace(speed)
         try:
             for file in files:
                 await _send_file(sender, file, pace, keep_going, from_line, done, progress)
@@ -70,8 +72,8 @@ class _Pace:
     """Says how long to wait for an event's turn."""
 
     def __init__(self, speed: float | None) -> None:
-        if speed is not None and speed <= 0:
-            raise UsageError(f"--speed {speed:g} is not above 0; write --speed 60, or --speed max")
+        if speed is not None and not 0 < speed < inf:
+            raise UsageError(f"--speed {speed:g} is no finite number above 0; write --speed 60, or --speed max")
         self._speed = speed
         self._began: tuple[float, int] | None = None
 
@@ -86,10 +88,12 @@ class _Pace:
 
 async def _send_file(sender: Sender, file: Path, pace: _Pace, keep_going: bool, from_line: int, done: Produced,
                      progress: Callable[[int], None]) -> None:  # fmt: skip
+    reached = from_line == 1
     with ExitStack() as stack:
         rejected: IO[bytes] | None = None
         for lines in read_lines(file, progress):
             wanted = [line for line in lines if line.number >= from_line]
+            reached = reached or bool(wanted)
             for line, event in zip(wanted, decode_batch([line.value for line in wanted]), strict=True):
                 done.resume = f"{file} --from-line {line.number}"
                 if isinstance(event, InvalidEvent):
@@ -106,6 +110,9 @@ async def _send_file(sender: Sender, file: Path, pace: _Pace, keep_going: bool, 
                     await asyncio.sleep(wait)
                 await sender.send(line.topic, line.key, line.value)
                 done.newest_ms = event.at if done.newest_ms is None else max(done.newest_ms, event.at)
+    if not reached and from_line > (lines_there := line_count(file)) + 1:
+        what = "1 line" if lines_there == 1 else f"{lines_there} lines"
+        raise UsageError(f"--from-line {from_line}: {file} has {what}, so there is nothing to resume at; give a smaller number")
 
 
 def _open_rejected(file: Path) -> IO[bytes]:
@@ -113,9 +120,7 @@ def _open_rejected(file: Path) -> IO[bytes]:
 
 
 def _bad_line(file: Path, line: Line, error: InvalidEvent) -> BadLine:
-    return BadLine(
-        f"{file} line {line.number}: {error.detail}. --keep-going puts such lines into {file}.rejected"
-    )
+    return BadLine(f"{file} line {line.number}: {error.detail}. --keep-going puts such lines into {file}.rejected")
 
 
 __all__ = ["BadLine", "Produced", "produce"]

@@ -50,6 +50,10 @@ class Needle:
     def __init__(self, customer: str, rules: Rules) -> None:
         if not customer:
             raise UsageError("--customer is empty")
+        try:
+            customer.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"--customer {customer!r} is no text in UTF-8, as every id in an event is") from None
         self.texts = list(dict.fromkeys((customer, rules.customer(customer))))
         raw = [text.encode() for text in self.texts]
         self._words = [re.compile(rb"(?<!" + _WORD + rb")" + re.escape(each) + rb"(?!" + _WORD + rb")") for each in raw]

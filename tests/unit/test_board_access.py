@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 import ssl
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -168,6 +170,21 @@ def test_a_wrong_address_shows_no_password(url: str) -> None:
     with pytest.raises(UsageError, match="is no http or https address") as error:
         fetch(url, "/", {}, option="--url")
     assert "geheim" not in str(error.value)
+
+
+def test_what_does_not_speak_http_is_no_board() -> None:
+    """Any other server, said in one line."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(10_000)
+                connection.sendall(b"220 mail.example.org ESMTP\r\n")
+
+        pool.submit(answer)
+        with pytest.raises(BoardError, match=r":\d+ did not answer in HTTP: is it .*\('220 mail.example.org ESMTP\\r\\n'\)"):
+            fetch(f"http://127.0.0.1:{server.getsockname()[1]}", "/x", {}, option="--url")
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,25 @@ def test_help_of_all_lists_every_command(run: Run) -> None:
         (["check-config", "--config", "nowhere.yaml"], ["nowhere.yaml"]),
         (["worker", "--config", "nowhere.yaml"], ["nowhere.yaml"]),
         (["demo", "--speed", "0"], ["--speed", "above 0"]),
+        (["demo", "--speed", "nan"], ["--speed nan", "above 0"]),
+        (["demo", "--speed", "inf"], ["--speed inf", "above 0"]),
+        (["demo", "--duration", "0s"], ["--duration '0s'", "10m"]),
+        (["simulate", "--duration", "0s"], ["--duration '0s'", "10m"]),
+        (["simulate", "--out", "e.jsonl", "--duration", "0.1ms"], ["--duration '0.1ms'", "10m"]),
+        (["explain", "--kpi", "waiting", "--url", "http://127.0.0.1:1/ö x"], ["--url", "'/ö x'", "/%C3%B6%20x"]),
+        (["explain", "--kpi", "waiting", "--url", "http://a b:1"], ["--url", "'http://a b:1'", "http://127.0.0.1:9464"]),
+        (["explain", "--kpi", "waiting", "--url", "http://127.0.0.1:port"], ["--url", "http://127.0.0.1:9464"]),
+        (["explain", "--kpi", "waiting", "--url", "http://127.0.0.1:99999"], ["--url", "http://127.0.0.1:9464"]),
+        (["explain", "--kpi", "waiting", "--url", "http://\udcff:x@127.0.0.1:1"], ["--url", "http://127.0.0.1:9464"]),
+        (["explain", "--kpi", "\udcff"], [r"'\udcff'", "UTF-8"]),
+        (["report", "--live", "http://127.0.0.1:1/a b"], ["--live", "'/a b'", "/a%20b"]),
+        (["dead-letters", "show", "0@" + "9" * 5000], ["PARTITION@OFFSET", "3@17"]),
+        (["dead-letters", "show", "9" * 5000 + "@1"], ["PARTITION@OFFSET", "3@17"]),
+        (["dead-letters", "show", "0@9223372036854775808"], ["PARTITION@OFFSET", "3@17"]),
+        (["topics", "--create", "--replication", "99999999"], ["--replication", "32767", "See: floorpulse topics --help"]),
+        (["purge", "--customer", "\udcff"], ["--customer", r"'\udcff'", "UTF-8"]),
+        (["worker", "--listen", "garbage"], ["worker.listen", "'garbage'", "127.0.0.1:9465"]),
+        (["worker", "--listen", "host:" + "9" * 5000], ["worker.listen", "127.0.0.1:9465"]),
     ],
 )
 def test_wrong_use_is_one_line_on_stderr_and_status_2(run: Run, arguments: list[str], words: list[str]) -> None:
@@ -328,6 +347,18 @@ def test_report_into_a_folder_that_is_not_there_is_wrong_use(run: Run) -> None:
     assert "nowhere/t.csv" in done.err
 
 
+@pytest.mark.parametrize("command", ["report", "produce"])
+def test_a_file_that_is_named_gz_and_is_none_is_told(run: Run, command: str) -> None:
+    """It is what its name says, or wrong use; an empty one has nothing in it either way."""
+    Path("e.jsonl.gz").write_bytes(lines_of(call("s", 5_000)))
+    done = run(command, "e.jsonl.gz")
+    assert (done.status, done.out) == (2, "")
+    told = "e.jsonl.gz is named .gz, but it is not gzip. If it is plain text, name it without .gz"
+    assert done.err == f"floorpulse {command}: {told}\n"
+    Path("e.jsonl.gz").write_bytes(b"")
+    assert run("report", "e.jsonl.gz").status == 0
+
+
 @pytest.mark.parametrize("name", ["folder", "broken.jsonl.gz"])
 def test_report_of_a_file_that_cannot_be_read_is_one_line(run: Run, name: str) -> None:
     """A folder, or a compressed file that is cut off: no traceback."""
@@ -427,13 +458,34 @@ def test_produce_resumes_at_a_line(run: Run, sent: list[Collected]) -> None:
     assert [record[0] for record in sent[0].records] == ["queues"]
 
 
-def test_produce_refuses_a_pace_that_is_none(run: Run, sent: list[Collected]) -> None:
-    """0 and less."""
-    Path("e.jsonl").write_bytes(lines_of(call("s", 5_000)))
-    done = run("produce", "e.jsonl", "--speed", "0")
-    assert done.status == 2
-    assert "--speed 0" in done.err
+@pytest.mark.parametrize("line", [3, 4])
+def test_produce_has_nothing_to_resume_behind_the_last_line(run: Run, sent: list[Collected], line: int) -> None:
+    """Neither at an empty last line nor right behind it: the file was wholly sent."""
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5_000)) + b"\n")
+    done = run("produce", "e.jsonl", "--from-line", str(line))
+    assert (done.status, sent[0].records) == (0, [])
+    assert done.err.startswith("0 events sent")
+
+
+def test_produce_cannot_resume_beyond_the_end(run: Run, sent: list[Collected]) -> None:
+    """It is another file, or a slip; nothing is sent, of the files behind it neither."""
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5_000)) + b"\n")
+    Path("f.jsonl").write_bytes(lines_of(call("t", 5_000)))
+    for line in ("5", "999"):
+        done = run("produce", "e.jsonl", "f.jsonl", "--from-line", line)
+        assert (done.status, is_one_line(done.err)) == (2, True)
+        assert f"--from-line {line}: e.jsonl has 3 lines" in done.err
     assert all(not connection.records for connection in sent)
+
+
+@pytest.mark.parametrize("speed", ["0", "-1", "nan", "inf", "-inf"])
+def test_produce_refuses_a_pace_that_is_none(run: Run, sent: list[Collected], speed: str) -> None:
+    """0 and less, and what is no finite number; before Kafka is asked."""
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5_000)))
+    done = run("produce", "e.jsonl", "--speed", speed)
+    assert (done.status, sent) == (2, [])
+    assert is_one_line(done.err)
+    assert f"--speed {speed} is no finite number above 0; write --speed 60, or --speed max" in done.err
 
 
 # ---- simulate
