@@ -98,7 +98,7 @@ def _group_sides(windows: Windows, merge: Merge, days: Days, place: Place) -> di
     for name in SIDES:
         parts = days.side(name, place, gauge)
         if days.sides[name].first <= days.sides[name].last:
-            agents = parts.get(AGENT_DAYS, 0) + windows.online_before(name, place, gauge)
+            agents = parts.get(AGENT_DAYS, 0) + windows.online_before(name, place, gauge, compared=True)
             parts = {**parts, AGENT_DAYS: agents} if agents else parts
         sides[name] = Span(parts)
     return sides

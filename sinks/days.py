@@ -32,12 +32,16 @@ _STEPPING: Final = frozenset({"group", "agent"})
 
 
 class Side(NamedTuple):
-    """One side of a comparison: the quarter-hours from the midnight of `date`, over `days` dates, up to `end`."""
+    """One side of a comparison: the quarter-hours from the midnight of `date`, over `days` dates, up to `end`.
+
+    `begun`: how many of the dates have begun before the end. Where Q is a midnight, the last one has not.
+    """
 
     date: int
     days: int
     start_ms: int
     end_ms: int
+    begun: int
 
 
 def _go_on() -> None:
@@ -53,7 +57,8 @@ def sides_at(zone: str, now: int) -> dict[str, Side]:
     def side(days_ago: int, days: int) -> Side:
         last = date - days_ago
         first = last - days + 1
-        return Side(first, days, date_start(zone, first), at_local_time(zone, last, clock) if days_ago else until)
+        end = at_local_time(zone, last, clock) if days_ago else until
+        return Side(first, days, date_start(zone, first), end, days - (end <= date_start(zone, last)))
 
     return {
         TODAY: side(0, 1),

@@ -6,7 +6,7 @@ The arithmetic in `with_numbers` stands for the value: computing it gives the di
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from schemas.errors import UsageError
@@ -154,11 +154,12 @@ class Explainer:
 
     def _windowed(self, kpi: Kpi, subject: Subject, variant: str | None, stat: str | None, label: str) -> Answer:
         evidence = window_evidence(self._merge, self._windows, subject.places, label)
-        if subject.rules.count_waiting_late:
-            for partition, by_place in gauge_evidence(self._merge, subject.places, self._now).items():
-                late = sum(parts.get("waiting_past_answer", 0) for parts in by_place.values())
-                if late:
-                    evidence.setdefault(partition, {})["waiting_past_answer"] = late
+        queue_rules = self._windows.rules.queue
+        late_places = [place for place in subject.places if queue_rules(place.name, place.channel).count_waiting_late]
+        for partition, by_place in gauge_evidence(self._merge, late_places, self._now).items():
+            late = sum(parts.get("waiting_past_answer", 0) for parts in by_place.values())
+            if late:
+                evidence.setdefault(partition, {})["waiting_past_answer"] = late
         parts = added(evidence.values())
         if kpi.form == "peak":
             held = {partition: {p: n for p, n in each.items() if p.startswith("in_hand_")} for partition, each in evidence.items()}
@@ -169,7 +170,8 @@ class Explainer:
             value, more, sketch = explained_quantile(evidence, kpi.series, stat)
             return Answer(value, f"{stat} of {kpi.series}", more.pop("with_numbers"), sketch, {"percentile": more})
         assert kpi.terms is not None
-        terms = variant_terms(kpi, variant, subject.rules) if variant else kpi.terms(subject.rules)
+        rules = replace(subject.rules, count_waiting_late=bool(late_places))
+        terms = variant_terms(kpi, variant, rules) if variant else kpi.terms(rules)
         if stat == "share":
             assert kpi.share is not None
             top, bottom = ((kpi.share, 1),), terms[1]

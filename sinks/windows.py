@@ -192,11 +192,14 @@ class Windows:
         sums = span.sums.get(place)
         return _NO_PARTS if sums is None else dict(sums)
 
-    def online_before(self, name: str, place: Place, gauge: Gauge) -> int:
-        """Return the agents who were online just before the midnights of a window of days (or side of a comparison), added up."""
+    def online_before(self, name: str, place: Place, gauge: Gauge, *, compared: bool = False) -> int:
+        """Return the agents who were online just before the midnights of a window of days, added up.
+
+        `compared`: of the side of a comparison, which ends at the last quarter-hour boundary.
+        """
         assert self._midnights is not None
         side = self.days(self._rules.zone).bounds[name]
-        return self._midnights.online_before(place, gauge, side.date, side.days)
+        return self._midnights.online_before(place, gauge, side.date, side.begun if compared else side.days)
 
     def levels(self, label: str, place: Place, gauge: Gauge) -> Parts:
         """Return the parts of one window with each level's integral up to now as its `_ms` part, and the agents of its days."""

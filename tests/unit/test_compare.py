@@ -86,6 +86,21 @@ def test_levels_of_a_past_side_come_from_the_present_backwards() -> None:
     assert north["kpis"]["handled_per_agent_day"]["today/yesterday"]["base"] == 3.5
 
 
+@pytest.mark.parametrize(("minutes", "days"), [(-1, 7), (0, 6), (5, 6), (16, 7)])
+def test_a_date_that_has_not_begun_by_the_end_has_no_agents_yet(minutes: int, days: int) -> None:
+    """Where Q is a midnight, seven days are six dates; two agents are there all the time."""
+    midnight = T0 - 14 * HOUR
+    now, worker = midnight + minutes * 60_000, Publisher()
+    worker.step("north", midnight - 20 * DAY, "online", 2)
+    for days_ago in range(1, 14):
+        worker.add("group", "north", "", midnight - days_ago * DAY + 12 * HOUR, {"taken": 20})
+    merge = feed(Merge(Rules(live=True)), worker.flush(now))
+    snapshots = Snapshots(merge, (300_000,))
+    snapshots.take(now, ready=True, readings_age_ms={})
+    (north,) = gather(snapshots.windows, merge, {}).groups
+    assert [north.sides[side]["agent_days"] for side in ("7d", "before")] == [2 * days] * 2
+
+
 def test_the_floor_adds_up_queues_by_their_own_formula_and_reviewers_once() -> None:
     """Numerators and denominators of both formulas; the reviewer of two queues counts once."""
     rules = Rules(live=True, queues={"returns": {"service_level": "sl_answered"}})

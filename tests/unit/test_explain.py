@@ -202,6 +202,22 @@ def test_those_who_wait_too_long_are_told_where_they_count() -> None:
     assert found["value"] == 0.75
 
 
+def test_who_waits_too_long_counts_where_the_channel_says_so() -> None:
+    """A whole queue of which one channel counts them: as on the floor, where each channel goes by its own settings."""
+    rules = Rules(live=True, queue_channels={("orders", "chat"): {"count_waiting_late": True}})
+    worker = Publisher()
+    for channel in ("voice", "chat"):
+        worker.count("orders", T0, channel, answered=10, answered_within=8)
+        worker.now("queue", "orders", channel, waiting=5, waiting_past_answer=5)
+    merge = feed(Merge(rules), worker.flush(T0))
+    snapshots = Snapshots(merge, (300_000, 1_800_000))
+    snapshot = snapshots.take(T0, ready=True, readings_age_ms={})
+    explainer = Explainer(merge, snapshots.windows, snapshot)
+    found = [explainer.explain(Question("service_level", queue="orders", channel=each)) for each in ("voice", "chat", None)]
+    assert [each["with_numbers"] for each in found] == ["8 / (10 + 0 - 0)", "8 / (10 + 0 - 0 + 5)", "16 / (20 + 0 - 0 + 5)"]
+
+
+
 @pytest.mark.parametrize(
     ("question", "error", "message"),
     [
