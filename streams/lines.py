@@ -81,14 +81,14 @@ def open_lines(path: Path) -> IO[bytes]:
         file = path.open("rb")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    magic = file.read(2)
+    magic = file.peek(2)[:2]  # a pipe cannot go back
     if magic == b"\x1f\x8b":
-        file.close()
-        return gzip.open(path, "rb")  # type: ignore[return-value]  # a GzipFile is an IO[bytes] in all that matters
+        unpacked = gzip.GzipFile(fileobj=file)
+        unpacked.myfileobj = file  # type: ignore[assignment]  # it closes it in the end, as one that it has opened itself
+        return unpacked  # type: ignore[return-value]  # a GzipFile is an IO[bytes] in all that matters
     if magic and path.suffix == ".gz":
         file.close()
         raise UsageError(f"{path} is named .gz, but it is not gzip. If it is plain text, name it without .gz")
-    file.seek(0)
     return file
 
 

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -357,6 +358,19 @@ def test_a_file_that_is_named_gz_and_is_none_is_told(run: Run, command: str) -> 
     assert done.err == f"floorpulse {command}: {told}\n"
     Path("e.jsonl.gz").write_bytes(b"")
     assert run("report", "e.jsonl.gz").status == 0
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_report_reads_a_pipe(run: Run, packed: bool) -> None:
+    """Which cannot go back to its beginning."""
+    lines = lines_of(call("s", 5_000))
+    Path("e.jsonl").write_bytes(lines)
+    os.mkfifo("pipe")
+    filling = threading.Thread(target=Path("pipe").write_bytes, args=(gzip.compress(lines) if packed else lines,))
+    filling.start()
+    done = run("report", "pipe")
+    filling.join()
+    assert (done.status, done.out) == (0, run("report", "e.jsonl").out)
 
 
 @pytest.mark.parametrize("name", ["folder", "broken.jsonl.gz"])
