@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -17,8 +18,27 @@ def _http(url: str) -> str:
     return url
 
 
+def why_not_posted_to(url: str) -> str | None:
+    """Return why nothing can be posted to an address, without the address, which may be a secret; None: it can be tried."""
+    if not url.startswith(("http://", "https://")):
+        return "is no address: write http:// or https:// and so on"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "is no address: its host or port cannot be read"
+    if not host:
+        return "is no address: it names no host"
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return "is no address: each part of its host between dots must have 1 to 63 characters that names may have"
+    return None
+
+
 def _secret_http(url: SecretStr) -> SecretStr:
-    _http(url.get_secret_value())
+    if (why := why_not_posted_to(url.get_secret_value())) is not None:
+        raise ValueError(why)
     return url
 
 
@@ -74,4 +94,4 @@ class Alerts(BaseModel):
         return self
 
 
-__all__ = ["MAX_WEBHOOKS", "Alerts", "Webhook"]
+__all__ = ["MAX_WEBHOOKS", "Alerts", "Webhook", "why_not_posted_to"]

@@ -28,7 +28,7 @@ from schemas.alerts import decode_alert
 from schemas.notify import Webhook
 from sinks.alerts import Book
 from sinks.standing import Standing, Subject
-from sinks.webhooks import Poster, posters
+from sinks.webhooks import Poster, end, posters
 
 log = structlog.get_logger()
 
@@ -98,9 +98,7 @@ class AlertLog:
     async def stop(self) -> None:
         """Leave the group, so that another board takes over at once."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
             self._task = None
         for poster in self.posters.values():
             await poster.stop()

@@ -72,7 +72,7 @@ def refusal(template: str, raw: bytes) -> str | None:
         return None
     try:
         answer = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or nested deeper than anybody's answer
         return "an answer that is no JSON"
     if not isinstance(answer, dict) or answer.get("errcode") in (0, None):
         return None

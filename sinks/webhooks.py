@@ -8,7 +8,6 @@ it for good (an HTTP status of 400 and above but 408, 425 and 429), or when the 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -17,12 +16,12 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientSession, ClientTimeout
 from pydantic import SecretStr
 
 from schemas.alerts import LEVEL_NAMES, Alert
 from schemas.errors import ConfigError
-from schemas.notify import Webhook
+from schemas.notify import Webhook, why_not_posted_to
 from sinks.messages import MAX_LINES, body, refusal, signed
 
 log = structlog.get_logger()
@@ -33,6 +32,10 @@ PAUSE_S: Final = (1.0, 60.0)
 """First and longest pause between two attempts."""
 _AGAIN: Final = frozenset({408, 425, 429})
 _MAX_ANSWER_BYTES: Final = 65_536
+
+
+class Failed(Exception):
+    """The receiver did not take a message this time; its text names no secret."""
 
 
 class Refused(Exception):
@@ -79,6 +82,8 @@ class Poster:
         """Read the webhook's secrets; raises `ConfigError`."""
         url = secret_of(webhook.url, webhook.url_file, "url_file")
         assert url is not None
+        if (why := why_not_posted_to(url)) is not None:
+            raise ConfigError(f"alerts.webhooks: the address of {webhook.name} {why}")
         self.name, self.counts = webhook.name, Counts()
         self._webhook, self._url, self._done, self._clock_ms = webhook, url, done, clock_ms
         self._secret = secret_of(webhook.secret, webhook.secret_file, "secret_file")
@@ -99,9 +104,7 @@ class Poster:
     async def stop(self) -> None:
         """End; what was not delivered is posted by the next owner."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
             self._task = None
 
     def forget(self) -> None:
@@ -134,7 +137,7 @@ class Poster:
         except Refused as error:
             self._remove(some)
             self._give_up(some, str(error))
-        except (ClientError, OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001  the boundary of this sink: whatever an answer holds, the next attempt comes
             limit = asyncio.get_running_loop().time() - self._webhook.retry_for / 1000
             old = [each for each in some if each.since_s < limit]
             self._remove(old)
@@ -160,12 +163,12 @@ class Poster:
         async with session.post(url, data=body(webhook.template, alerts), headers=headers, allow_redirects=False) as answer:
             raw = await answer.content.read(_MAX_ANSWER_BYTES)
             if answer.status in _AGAIN or answer.status >= 500:
-                raise ClientError(f"HTTP {answer.status}")
+                raise Failed(f"HTTP {answer.status}")
             if answer.status >= 300:
                 raise Refused(f"HTTP {answer.status}")
         why = refusal(webhook.template, raw)
         if why is not None:
-            raise ClientError(why)
+            raise Failed(why)
 
     def _remove(self, some: Sequence[_Pending]) -> None:
         """Take what is settled off the list, unless somebody else has."""
@@ -186,8 +189,18 @@ class Poster:
 
 def _named(error: BaseException) -> str:
     """Return what went wrong without the address, which may be a secret."""
-    text = str(error) if str(error).startswith(("HTTP", "errcode")) else ""
-    return text or type(error).__name__
+    return str(error) if isinstance(error, Failed) else type(error).__name__
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end; what it failed of is logged and harms nobody who stops."""
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        pass
+    except Exception as error:  # noqa: BLE001  who stops wants everything stopped
+        log.error("a task had failed before it was stopped", task=task.get_name(), error=type(error).__name__)
 
 
 def posters(webhooks: Sequence[Webhook], done: Callable[[str, int], None], clock_ms: Callable[[], int]) -> Mapping[str, Poster]:
@@ -195,4 +208,4 @@ def posters(webhooks: Sequence[Webhook], done: Callable[[str, int], None], clock
     return {webhook.name: Poster(webhook, done, clock_ms) for webhook in webhooks}
 
 
-__all__ = ["MAX_PENDING", "Counts", "Poster", "Refused", "posters", "secret_of"]
+__all__ = ["MAX_PENDING", "Counts", "Failed", "Poster", "Refused", "end", "posters", "secret_of"]

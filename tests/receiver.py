@@ -23,7 +23,7 @@ class Got:
 
 
 class Receiver:
-    """Listens on a free port; `answer` decides about each request: a status, or a status and a body."""
+    """Listens on a free port; `answer` decides about each request: a status, or a status and a body (bytes: as they are)."""
 
     def __init__(self, answer: Callable[[Got], int | tuple[int, object]] = lambda _: 200) -> None:
         self.got: list[Got] = []
@@ -50,7 +50,7 @@ class Receiver:
         self.got.append(got)
         answer = self.answer(got)
         status, said = answer if isinstance(answer, tuple) else (answer, {})
-        return web.json_response(said, status=status)
+        return web.json_response(body=said if isinstance(said, bytes) else json.dumps(said).encode(), status=status)
 
 
 __all__ = ["Got", "Receiver"]

@@ -100,6 +100,49 @@ async def test_what_fails_is_tried_again(failure: int | tuple[int, object]) -> N
     assert (len(receiver.got), posting.poster.counts.delivered, posting.poster.counts.failed) == (3, 1, 0)
 
 
+async def test_no_answer_ends_a_webhook_for_good() -> None:
+    """One that is nested too deeply to be read is a failed attempt, and the next one is made."""
+    def answer(_: Got) -> tuple[int, object]:
+        return (200, b"[" * 60_000) if len(receiver.got) < 3 else (200, {"errcode": 0})
+
+    async with Receiver(answer) as receiver, Posting(url=receiver.url, template="wecom") as posting:
+        posting.poster.put(7, alert())
+        await posting.until(lambda: posting.done == [7])
+    assert (len(receiver.got), posting.poster.counts.delivered) == (3, 1)
+
+
+async def test_whatever_goes_wrong_is_a_failed_attempt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also what nobody thought of: it is tried again, given up in the end, and logged by its kind only."""
+    def broken(*_: object) -> str | None:
+        raise UnicodeError("HTTP T0PSECRET")
+
+    monkeypatch.setattr("sinks.webhooks.refusal", broken)
+    async with Receiver() as receiver, Posting(url=receiver.url, retry_for="0.2s") as posting:
+        posting.poster.put(0, alert(0))
+        await posting.until(lambda: posting.done == [0])
+        posting.poster.put(1, alert(1))
+        await posting.until(lambda: posting.done == [0, 1])
+    assert (posting.poster.counts.failed, posting.poster.counts.attempts > 3) == (2, True)
+    written = capsys.readouterr()
+    assert "UnicodeError" in written.out + written.err
+    assert "T0PSECRET" not in written.out + written.err
+
+
+async def test_a_task_that_failed_keeps_nobody_from_stopping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its poster nor the board's alerts, whose other webhooks are stopped as well."""
+    async def broken(_: object) -> None:
+        raise ValueError("broken")
+
+    monkeypatch.setattr(Poster, "_run", broken)
+    monkeypatch.setattr(AlertLog, "_run", broken)
+    hooks = [Webhook.model_validate({"name": name, "url": "http://x"}) for name in "ab"]
+    alerts = AlertLog(Place("t", "g", {}), hooks, lambda: None, lambda _: "", wall_ms)
+    alerts.start()
+    await asyncio.sleep(0)
+    await alerts.stop()
+    assert [poster._task for poster in alerts.posters.values()] == [None, None]
+
+
 async def test_what_is_refused_or_too_old_is_given_up() -> None:
     """A wrong address is not tried for ever, and what comes after it is delivered."""
     async with Receiver(lambda got: 404 if got.body["queue"] == "q0" else 200) as receiver, Posting(url=receiver.url) as posting:
@@ -152,12 +195,31 @@ async def test_secrets_come_from_files_and_stand_nowhere(tmp_path: Path, capsys:
         ({"name": "w", "url": "http://x", "secret": "s"}, "only template dingtalk"),
         ({"name": "w", "url": "http://x", "authorization": "a", "authorization_file": "b"}, "leave out one"),
         ({"name": "no good", "url": "http://x"}, "name"),
+        ({"name": "w", "url": "http://hooks..example/"}, "1 to 63 characters"),
+        ({"name": "w", "url": f"http://{'a' * 64}.example/"}, "1 to 63 characters"),
+        ({"name": "w", "url": "http://x:99999/"}, "host or port"),
+        ({"name": "w", "url": "https:///services"}, "names no host"),
     ],
 )
 def test_half_a_webhook_is_refused(hook: dict[str, object], words: str) -> None:
     """With what to set."""
     with pytest.raises(ValueError, match=words):
         Config.model_validate({"alerts": {"webhooks": [hook]}})
+
+
+def test_an_address_in_a_file_is_refused_like_any_other(tmp_path: Path) -> None:
+    """By the name of its webhook, not by itself."""
+    address = tmp_path / "url"
+    address.write_text("http://hooks..example/T0PSECRET\n")
+    with pytest.raises(ConfigError, match="the address of w is no address") as refused:
+        Posting(url_file=str(address))
+    assert "T0PSECRET" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["http://[::1]:80/", "http://münchen.example./a", "https://my_host:8443/x?y=z", "http://10.0.0.1"])
+def test_addresses_of_all_kinds_are_taken(url: str) -> None:
+    """Also those with letters of other alphabets."""
+    assert Webhook.model_validate({"name": "w", "url": url}).url is not None
 
 
 def test_two_webhooks_of_one_name_are_refused() -> None:
