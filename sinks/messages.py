@@ -21,6 +21,9 @@ _WORDS: Final = {"good": "fine again", "warn": "WARN", "breach": "BREACH"}
 MAX_LINES: Final = 20
 """Alerts in one chat message: chats take some 20 messages a minute, and a floor may breach all at once."""
 
+ANSWERING: Final = frozenset({"dingtalk", "wecom"})
+"""Templates whose receivers say in the body of their answer whether they took a message; of others the status says all."""
+
 
 def amount(kpi: str, value: float | None) -> str:
     """Return a value with its unit: 1:47, 12m, 61.3 %, 14."""
@@ -68,7 +71,7 @@ def signed(url: str, secret: str, now_ms: int) -> str:
 
 def refusal(template: str, raw: bytes) -> str | None:
     """Return why a chat did not take a message although it answered 200; None: it took it."""
-    if template not in ("dingtalk", "wecom"):
+    if template not in ANSWERING:
         return None
     try:
         answer = json.loads(raw)
@@ -79,4 +82,4 @@ def refusal(template: str, raw: bytes) -> str | None:
     return f"errcode {answer.get('errcode')}: {str(answer.get('errmsg', ''))[:200]}"
 
 
-__all__ = ["MAX_LINES", "amount", "body", "line", "refusal", "signed"]
+__all__ = ["ANSWERING", "MAX_LINES", "amount", "body", "line", "refusal", "signed"]

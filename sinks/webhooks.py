@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from aiohttp import ClientSession, ClientTimeout
+from aiohttp import ClientResponse, ClientSession, ClientTimeout
 from pydantic import SecretStr
 
 from schemas.alerts import LEVEL_NAMES, Alert
 from schemas.errors import ConfigError
 from schemas.notify import Webhook, why_not_posted_to
-from sinks.messages import MAX_LINES, body, refusal, signed
+from sinks.messages import ANSWERING, MAX_LINES, body, refusal, signed
 
 log = structlog.get_logger()
 
@@ -161,12 +161,11 @@ class Poster:
             headers["Authorization"] = self._authorization
         url = self._url if self._secret is None else signed(self._url, self._secret, self._clock_ms())
         async with session.post(url, data=body(webhook.template, alerts), headers=headers, allow_redirects=False) as answer:
-            raw = await answer.content.read(_MAX_ANSWER_BYTES)
             if answer.status in _AGAIN or answer.status >= 500:
                 raise Failed(f"HTTP {answer.status}")
             if answer.status >= 300:
                 raise Refused(f"HTTP {answer.status}")
-        why = refusal(webhook.template, raw)
+            why = refusal(webhook.template, await _said(answer)) if webhook.template in ANSWERING else None
         if why is not None:
             raise Failed(why)
 
@@ -190,6 +189,14 @@ class Poster:
 def _named(error: BaseException) -> str:
     """Return what went wrong without the address, which may be a secret."""
     return str(error) if isinstance(error, Failed) else type(error).__name__
+
+
+async def _said(answer: ClientResponse) -> bytes:
+    """Return the whole body of an answer, however many pieces it comes in; of one that is too long, the beginning."""
+    said = b""
+    while len(said) < _MAX_ANSWER_BYTES and (piece := await answer.content.read(_MAX_ANSWER_BYTES - len(said))):
+        said += piece
+    return said
 
 
 async def end(task: asyncio.Task[None]) -> None:

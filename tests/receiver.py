@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -23,7 +24,10 @@ class Got:
 
 
 class Receiver:
-    """Listens on a free port; `answer` decides about each request: a status, or a status and a body (bytes: as they are)."""
+    """Listens on a free port; `answer` decides about each request: a status, or a status and a body.
+
+    Bytes are sent as they are, a list of them in pieces, anything else as JSON.
+    """
 
     def __init__(self, answer: Callable[[Got], int | tuple[int, object]] = lambda _: 200) -> None:
         self.got: list[Got] = []
@@ -44,13 +48,23 @@ class Receiver:
         assert self._runner is not None
         await self._runner.cleanup()
 
-    async def _take(self, request: web.Request) -> web.Response:
+    async def _take(self, request: web.Request) -> web.StreamResponse:
         body = json.loads(await request.read())
         got = Got(request.path, dict(request.query), dict(request.headers), body)
         self.got.append(got)
         answer = self.answer(got)
         status, said = answer if isinstance(answer, tuple) else (answer, {})
+        if isinstance(said, list):
+            return await self._in_pieces(request, web.StreamResponse(status=status), said)
         return web.json_response(body=said if isinstance(said, bytes) else json.dumps(said).encode(), status=status)
+
+    async def _in_pieces(self, request: web.Request, response: web.StreamResponse, said: list[bytes]) -> web.StreamResponse:
+        """Answer so slowly that each piece arrives alone."""
+        await response.prepare(request)
+        for piece in said:
+            await response.write(piece)
+            await asyncio.sleep(0.05)
+        return response
 
 
 __all__ = ["Got", "Receiver"]

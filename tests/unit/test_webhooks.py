@@ -100,6 +100,29 @@ async def test_what_fails_is_tried_again(failure: int | tuple[int, object]) -> N
     assert (len(receiver.got), posting.poster.counts.delivered, posting.poster.counts.failed) == (3, 1, 0)
 
 
+@pytest.mark.parametrize("template", ["dingtalk", "wecom"])
+async def test_an_answer_in_pieces_is_read_to_its_end(template: str) -> None:
+    """What a chat took is not posted again because its answer came in two."""
+    pieces = [b'{"errcode": 0, ', b'"errmsg": "ok"}']
+    async with Receiver(lambda _: (200, pieces)) as receiver, Posting(url=receiver.url, template=template) as posting:
+        posting.poster.put(7, alert())
+        await posting.until(lambda: posting.done == [7] or len(receiver.got) > 1)
+    assert (len(receiver.got), posting.poster.counts.delivered) == (1, 1)
+
+
+async def test_no_answer_is_read_for_ever() -> None:
+    """One that goes on and on is a failed attempt after 64 KiB, and where the status says all, none is read."""
+    pieces = [b" " * 40_000] * 200
+    async with Receiver(lambda _: (200, pieces)) as receiver:
+        async with Posting(url=receiver.url, template="wecom", timeout="5s") as posting:
+            posting.poster.put(7, alert())
+            await posting.until(lambda: len(receiver.got) > 1)
+        assert posting.done == []
+        async with Posting(url=receiver.url, timeout="5s") as posting:
+            posting.poster.put(7, alert())
+            await posting.until(lambda: posting.done == [7])
+
+
 async def test_no_answer_ends_a_webhook_for_good() -> None:
     """One that is nested too deeply to be read is a failed attempt, and the next one is made."""
     def answer(_: Got) -> tuple[int, object]:
@@ -117,7 +140,7 @@ async def test_whatever_goes_wrong_is_a_failed_attempt(monkeypatch: pytest.Monke
         raise UnicodeError("HTTP T0PSECRET")
 
     monkeypatch.setattr("sinks.webhooks.refusal", broken)
-    async with Receiver() as receiver, Posting(url=receiver.url, retry_for="0.2s") as posting:
+    async with Receiver() as receiver, Posting(url=receiver.url, template="wecom", retry_for="0.2s") as posting:
         posting.poster.put(0, alert(0))
         await posting.until(lambda: posting.done == [0])
         posting.poster.put(1, alert(1))
