@@ -9,6 +9,7 @@ import base64
 import hmac
 import json
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final
 from urllib.parse import quote_plus
 
@@ -21,6 +22,9 @@ _WORDS: Final = {"good": "fine again", "warn": "WARN", "breach": "BREACH"}
 MAX_LINES: Final = 20
 """Alerts in one chat message: chats take some 20 messages a minute, and a floor may breach all at once."""
 
+MAX_BYTES: Final = {"slack": 40_000, "dingtalk": 18_000, "wecom": 2_048}
+"""Text in one message, in bytes of UTF-8. WeCom refuses more than 2,048, DingTalk a request of more than 20,000, with its JSON;
+Slack cuts off what is beyond 40,000 characters."""
 ANSWERING: Final = frozenset({"dingtalk", "wecom"})
 """Templates whose receivers say in the body of their answer whether they took a message; of others the status says all."""
 
@@ -56,10 +60,28 @@ def body(template: str, alerts: Sequence[Alert]) -> bytes:
     """Return what is posted; `json` takes one alert, chats take several."""
     if template == "json":
         return alerts[0].encode()
-    text = "\n".join(f"{line(alert)}\n{alert.url}" if alert.url else line(alert) for alert in alerts)
+    text = "\n".join(_text(template, alert) for alert in alerts)
     if template == "slack":
-        return encode_json({"text": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"), "mrkdwn": False})
+        return encode_json({"text": text, "mrkdwn": False})
     return encode_json({"msgtype": "text", "text": {"content": text}})
+
+
+def fitting(template: str, alerts: Sequence[Alert]) -> int:
+    """Return how many of the first alerts one message takes; at least one, if there is any."""
+    if template == "json":
+        return min(1, len(alerts))
+    sizes = accumulate(len(_text(template, alert).encode()) + 1 for alert in alerts[:MAX_LINES])
+    return max(min(1, len(alerts)), sum(size - 1 <= MAX_BYTES[template] for size in sizes))
+
+
+def _text(template: str, alert: Alert) -> str:
+    """Return an alert as a chat gets it: without its link where both are too long for one message, and then cut off."""
+    said, link, most = line(alert), alert.url, MAX_BYTES[template]
+    if template == "slack":
+        said, link = (text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for text in (said, link))
+    if link and len(f"{said}\n{link}".encode()) <= most:
+        return f"{said}\n{link}"
+    return said if len(said.encode()) <= most else f"{said.encode()[: most - 3].decode(errors='ignore')}…"
 
 
 def signed(url: str, secret: str, now_ms: int) -> str:
@@ -82,4 +104,4 @@ def refusal(template: str, raw: bytes) -> str | None:
     return f"errcode {answer.get('errcode')}: {str(answer.get('errmsg', ''))[:200]}"
 
 
-__all__ = ["ANSWERING", "MAX_LINES", "amount", "body", "line", "refusal", "signed"]
+__all__ = ["ANSWERING", "MAX_BYTES", "MAX_LINES", "amount", "body", "fitting", "line", "refusal", "signed"]

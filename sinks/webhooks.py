@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from schemas.alerts import LEVEL_NAMES, Alert
 from schemas.errors import ConfigError
 from schemas.notify import Webhook, why_not_posted_to
-from sinks.messages import ANSWERING, MAX_LINES, body, refusal, signed
+from sinks.messages import ANSWERING, MAX_LINES, body, fitting, refusal, signed
 
 log = structlog.get_logger()
 
@@ -131,8 +131,9 @@ class Poster:
 
     async def _turn(self, session: ClientSession, pause_s: float) -> float:
         """Post the next message; return the pause to take after the next failure."""
-        some = [self._pending[n] for n in range(min(len(self._pending), 1 if self._webhook.template == "json" else MAX_LINES))]
+        some = [self._pending[n] for n in range(min(len(self._pending), MAX_LINES))]
         try:
+            some = some[: fitting(self._webhook.template, [each.alert for each in some])]
             await self._post(session, [each.alert for each in some])
         except Refused as error:
             self._remove(some)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from schemas.config_file import effective, load
 from schemas.errors import ConfigError
 from schemas.notify import Webhook
 from sinks.alert_log import AlertLog, Look, Place
+from sinks.messages import MAX_BYTES, body, fitting, line
 from sinks.reader import wall_ms
 from sinks.standing import BREACH, GOOD, Standing, Subject
 from sinks.webhooks import Poster
@@ -84,6 +86,53 @@ async def test_chats_get_several_alerts_in_one_message() -> None:
         await posting.until(lambda: len(posting.done) == 45)
     assert len(receiver.got) == 3
     assert all(got.query["timestamp"] == str(T0) and got.query["sign"] for got in receiver.got)
+
+
+async def test_no_message_is_longer_than_its_chat_takes() -> None:
+    """WeCom refuses text of more than 2,048 bytes: a floor that breaches all at once comes in several messages, none lost."""
+    def answer(got: Got) -> tuple[int, object]:
+        return (200, {"errcode": 0 if len(got.body["text"]["content"].encode()) <= 2048 else 40058})
+
+    async with Receiver(answer) as receiver, Posting(url=receiver.url, template="wecom", retry_for="1s") as posting:
+        for number in range(20):
+            named = {"queue": f"订单 {number}.", "url": "http://wall/" + 100 * "x"}
+            posting.poster.put(number, alert(number).model_copy(update=named))
+        await posting.until(lambda: len(posting.done) == 20)
+    told = "".join(got.body["text"]["content"] for got in receiver.got)
+    assert (posting.poster.counts.delivered, posting.poster.counts.failed, len(receiver.got)) == (20, 0, 2)
+    assert all(told.count(f"订单 {number}.") == 1 for number in range(20))
+
+
+@pytest.mark.parametrize("template", ["slack", "dingtalk", "wecom"])
+def test_a_single_alert_that_is_too_long_is_cut_at_a_character(template: str) -> None:
+    """Its link is left out rather than broken; up to the last byte nothing is left out."""
+    def said(url: int, queue: int) -> str:
+        one = alert().model_copy(update={"queue": "订" * queue, "url": "x" * url})
+        message = json.loads(body(template, [one]))
+        text = message["text"] if template == "slack" else message["text"]["content"]
+        assert isinstance(text, str)
+        return text
+
+    most = MAX_BYTES[template]
+    room = most - len(line(alert().model_copy(update={"queue": "订"})).encode()) - 1
+    assert len(said(room, 1).encode()) == most
+    assert said(room, 1).endswith("\n" + "x" * room)
+    assert said(room + 1, 1).endswith("limit 1:30")
+    assert most - 3 < len(said(100, most).encode()) <= most
+    assert said(100, most).endswith("订订…")
+    long = alert().model_copy(update={"queue": "订" * most})
+    assert fitting(template, [long, long]) == 1
+
+
+def test_as_many_alerts_are_one_message_as_fit() -> None:
+    """Up to the last byte; 20 at most, and of JSON one."""
+    some = [alert(n) for n in range(10)]
+    size = len(json.loads(body("wecom", some[:2]))["text"]["content"].encode())
+    filling = some[1].model_copy(update={"url": some[1].url + "x" * (2048 - size)})
+    assert fitting("wecom", [some[0], filling, some[2]]) == 2
+    assert fitting("wecom", [some[0], filling.model_copy(update={"url": filling.url + "x"}), some[2]]) == 1
+    assert [fitting(template, some * 3) for template in ("json", "slack", "dingtalk")] == [1, 20, 20]
+    assert [fitting(template, []) for template in ("json", "wecom")] == [0, 0]
 
 
 @pytest.mark.parametrize("failure", [500, 429, (200, {"errcode": 130101, "errmsg": "too fast"})], ids=["500", "429", "errcode"])
