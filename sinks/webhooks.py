@@ -2,7 +2,7 @@
 
 Each webhook has its own task and its own bounded list of what is still to be posted, so that a slow receiver delays itself only.
 `done` is called with an alert's offset when it was delivered or given up: after `retry_for`, when the receiver refused
-it for good (an HTTP status of 400 and above but 408, 425 and 429), or when the list was full.
+it for good (an HTTP status of 4xx but 408, 425 and 429), or when the list was full.
 """
 
 from __future__ import annotations
@@ -162,10 +162,10 @@ class Poster:
             headers["Authorization"] = self._authorization
         url = self._url if self._secret is None else signed(self._url, self._secret, self._clock_ms())
         async with session.post(url, data=body(webhook.template, alerts), headers=headers, allow_redirects=False) as answer:
-            if answer.status in _AGAIN or answer.status >= 500:
-                raise Failed(f"HTTP {answer.status}")
-            if answer.status >= 300:
+            if 400 <= answer.status < 500 and answer.status not in _AGAIN:
                 raise Refused(f"HTTP {answer.status}")
+            if answer.status >= 300:  # a redirect, too, is not followed: it would take the message and its secrets elsewhere
+                raise Failed(f"HTTP {answer.status}")
             why = refusal(webhook.template, await _said(answer)) if webhook.template in ANSWERING else None
         if why is not None:
             raise Failed(why)

@@ -135,7 +135,7 @@ def test_as_many_alerts_are_one_message_as_fit() -> None:
     assert [fitting(template, []) for template in ("json", "wecom")] == [0, 0]
 
 
-@pytest.mark.parametrize("failure", [500, 429, (200, {"errcode": 130101, "errmsg": "too fast"})], ids=["500", "429", "errcode"])
+@pytest.mark.parametrize("failure", [500, 429, 302, 307, (200, {"errcode": 130101})], ids=str)
 async def test_what_fails_is_tried_again(failure: int | tuple[int, object]) -> None:
     """Until it succeeds; nothing is done before."""
     def answer(_: Got) -> int | tuple[int, object]:
