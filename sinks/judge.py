@@ -39,10 +39,11 @@ class Judge:
         """Return how everything stands; while numbers are old, how it stood before."""
         if not snapshot.ready or snapshot.now is None:
             return {}
+        clock_ms = round(snapshot.taken_s * 1000) if snapshot.live else snapshot.now  # a wall clock that is set waits for nothing
         if self.is_stale(snapshot):
-            self._levels.hold(snapshot.now)
+            self._levels.hold(clock_ms)
             return self._levels.standings
-        return self._levels.judge(snapshot.now, self._measurer.judgements(snapshot))
+        return self._levels.judge(snapshot.now, self._measurer.judgements(snapshot), clock_ms)
 
 
 __all__ = ["Judge"]

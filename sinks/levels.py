@@ -15,6 +15,8 @@ windows of their own.
 A board that starts takes the present values at once, without waiting. While a partition has not been heard of for 15 s the
 numbers are old: levels, values and all waiting stand still, and go on where they were.
 
+What is waited for goes by a clock of its own, which `sinks.judge` chooses: the floor's may be set.
+
 Subjects are bounded: first come, first judged.
 """
 
@@ -29,7 +31,7 @@ from schemas.thresholds import Limit, Threshold
 from sinks.standing import BREACH, GOOD, Standing, Subject
 
 _MAX_STEP_MS: Final = 60_000
-"""Longest time that counts as waited between two looks: a clock that jumps is no observation."""
+"""Longest time that counts as waited between two looks: what nobody looked at is no observation."""
 
 
 class State(IntEnum):
@@ -133,22 +135,26 @@ class Levels:
     def __init__(self, max_subjects: int) -> None:
         self._max_subjects = max_subjects
         self._known: dict[Subject, _Judged] = {}
-        self._now: int | None = None
+        self._clock_ms: int | None = None
         self.standings: Mapping[Subject, Standing] = {}
         """How each subject stood when it was last looked at."""
         self.left_out = 0
         """Subjects that were not judged the last time, because there are too many."""
 
-    def hold(self, now: int) -> None:
+    def hold(self, clock_ms: int) -> None:
         """Let time pass without a look: nothing is known about it."""
-        if self._now is not None:
-            self._now = now
+        if self._clock_ms is not None:
+            self._clock_ms = clock_ms
 
-    def judge(self, now: int, judgements: Iterable[Judgement]) -> Mapping[Subject, Standing]:
-        """Look at everything there is, and return how it stands; subjects that are gone are forgotten."""
-        at_once = self._now is None
-        step_ms = 0 if self._now is None else min(max(0, now - self._now), _MAX_STEP_MS)
-        self._now = now
+    def judge(self, now: int, judgements: Iterable[Judgement], clock_ms: int | None = None) -> Mapping[Subject, Standing]:
+        """Look at everything there is, and return how it stands; subjects that are gone are forgotten.
+
+        `clock_ms` is the clock that waiting goes by, as is that of `hold`; None: the floor's.
+        """
+        clock_ms = now if clock_ms is None else clock_ms
+        at_once = self._clock_ms is None
+        step_ms = 0 if self._clock_ms is None else min(max(0, clock_ms - self._clock_ms), _MAX_STEP_MS)
+        self._clock_ms = clock_ms
         found = {each.subject: each for each in judgements}
         known = {subject: judged for subject, judged in self._known.items() if subject in found}
         standings: dict[Subject, Standing] = {}

@@ -189,6 +189,25 @@ def test_old_data_freezes_levels() -> None:
     assert level(61, 15_000) == (BREACH, 111)
 
 
+@pytest.mark.parametrize(("live", "clock_s", "waited_s", "level"), [
+    (True, 3600, 0.3, GOOD), (True, 0.3, 10, BREACH), (True, -3600, 10, BREACH), (False, 10, 0.3, BREACH), (False, 0.3, 10, GOOD),
+])  # fmt: skip
+def test_a_wall_clock_that_is_set_has_not_waited(live: bool, clock_s: float, waited_s: float, level: int) -> None:
+    """A live board waits for `enter_after` by time that has passed, a replay by the floor's clock."""
+    judge = Judge(Config.model_validate({"thresholds": {"kpis": {"waiting": {"warn": 20, "breach": 40}}}}))
+
+    def look(waiting: int, now: int, taken_s: float) -> int | None:
+        worker = Publisher().count("orders", T0 - 60_000, offered=50).now("queue", "orders", "voice", waiting=waiting)
+        merge = feed(Merge(Rules(live=True)), worker.flush(T0))
+        taken = Snapshots(merge, (900_000, 1_800_000, 3_600_000)).take(T0, ready=True, readings_age_ms={0: 10})
+        found = judge.standings(replace(taken, now=now, taken_s=taken_s, live=live))
+        return found[Subject("waiting", "orders", "voice")].level
+
+    assert look(0, T0, 50.0) == GOOD
+    assert look(41, T0 + 1000, 51.0) == GOOD
+    assert look(41, T0 + 1000 + round(clock_s * 1000), 51 + waited_s) == level
+
+
 def test_the_windows_of_thresholds_are_kept_and_exported() -> None:
     """Beside those that are configured; an indicator by day is judged on days."""
     config = Config.model_validate({"windows": ["5m"], "exported_windows": ["5m"], "board": {"listen": "127.0.0.1:0"},
