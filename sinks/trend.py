@@ -16,6 +16,8 @@ STEP_MS: Final = 10_000
 STEPS: Final = 360
 MAX_PLACES: Final = 1000
 """Places with a trend line, first come, first served."""
+SET_BACK_MS: Final = 60_000
+"""A clock that is set back by less changes nothing: what comes counts for the present step, until the clock has caught up."""
 _UNKNOWN: Final = -1
 _MOST: Final = (1 << 31) - 1
 
@@ -27,15 +29,14 @@ class Trends:
 
     def __init__(self) -> None:
         self._rings: dict[tuple[str, str], Rings] = {}
-        self._step: int | None = None
-        """Number of the present step, on the floor's clock."""
+        self._now: int | None = None
+        """The floor's clock, as late as it has been."""
 
     def take(self, snapshot: Snapshot) -> None:
         """Take what is the case now."""
         if not snapshot.ready or snapshot.now is None:
             return
-        self._move(snapshot.now // STEP_MS)
-        at = snapshot.now // STEP_MS % STEPS
+        at = self._move(snapshot.now) // STEP_MS % STEPS
         for view in snapshot.session_queues:
             oldest = view.now.get(OLDEST)
             wait_s = 0 if oldest is None else max(0, snapshot.now - oldest) // 1000
@@ -47,10 +48,11 @@ class Trends:
 
     def of(self, queue: str, channel: str) -> dict[str, Any]:
         """Return the last hour, oldest step first; None: not known."""
-        rings, step = self._rings.get((queue, channel)), self._step
+        rings, now = self._rings.get((queue, channel)), self._now
         body: dict[str, Any] = {"queue": queue, "channel": channel, "step_s": STEP_MS // 1000, "start_ms": None}
-        if rings is None or step is None:
+        if rings is None or now is None:
             return {**body, "oldest_wait_s": [], "waiting": []}
+        step = now // STEP_MS
         turned = [[None if n == _UNKNOWN else n for n in _turned(ring, step)] for ring in rings]
         return {**body, "start_ms": (step - STEPS + 1) * STEP_MS, "oldest_wait_s": turned[0], "waiting": turned[1]}
 
@@ -60,19 +62,20 @@ class Trends:
             found = self._rings[place] = array("i", [_UNKNOWN]) * STEPS, array("i", [_UNKNOWN]) * STEPS
         return found
 
-    def _move(self, step: int) -> None:
-        """Make room for a step: what was there an hour before goes; so does all when the clock goes back."""
-        before = self._step
-        self._step = step
-        if before is None or step == before:
-            return
-        if not 0 < step - before < STEPS:
+    def _move(self, now: int) -> int:
+        """Make room up to now, and return it: what was there an hour before goes; so does all when the clock goes far back."""
+        before = now if self._now is None else self._now
+        if before - SET_BACK_MS < now < before:
+            return before
+        self._now, first, last = now, before // STEP_MS + 1, now // STEP_MS
+        if now < before or last - first >= STEPS - 1:
             self._rings.clear()
-            return
-        for number in range(before + 1, step + 1):
+            return now
+        for number in range(first, last + 1):
             for rings in self._rings.values():
                 for ring in rings:
                     ring[number % STEPS] = _UNKNOWN
+        return now
 
 
 def _turned(ring: array[int], step: int) -> list[int]:
@@ -80,4 +83,4 @@ def _turned(ring: array[int], step: int) -> list[int]:
     return [*ring[first:], *ring[:first]]
 
 
-__all__ = ["MAX_PLACES", "STEPS", "STEP_MS", "Trends"]
+__all__ = ["MAX_PLACES", "SET_BACK_MS", "STEPS", "STEP_MS", "Trends"]

@@ -21,7 +21,7 @@ from sinks.feed import KEPT, Feed, Settled, difference, message, whole
 from sinks.merge import Merge
 from sinks.snapshot import Health, Snapshot, Snapshots
 from sinks.standing import BREACH, GOOD, WARN, Standing, Subject
-from sinks.trend import MAX_PLACES, STEP_MS, STEPS, Trends
+from sinks.trend import MAX_PLACES, SET_BACK_MS, STEP_MS, STEPS, Trends
 from sinks.views import View
 from sinks.wall import (
     FEWEST_STAFFED,
@@ -368,6 +368,22 @@ def test_a_trend_begins_anew_when_the_clock_jumps() -> None:
     trends.take(at(now, *(view(f"q{number}", 1, now) for number in range(MAX_PLACES))))
     assert trends.of(f"q{MAX_PLACES - 1}", "voice")["oldest_wait_s"] == []
     assert trends.of("q5", "voice")["oldest_wait_s"][-1] == 0
+
+
+def test_a_trend_outlasts_a_clock_that_is_set_back_a_little() -> None:
+    """By less than 60 s, over any number of steps: the hour stays, and the highest of meanwhile counts for the present step."""
+    trends = Trends()
+    for step in range(STEPS):
+        trends.take(at(T0 + step * STEP_MS, view("orders", 3, None)))
+    last = T0 + (STEPS - 1) * STEP_MS
+    for back, waiting in ((200, 4), (SET_BACK_MS - 1, 5), (500, 4)):
+        trends.take(at(last - back, view("orders", waiting, None)))
+    body = trends.of("orders", "voice")
+    assert (body["start_ms"], body["waiting"]) == (T0, [3] * (STEPS - 1) + [5])
+    trends.take(at(last + STEP_MS, view("orders", 6, None)))
+    assert trends.of("orders", "voice")["waiting"] == [3] * (STEPS - 2) + [5, 6]
+    trends.take(at(last + STEP_MS - SET_BACK_MS, view("orders", 7, None)))
+    assert trends.of("orders", "voice")["waiting"] == [None] * (STEPS - 1) + [7]
 
 
 async def test_a_trend_over_http() -> None:
