@@ -20,7 +20,8 @@ from sinks.snapshot import Snapshot
 from sinks.standing import Subject
 from sinks.views import Lazy, View, added
 
-_SLOTS: Final = frozenset({"capacity", "slots_used", "slots_free"})
+SLOTS: Final = frozenset({"capacity", "slots_used", "slots_free"})
+"""What a queue has once for all of its channels, and is judged under the configured channel or "any"."""
 _WHOLE_QUEUE: Final = "consultation_rate"
 """Its parts lie on different channels of a queue."""
 _NO_TERMS: Final[tuple[Terms, Terms]] = ((), ())
@@ -64,7 +65,7 @@ class Measurer:
     def _queues(self, kpi: Kpi, snapshot: Snapshot) -> Iterable[View]:
         if kpi.wide:
             return snapshot.wide_queues
-        if kpi.id in _SLOTS:
+        if kpi.id in SLOTS:
             return snapshot.slots
         return _whole(snapshot) if kpi.id == _WHOLE_QUEUE else snapshot.session_queues
 
@@ -136,4 +137,4 @@ def _terms(kpi: Kpi, threshold: Threshold, view: View) -> tuple[Terms, Terms]:
     return kpi.terms(view.rules) if kpi.terms is not None else _NO_TERMS
 
 
-__all__ = ["Measurer", "over_window", "state_of"]
+__all__ = ["SLOTS", "Measurer", "over_window", "state_of"]

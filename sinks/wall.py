@@ -4,7 +4,8 @@ Theory. `contents` derives the entries of one `Variant` (the window that ratios 
 from a snapshot. An entry holds nothing that changes by the passing of time alone: waits are told by the instant of entry, and the
 screen counts on. So entries that are equal need not be sent again, and `sinks.feed` sends only those that differ.
 
-Colours come from `snapshot.standings` alone. Ratios and means are [numerator, denominator], durations in ms.
+Colours come from `snapshot.standings` alone; what is judged once for a whole queue colours each of its channels. Ratios and means
+are [numerator, denominator], durations in ms.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Any, Final, NamedTuple
 from schemas.kpis import BY_ID, total_of
 from schemas.rules import FLOOR, STATUSES
 from sinks.gauges import OLDEST
-from sinks.snapshot import Snapshot
+from sinks.measured import SLOTS
+from sinks.snapshot import ANY_CHANNEL, Snapshot
 from sinks.standing import Standing, Subject
 from sinks.views import COMPLAINTS, View
 
@@ -87,7 +89,7 @@ def contents(snapshot: Snapshot, variant: Variant, setting: Setting) -> Contents
     capacities = {view.name: view.now.get("capacity", 0) for view in snapshot.slots}
     queues: dict[Key, Entry] = {
         (view.name, view.channel): _queue(
-            view, variant.window, setting, by_place.get((view.name, view.channel), {}), capacities.get(view.name)
+            view, variant.window, setting, _standings_at(view, by_place, snapshot.channels), capacities.get(view.name)
         )
         for view in snapshot.session_queues
     }
@@ -124,6 +126,15 @@ def _sorted_standings(
         else:
             by_place.setdefault((subject.queue, subject.channel), {})[subject.kpi] = standing
     return by_place, by_group
+
+
+def _standings_at(
+    view: View, by_place: Mapping[tuple[str, str], Mapping[str, Standing]], channels: Mapping[str, str]
+) -> dict[str, Standing]:
+    """Return what is judged of one channel of a queue, and of the whole queue, which is judged under one channel for all."""
+    whole = by_place.get((view.name, channels.get(view.name, ANY_CHANNEL)), {})
+    of_all = {kpi: standing for kpi, standing in whole.items() if kpi in SLOTS}
+    return {**of_all, **by_place.get((view.name, view.channel), {})}
 
 
 def is_of_the_tile(kpi: str) -> bool:

@@ -14,10 +14,12 @@ from aiohttp import ClientSession
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.config import Config
 from schemas.kpis import BY_ID
 from schemas.rules import QueueRules, Rules
 from sinks.board import Board
 from sinks.feed import KEPT, Feed, Settled, difference, message, whole
+from sinks.judge import Judge
 from sinks.merge import Merge
 from sinks.snapshot import Health, Snapshot, Snapshots
 from sinks.standing import BREACH, GOOD, WARN, Standing, Subject
@@ -92,6 +94,30 @@ def test_colours_come_from_standings_alone() -> None:
     found = queue(contents(snapshot_of(worker, standings=judged), VARIANT, Setting()))
     assert found["standings"]["service_level"]["quiet"] is True
     assert not is_of_the_tile("satisfaction")
+
+
+@pytest.mark.parametrize("channel", [None, "voice"])
+def test_slots_of_a_queue_colour_each_of_its_channels(channel: str | None) -> None:
+    """They are judged once for the whole queue; what is judged of one channel stays there, and screen and alerts agree."""
+    queues = {} if channel is None else {"queues": {"orders": {"channel": channel}}}
+    config = Config.model_validate({"thresholds": {"kpis": {"slots_free": {"breach": 2}}}, **queues})
+    worker = Publisher().now("slots", "orders", capacity=4, slots_used=4, slots_free=0)
+    worker.now("queue", "orders", "voice", waiting=1, oldest_entered_at=T0 - 65_000)
+    worker.now("queue", "orders", "chat", waiting=1, oldest_entered_at=T0 - 1000).now("queue", "returns", "chat", waiting=1)
+    configured = [(name, each.channel or "") for name, each in config.queues.items()]
+    made = Snapshots(feed(Merge(config.rules()), worker.flush(T0)), (900_000, 1_800_000, 3_600_000), configured)
+    taken = made.take(T0, ready=True, readings_age_ms={0: 100})
+    standings = Judge(config).standings(taken)
+    assert [(subject.queue, subject.channel) for subject, each in standings.items() if each.level == BREACH] == [
+        ("orders", channel or "any"),
+    ]  # fmt: skip
+    found = contents(replace(taken, standings=standings), VARIANT, Setting())
+    assert {key: entry["level"] for key, entry in found.many["queues"].items()} == {
+        ("orders", "voice"): BREACH, ("orders", "chat"): BREACH, ("returns", "chat"): GOOD,
+    }  # fmt: skip
+    waits = {key: entry["standings"]["oldest_wait"]["level"] for key, entry in found.many["queues"].items()}
+    assert waits == {("orders", "voice"): WARN, ("orders", "chat"): GOOD, ("returns", "chat"): GOOD}
+    assert "slots_free" not in queue(found, "returns", "chat")["standings"]
 
 
 def test_the_page_of_quality_names_who_falls_short() -> None:
