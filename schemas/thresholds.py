@@ -134,10 +134,14 @@ class Thresholds(BaseModel):
         """Return what one subject is judged by; None: it is not judged."""
         if not self.enabled:
             return None
+        settings = self._settings(kpi, self._layers(queue, channel, group))
+        return self._resolved(kpi, settings, self.quiet_of(kpi, queue=queue, channel=channel, group=group))
+
+    def quiet_of(self, kpi: str, *, queue: str = "", channel: str = "", group: str = "") -> tuple[QuietSpan, ...]:
+        """Return the quiet hours of one subject, whether it is judged or not."""
         layers = self._layers(queue, channel, group)
-        settings = self._settings(kpi, layers)
-        quiet = self._quiet_hours(kpi, settings, self.queues.get(queue), layers)
-        return self._resolved(kpi, settings, tuple(map(parse_quiet, quiet)))
+        quiet = self._quiet_hours(kpi, self._settings(kpi, layers), self.queues.get(queue), layers)
+        return tuple(map(parse_quiet, quiet))
 
     def _quiet_hours(
         self, kpi: str, settings: KpiSettings, special: QueueThresholds | None, layers: tuple[Mapping[str, KpiSettings], ...]

@@ -51,6 +51,8 @@ class Look(NamedTuple):
     number: int
     now: int
     standings: Mapping[Subject, Standing]
+    is_quiet: Callable[[Subject], bool] = lambda _: False
+    """Whether a subject has quiet hours at that instant, also one that is gone."""
 
 
 class Place(NamedTuple):
@@ -206,7 +208,7 @@ class AlertLog:
         if look is None or look.number == self._seen:
             return
         self._seen = look.number
-        due = list(self._book.due(look.standings, look.now, self._link))
+        due = list(self._book.due(look.standings, look.now, self._link, look.is_quiet))
         sent = [await producer.send(self._place.topic, alert.encode(), alert.key, partition=0) for alert in due]
         for done in sent:
             metadata = await asyncio.wait_for(done, ASK_TIMEOUT_S)

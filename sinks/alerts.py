@@ -2,7 +2,7 @@
 
 Theory. The topic is the memory: per subject the last record says which level was published (`level`) and which one people know of
 (`told`). A record is due when a subject stands elsewhere than its last record says, or when quiet hours are over and people
-know of another level than the present one. A subject without enough facts, or that is gone, stands good.
+know of another level than the present one. A subject without enough facts, or that is gone, stands good; its quiet hours stay.
 
 `Book.fold` takes records in the order of the log, and tells which ones people are to be told of: those outside quiet hours
 that bring another level than people know of. A record that says what the one before it said is a repetition.
@@ -19,7 +19,6 @@ from sinks.standing import GOOD, Standing, Subject
 
 MAX_SUBJECTS: Final = 20_000
 """Subjects whose last record is remembered; beyond them those go that stand good, the longest silent first."""
-_GONE: Final = Standing(None, 0, None, None, None)
 
 
 class Book:
@@ -42,9 +41,15 @@ class Book:
         told: LevelName = "good" if last is None else last.told
         return told if not alert.quiet and alert.level != told else None
 
-    def due(self, standings: Mapping[Subject, Standing], now: int, link: Callable[[Subject], str]) -> Iterator[Alert]:
-        """Yield the records that are missing."""
-        gone = {subject: _GONE for subject, last in self._last.items() if last.level != "good" and subject not in standings}
+    def due(
+        self, standings: Mapping[Subject, Standing], now: int, link: Callable[[Subject], str],
+        is_quiet: Callable[[Subject], bool] = lambda _: False,
+    ) -> Iterator[Alert]:  # fmt: skip
+        """Yield the records that are missing; `is_quiet` tells of a subject that is gone whether it has quiet hours now."""
+        gone = {
+            subject: Standing(None, 0, None, None, None, quiet=is_quiet(subject))
+            for subject, last in self._last.items() if subject not in standings and not last.level == last.told == "good"
+        }  # fmt: skip
         for subject, standing in {**gone, **standings}.items():
             last = self._last.get(subject)
             level: LevelName = LEVEL_NAMES[standing.level or GOOD]

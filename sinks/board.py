@@ -107,7 +107,8 @@ class Board:
         snapshot = self._snapshot
         if not snapshot.ready or snapshot.now is None or self._judge.is_stale(snapshot):
             return None
-        return Look(snapshot.number, snapshot.now, snapshot.standings)
+        now = snapshot.now
+        return Look(snapshot.number, now, snapshot.standings, lambda subject: self._judge.is_quiet(subject, now))
 
     @property
     def snapshot(self) -> Snapshot:

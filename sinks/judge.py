@@ -16,7 +16,7 @@ class Judge:
     """Judges one snapshot after the other."""
 
     def __init__(self, config: Config) -> None:
-        self._thresholds, self._zone = config.thresholds, config.zone
+        self._thresholds, self._zone, self._rules = config.thresholds, config.zone, config.rules()
         self._max_subjects = max(1, config.board.max_series // 2)  # each has two series of `floorpulse_threshold`
         self.begin_anew()
 
@@ -44,6 +44,13 @@ class Judge:
             self._levels.hold(clock_ms)
             return self._levels.standings
         return self._levels.judge(snapshot.now, self._measurer.judgements(snapshot), clock_ms)
+
+    def is_quiet(self, subject: Subject, now: int) -> bool:
+        """Tell whether nobody is to be woken by a subject now, whether it is there and judged or not."""
+        kpi, queue, channel, group = subject
+        spans = self._thresholds.quiet_of(kpi, queue=queue, channel=channel, group=group)
+        zone = self._zone if group else self._rules.queue(queue, channel).zone
+        return any(span.holds(zone, now) for span in spans)
 
 
 __all__ = ["Judge"]

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 import pytest
 
 from schemas.alerts import Alert, decode_alert
+from schemas.config import Config
 from sinks.alerts import Book, page_of
+from sinks.judge import Judge
 from sinks.messages import amount, body, line, signed
 from sinks.standing import BREACH, GOOD, WARN, Standing, Subject
 
@@ -30,9 +32,9 @@ class Topic:
         self.told: list[str] = []
         self.book = Book()
 
-    def see(self, standings: Mapping[Subject, Standing], now: int = T0) -> list[tuple[str, str, bool]]:
+    def see(self, standings: Mapping[Subject, Standing], now: int = T0, *, night: bool = False) -> list[tuple[str, str, bool]]:
         """Let the owner look; return (kind, level, quiet) of what it wrote."""
-        due = list(self.book.due(standings, now, lambda subject: page_of("http://wall/", subject)))
+        due = list(self.book.due(standings, now, lambda subject: page_of("http://wall/", subject), lambda _: night))
         for alert in due:
             self.log.append(alert)
             if self.book.fold(alert) is not None:
@@ -83,6 +85,32 @@ def test_a_subject_that_is_gone_is_over() -> None:
     assert topic.see({NORTH: standing(BREACH)}) == [("left", "good", False)]
     assert topic.see({NORTH: standing(BREACH)}) == []
     assert (topic.log[-1].queue, topic.log[-1].value, topic.log[-1].url) == ("orders", None, topic.log[0].url)
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_subject_that_is_gone_at_night_is_over_in_the_morning(anew: bool) -> None:
+    """As is one that stands good at night: recorded at once, told when quiet hours end, once; also by a new owner."""
+    topic = Topic()
+    topic.see({ORDERS: standing(BREACH)})
+    assert topic.see({}, night=True) == [("left", "good", True)]
+    assert topic.see({}, night=True) == []
+    assert topic.told == ["breach"]
+    topic.book = topic.again() if anew else topic.book
+    assert topic.see({}) == [("reminder", "good", False)]
+    assert topic.see({}) == []
+    assert topic.told == ["breach", "good"]
+
+
+def test_a_judge_knows_the_quiet_hours_of_who_is_gone() -> None:
+    """In the queue's zone, whether it is judged or not; a group's in the top-level zone."""
+    config = Config.model_validate({
+        "queues": {"orders": {"zone": "Asia/Shanghai"}},
+        "thresholds": {"quiet_hours": ["22:00-23:00"], "kpis": {"oldest_wait": {"enabled": False}}},
+    })  # fmt: skip
+    judge, hour = Judge(config), 3_600_000
+    night = T0 // (24 * hour) * 24 * hour + 22 * hour
+    assert [judge.is_quiet(NORTH, night + hours * hour) for hours in (-8, 0, 1)] == [False, True, False]
+    assert [judge.is_quiet(ORDERS, night + hours * hour) for hours in (-8, 0, 1)] == [True, False, False]
 
 
 def test_two_owners_give_the_same_change_the_same_id() -> None:
