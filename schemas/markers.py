@@ -34,7 +34,7 @@ def read_end_of_input(value: bytes | None) -> int | None:
         return None
     try:
         marker = _decode(value)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return marker.at if marker.type == END_OF_INPUT and 0 <= marker.at <= LATEST_MS else None
 

@@ -14,11 +14,13 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from schemas.errors import UsageError
+from schemas.instants import LATEST_MS
 from schemas.readings import QUARTER_MS
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 _DAY_MS: Final = 86_400_000
+_LAST_MS: Final = LATEST_MS - 15 * 3_600_000
 _CACHED: Final = 20_000
 """Offsets and starts remembered: the quarter-hours of 15 days in a dozen zones."""
 MAX_ZONE_CHARS: Final = 64
@@ -36,10 +38,15 @@ def check_zone(name: str) -> str:
     raise UsageError(f"unknown time zone {name[:MAX_ZONE_CHARS]!r}; write an IANA name such as Asia/Shanghai or UTC")
 
 
+def _local(zone: str, at: int) -> datetime:
+    """Return the local time of an instant; of the last hours of the year 9999, which may be past all calendars, one before them."""
+    return (_EPOCH + min(at, _LAST_MS) * _MS).astimezone(ZoneInfo(zone))
+
+
 @lru_cache(_CACHED)
 def offset_ms(zone: str, at: int) -> int:
     """Return the zone's offset from UTC at an instant."""
-    offset = (_EPOCH + at * _MS).astimezone(ZoneInfo(zone)).utcoffset()
+    offset = _local(zone, at).utcoffset()
     return 0 if offset is None else offset // _MS
 
 
@@ -58,7 +65,7 @@ def interval_start(zone: str, at: int, interval_ms: int) -> int:
 
 
 def _local_date(zone: str, at: int) -> date:
-    return (_EPOCH + at * _MS).astimezone(ZoneInfo(zone)).date()
+    return _local(zone, at).date()
 
 
 @lru_cache(_CACHED)
@@ -89,7 +96,8 @@ def day_start(zone: str, at: int) -> int:
 
 def next_day(zone: str, at: int) -> int:
     """Return the first local midnight after an instant."""
-    return _midnight(zone, _local_date(zone, at) + timedelta(days=1))
+    day = _local_date(zone, at)
+    return _midnight(zone, day) + _DAY_MS if day == date.max else _midnight(zone, day + timedelta(days=1))
 
 
 def local_time(zone: str, at: int) -> int:

@@ -98,7 +98,8 @@ class Books:
         self.cells.book(new)
 
     def drop(self, address: Address) -> None:
-        """Give an address up, with everything under it."""
+        """Give an address up, with everything under it, also what was booked just now and would bring it back."""
+        self.settle()
         self.dropped[address] = self.cells.drop(address)
         self.addresses.discard(address)
         self.fresh_addresses.discard(address)

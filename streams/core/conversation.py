@@ -72,7 +72,7 @@ class Talk:
         first agent message at or after the later of (first connected, first customer message) is the first response.
         """
         setting, connected, add = self.setting, self.setting.connected, heed.facts.append
-        entered = setting.entry_times[-1] if setting.entry_times else LATEST_MS
+        entered = setting.entry_times[-1] if setting.entry_times else LATEST_MS + 1
         for message in messages:
             at, sender = at_and_sender(message)
             address = setting.addresses[-1] if at >= entered else setting.place(at)

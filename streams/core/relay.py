@@ -90,7 +90,7 @@ def decode_relay(value: bytes | None) -> RelayFact:
     """Read a relay record's value; raises `InvalidEvent`."""
     try:
         fact = _decode(value or b"")
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidEvent("unparsable", f"not a relay record: {error}") from None
     if fact.format != FORMAT:
         raise InvalidEvent("unparsable", f"relay record of format {fact.format}, this program knows {FORMAT}: upgrade floorpulse")

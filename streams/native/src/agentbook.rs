@@ -204,7 +204,7 @@ impl AgentBook {
     ) {
         for (address, has_levels) in books.addresses_of(Dimension::Agent) {
             if !rules.agent_series {
-                books.drop_address(&address);
+                books.drop_address(&address, rules);
             } else if has_levels {
                 self.alone.insert(address.name().clone(), address);
             }
@@ -263,7 +263,7 @@ impl AgentBook {
                 books.book(&self.new);
             }
             if let Some(address) = self.alone.remove(agent_id) {
-                books.drop_address(&address);
+                books.drop_address(&address, rules);
             }
             self.hired.remove(agent_id);
         }

@@ -217,7 +217,8 @@ impl Books {
     }
 
     /// Give an address up, with everything under it.
-    pub fn drop_address(&mut self, address: &Address) {
+    pub fn drop_address(&mut self, address: &Address, rules: &Rules) {
+        self.settle(rules); // what was booked just now would bring it back
         let gone = self.cells.drop_address(address);
         self.dropped.insert(address.clone(), gone);
         self.addresses.remove(address);
