@@ -264,7 +264,8 @@ class Board:
         self._reading_since = time.monotonic() if reader.ready and self._snapshots.windows.now is None else None
         try:
             taken = self._snapshots.take(now, ready=reader.ready, readings_age_ms=reader.ages_ms(), delays=reader.delays)
-            snapshot = replace(taken, standings=self._judge.standings(taken), left_out=self._judge.left_out)
+            standings, quiet = self._judge.standings(taken), self._judge.quiet_places(taken)
+            snapshot = replace(taken, standings=standings, quiet=quiet, left_out=self._judge.left_out)
         finally:
             self._reading_since = None
         self._trends.take(snapshot)

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from schemas.metric_names import PREFIX, SUBJECT_LABELS
 from sinks.alert_log import AlertLog
 from sinks.snapshot import Snapshot
+from sinks.standing import Subject
 
 LEFT_OUT: Final = "subjects_left_out"
 
@@ -18,7 +19,7 @@ def level_families(snapshot: Snapshot) -> Iterator[Metric]:
     """Yield the families of thresholds; who is judged on too few facts has no level."""
     limits = _gauge("threshold", "Limit in the indicator's unit, by level", "level")
     levels = _gauge("level", "How it stands after hysteresis and sample guard: 0 good, 1 warn, 2 breach")
-    quiet = _gauge("quiet", "1 in quiet hours, in which nobody is woken")
+    quiet = _gauge("quiet", "1 in quiet hours, in which nobody is woken; of a queue and channel as such without kpi")
     values = _gauge("judged_value", "What the level was judged by, in the indicator's unit")
     facts = _gauge("judged_facts", "How many facts that value rests on; 0 for states of now")
     for subject, standing in snapshot.standings.items():
@@ -32,6 +33,8 @@ def level_families(snapshot: Snapshot) -> Iterator[Metric]:
             levels.add_metric(subject, standing.level)
         if standing.quiet:
             quiet.add_metric(subject, 1)
+    for queue, channel in sorted(snapshot.quiet):
+        quiet.add_metric(Subject("", queue, channel), 1)
     yield from (limits, levels, quiet, values, facts)
     text = "Queues and groups with a threshold that are not judged, because there are too many"
     yield GaugeMetricFamily(PREFIX + LEFT_OUT, text, value=snapshot.left_out)

@@ -70,6 +70,8 @@ class Snapshot:
     """Per window what the floor has once, whatever the queue."""
     standings: Mapping[Subject, Standing] = field(default_factory=dict)
     """How each subject with a threshold stands."""
+    quiet: frozenset[tuple[str, str]] = frozenset()
+    """The (queue, channel) that have quiet hours now."""
     left_out: int = 0
     """Subjects with a threshold that are not judged, because there are too many."""
     taken_s: float = field(default_factory=time.monotonic, compare=False)

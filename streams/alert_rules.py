@@ -162,7 +162,7 @@ def _asked(metric: str, kpi: Kpi, shape: str, more: str = "") -> str:
 
 def floor_alerts(spans: Spans, links: Links) -> list[Rule]:
     """Return the alerts about queues that no limit of an indicator describes."""
-    quiet = f'unless on (queue, channel) {QUIET}{{kpi="oldest_wait"}}'
+    quiet = f'unless on (queue, channel) {QUIET}{{kpi=""}}'
     earlier = f"{OFFERED} offset {spans.span(_WEEK_MS)}"
     unstaffed = f"{WAITING} > 0 and on (queue) max by (queue) ({CAPACITY}) == 0 {quiet}"
     old = f'{OLDEST}{{channel=~"voice|chat|video"}} > {spans.seconds(HOUR_MS)}'

@@ -32,6 +32,7 @@ AGENTS = 'floorpulse_agents{group="north",status="available",instance="a"}'
 AGES = [f'floorpulse_readings_age_seconds{{instance="{board}",partition="0"}}' for board in "ab"]
 DATA_AGE = 'floorpulse_data_age_seconds{instance="a"}'
 QUIET = 'floorpulse_quiet{kpi="service_level",queue="orders",channel="voice",instance="a"}'
+QUIET_PLACE = 'floorpulse_quiet{queue="orders",channel="voice",instance="a"}'
 SILENT = [
     Scenario("all is well", level("0x200"), [("40m", {})]),
     Scenario("1 of 2 within", level(judged("service_level", [(0.5, 2, 1)])), [("25m", {})]),
@@ -85,6 +86,8 @@ FIRING = [
     Scenario("no worker", {'up{job="floorpulse-worker",instance="w"}': None}, [("1m", {"WorkerDown": 1})]),
     Scenario("one of two boards is down", {'up{job="floorpulse-board",instance="b"}': "0x20"}, [("4m", {})]),
     Scenario("nobody serves a queue", {WAITING: "2x20", CAPACITY: "0x20"}, [("45s", {}), ("1m", {"QueueUnstaffed": 1})]),
+    Scenario("nobody serves it in quiet hours, whatever is judged", {WAITING: "2x60", CAPACITY: "0x60", QUIET_PLACE: "1x19 stale"},
+             [("4m", {}), ("6m30s", {"QueueUnstaffed": 1})]),
     Scenario("somebody serves it", {WAITING: "2x20", CAPACITY: "1x20"}, [("4m", {})]),
     Scenario("a ghost", {'floorpulse_oldest_wait_seconds{queue="orders",channel="voice",instance="a"}': "3500+15x60"},
              [("6m", {}), ("12m30s", {"GhostWaiter": 1})]),

@@ -42,7 +42,7 @@ def judged(merge: Merge, config: Config, now: int = T0, ages: dict[int, int] | N
     """Return a snapshot with standings."""
     taken = Snapshots(merge, (300_000, 900_000, 1_800_000, 3_600_000)).take(now, ready=True, readings_age_ms=ages or {0: 5})
     judge = Judge(config)
-    return replace(taken, standings=judge.standings(taken), left_out=judge.left_out)
+    return replace(taken, standings=judge.standings(taken), quiet=judge.quiet_places(taken), left_out=judge.left_out)
 
 
 def exposed(snapshot: Snapshot, *, openmetrics: bool = False) -> str:
@@ -142,6 +142,22 @@ def test_quiet_hours_stand_beside_the_level() -> None:
     assert found == {"orders": (BREACH, True), "returns": (BREACH, False)}
     assert 'floorpulse_quiet{channel="voice",group="",kpi="oldest_wait",queue="orders"} 1.0' in exposed(snapshot)
     assert {each["queue"] for each in everything(snapshot)["standings"] if each["quiet"]} == {"orders"}
+
+
+@pytest.mark.parametrize("settings", [
+    {}, {"kpis": {"oldest_wait": {"enabled": False}}}, {"channels": {"email": {"oldest_wait": {"enabled": False}}}},
+])  # fmt: skip
+def test_quiet_hours_of_a_queue_are_told_whatever_is_judged(settings: dict[str, Any]) -> None:
+    """Alerts that no limit describes look at a series without kpi, in the queue's zone; none where it is day."""
+    config = Config.model_validate({"thresholds": {"quiet_hours": ["21:00-23:00"], **settings},
+                                    "queues": {"orders": {"zone": "Asia/Shanghai"}}})  # fmt: skip
+    worker = Publisher()
+    for queue, channel in (("orders", "voice"), ("orders", "email"), ("returns", "voice")):
+        worker.now("queue", queue, channel, waiting=1, oldest_entered_at=T0 - 95_000)
+    snapshot = judged(feed(Merge(config.rules()), worker.flush(T0)), config)
+    quiet = next(family for family in parse_text(exposed(snapshot)) if family.name == "floorpulse_quiet")
+    places = {(s.labels["queue"], s.labels["channel"], s.labels["group"]) for s in quiet.samples if not s.labels["kpi"]}
+    assert places == {("orders", "voice", ""), ("orders", "email", "")}
 
 
 def test_hostile_names_are_clean_in_both_formats() -> None:
