@@ -10,11 +10,13 @@ import msgspec
 import pytest
 
 from schemas.errors import REASONS
+from schemas.events import INPUT_TOPICS
 from schemas.instants import LATEST_MS
 from schemas.markers import end_of_input
 from schemas.partitioner import PARTITIONERS
 from schemas.rules import DAY_MS, HOUR_MS, MINUTE_MS, Rules
 from streams.core.floor import Floor, Reject
+from streams.core.relay import FORMAT, RelayFact, encode_relay
 from streams.native import Core, core_named, is_made
 from tests.builders import T0
 
@@ -235,17 +237,67 @@ def test_business_facts_without_a_queue_may_lie_anywhere() -> None:
     assert floor.apply("business", [b"", None, b""], [raw(each) for each in events], T0) == []
 
 
+def made(core: Core, rules: Rules) -> Any:
+    """Return a floor of one partition with a core; skips where that is not made."""
+    if core == "compiled" and not is_made():
+        pytest.skip("the compiled core is not made")
+    return core_named(core)(0, 1, rules)
+
+
 @pytest.mark.parametrize("core", ["python", "compiled"])
 @pytest.mark.parametrize("at", [-1, LATEST_MS + 1, 1 << 63, -(1 << 63) - 1, 1 << 64])
 def test_a_marker_whose_time_no_event_could_have_is_invalid(core: Core, at: int) -> None:
     """Not the end of the world: it once ended the compiled core, again and again."""
-    if core == "compiled" and not is_made():
-        pytest.skip("the compiled core is not made")
-    floor = core_named(core)(0, 1, Rules(live=True))
+    floor = made(core, Rules(live=True))
     (reject,) = floor.apply("sessions", [b""], [end_of_input(at)], T0)
     assert (reject.outcome, reject.reason) == ("invalid", "unknown_type")
     assert floor.counts["sessions"] == NONE | {"invalid": 1}
     floor.flush(1, T0)
+
+
+@pytest.mark.parametrize("core", ["python", "compiled"])
+def test_a_damaged_marker_or_relay_record_is_invalid(core: Core) -> None:
+    """Text that is no UTF-8, where a marker or a relay record is looked for."""
+    floor = made(core, Rules())
+    (reject,) = floor.apply("sessions", [b""], [b'{"type":"floorpulse.end_of_input\xff","at":1}'], T0)
+    assert (reject.outcome, reject.reason) == ("invalid", "unparsable")
+    fact = encode_relay(RelayFact(FORMAT, 0, 1, T0, "v", "reviewer", "session", reviews=((T0, "queue", "voice"),)))
+    (reject,) = floor.apply("relay", [b""], [fact.replace(b"reviewer", b"\xff\xfe\xffiewer")], T0)
+    assert (reject.outcome, reject.reason) == ("invalid", "unparsable")
+
+
+@pytest.mark.parametrize("core", ["python", "compiled"])
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Pacific/Kiritimati", "America/New_York"])
+def test_the_last_millisecond_of_all_calendars_is_counted(core: Core, zone: str) -> None:
+    """Where it is the year 10000 already, the date is the last one that there is."""
+    floor = made(core, Rules(zone=zone))
+    agent = event("agent.status", "1", LATEST_MS, agent_id="a", status="busy", groups=["g"])
+    assert floor.apply("status", [b"a"], [raw(agent)], T0) == []
+    said = event("session.message", "2", LATEST_MS, sender="customer")
+    reviewed = event("session.reviewed", "3", LATEST_MS, agent_id="a", reviewer_id="r", score=5)
+    assert floor.apply("sessions", [SESSION.encode()] * 2, [raw(said), raw(reviewed)], T0) == []
+    for seq in range(1, 4):
+        relay = floor.flush(seq, T0, INPUT_TOPICS).relay
+        assert floor.apply("relay", [record.key for record in relay], [record.value for record in relay], T0) == []
+    assert floor.counts["sessions"]["applied"] == 2
+
+
+@pytest.mark.parametrize("core", ["python", "compiled"])
+def test_an_agent_who_is_given_up_in_the_flush_that_books_him_stays_away(core: Core) -> None:
+    """With series of single agents: ten days on, his session is over and he is forgotten, and nothing of him comes back."""
+    floor = made(core, Rules(agent_series=True))
+    connected = event("session.connected", "1", T0, agent_id="bob")
+    floor.apply("sessions", [SESSION.encode()], [raw(connected)], T0)
+    said = []
+    for seq in range(1, 7):
+        flush = floor.flush(seq, T0, INPUT_TOPICS)
+        said += [reading.body for reading in flush.readings if reading.key[:4] == ("now", 0, "agent", "bob")]
+        if seq == 1:
+            later = event("session.survey_sent", "9", T0 + 10 * DAY_MS, session_id="s2")
+            floor.apply("sessions", [b"s2"], [raw(later)], T0)
+        floor.apply("relay", [record.key for record in flush.relay], [record.value for record in flush.relay], T0)
+    assert [body if body is None else body["parts"]["in_hand"] for body in said] == [1, None]
+    assert not any("bob" in key for key in [*floor.keys()])
 
 
 def test_every_record_is_counted_under_one_outcome() -> None:
