@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from schemas.alerts import LEVEL_NAMES, Alert, Kind, LevelName, alert_id, alert_key
+from sinks.snapshot import ANY_CHANNEL
 from sinks.standing import GOOD, Standing, Subject
 
 MAX_SUBJECTS: Final = 20_000
@@ -88,7 +89,7 @@ def _record(subject: Subject, standing: Standing, last: Alert | None, now: int, 
 def page_of(board_url: str, subject: Subject) -> str:
     """Return the address of the wall-screen's page about a subject."""
     shown = {"page": "agents", "group": subject.group} if subject.group else {"page": "queue", "queue": subject.queue}
-    if subject.channel:
+    if subject.channel not in ("", ANY_CHANNEL):  # of a whole queue the page shows the first channel
         shown["channel"] = subject.channel
     return f"{board_url.rstrip('/')}/?{urlencode(shown)}"
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
+from math import ceil, floor
 from typing import Final
 from urllib.parse import quote_plus
 
@@ -29,20 +30,28 @@ ANSWERING: Final = frozenset({"dingtalk", "wecom"})
 """Templates whose receivers say in the body of their answer whether they took a message; of others the status says all."""
 
 
-def amount(kpi: str, value: float | None) -> str:
-    """Return a value with its unit: 1:47, 12m, 61.3 %, 14."""
+def amount(kpi: str, value: float | None, limit: float | None = None) -> str:
+    """Return a value with its unit: 1:47, 2h05, 61.3 %, 14; rounded so that it stays on its side of a limit."""
     if value is None:
         return "–"
     known = BY_ID.get(kpi)
     unit = "number" if known is None else known.unit
     if unit == "ratio":
-        return f"{value * 100:.1f} %"
+        return f"{_stepped(value * 1000, 1, None if limit is None else limit * 1000, round) / 10:.1f} %"
     if unit == "seconds":
-        seconds = int(value)
+        seconds = _stepped(value, 1 if value < 3600 else 60, limit, floor)
         if seconds >= 3600:
             return f"{seconds // 3600}h{seconds % 3600 // 60:02}"
         return f"{seconds // 60}:{seconds % 60:02}"
-    return f"{value:g}"
+    return f"{value:.0f}" if value == floor(value) else f"{value:g}"
+
+
+def _stepped(value: float, step: int, limit: float | None, default: Callable[[float], int]) -> int:
+    """Return a value as a multiple of a step, by the default rounding unless that reaches the limit or crosses it."""
+    found = default(value / step) * step
+    if limit is None or value == limit or (found - limit) * (value - limit) > 0:
+        return found
+    return (floor(value / step) if value < limit else ceil(value / step)) * step
 
 
 def line(alert: Alert) -> str:
@@ -53,7 +62,8 @@ def line(alert: Alert) -> str:
     of = f" of {alert.n}" if alert.n and alert.window else ""
     window = f" over {alert.window}{of}" if alert.window else ""
     limit = "" if alert.limit is None else f", limit {amount(alert.kpi, alert.limit)}"
-    return f"{_SIGNS[alert.level]} {_WORDS[alert.level]}  {where}: {title} {amount(alert.kpi, alert.value)}{window}{limit}"
+    value = amount(alert.kpi, alert.value, alert.limit)
+    return f"{_SIGNS[alert.level]} {_WORDS[alert.level]}  {where}: {title} {value}{window}{limit}"
 
 
 def body(template: str, alerts: Sequence[Alert]) -> bytes:

@@ -179,6 +179,30 @@ def test_amounts_have_their_unit(kpi: str, value: float | None, text: str) -> No
     assert amount(kpi, value) == text
 
 
+def test_the_link_of_a_whole_queue_names_no_channel() -> None:
+    """What is judged once for all channels has none of its own that a page could show."""
+    assert page_of("http://wall/", Subject("slots_free", "orders", "any")) == "http://wall/?page=queue&queue=orders"
+    assert page_of("http://wall", ORDERS) == "http://wall/?page=queue&queue=orders&channel=voice"
+
+
+@pytest.mark.parametrize(
+    ("kpi", "value", "limit", "text"),
+    [
+        ("service_level", 0.79996, 0.8, "79.9 %"),
+        ("service_level", 0.8, 0.8, "80.0 %"),
+        ("abandonment", 0.10004, 0.1, "10.1 %"),
+        ("abandonment", 0.12344, 0.1, "12.3 %"),
+        ("oldest_wait", 90.4, 90.0, "1:31"),
+        ("oldest_wait", 89.9, 90.0, "1:29"),
+        ("oldest_wait", 3605.0, 3_600.0, "1h01"),
+        ("waiting", 1_234_567.0, 1_000_000.0, "1234567"),
+    ],
+)
+def test_a_rounded_amount_stays_on_its_side_of_the_limit(kpi: str, value: float, limit: float, text: str) -> None:
+    """A message that says 80.0 % of a limit of 80.0 % is no reason to wake anybody."""
+    assert amount(kpi, value, limit) == text
+
+
 def alert(**changes: object) -> Alert:
     """Return a record."""
     fields: dict[str, object] = {
