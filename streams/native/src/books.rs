@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::cells::{Cell, CellId, Cells, Place};
+use crate::cell::Cell;
+use crate::cells::{CellId, Cells, Place};
 use crate::facts::{Fact, Shown, Topic, TOPICS};
 use crate::gauges::QueueGauges;
 use crate::names::{empty, Address, Dimension, Ms, Name};

@@ -3,7 +3,8 @@
 use rustc_hash::FxHashSet;
 
 use crate::books::Books;
-use crate::cells::{Ahead, Cell, CellId};
+use crate::cell::Cell;
+use crate::cells::{Ahead, CellId};
 use crate::keys::Key;
 use crate::names::{Address, Dimension};
 use crate::pack::{Malformed, Reader, Writer};
@@ -59,8 +60,7 @@ impl Books {
 
     /// Append the keys of all these entries.
     pub fn entry_keys(&self, to: &mut Vec<Key>) {
-        let cell = |(length, number, address, _): (i64, i64, &Address, &Cell)| CellId { length, number, address: address.clone() };
-        to.extend(self.cells.all().map(cell).map(Key::Cell));
+        to.extend(self.cells.ids().map(Key::Cell));
         to.extend(self.totals.cells.keys().cloned().map(Key::Totals));
         to.extend(self.cells.levels.keys().cloned().map(Key::Levels));
         to.extend(self.addresses.iter().cloned().map(Key::Known));

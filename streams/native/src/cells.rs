@@ -3,14 +3,16 @@
 //! Booking is two steps here, too. `book` adds to a small list per 10 s slice and address; `settle`, once a flush, brings each sum to
 //! where it belongs. The steps of a transition are counted as one thing: how often, and the sum of the distances to the slice's end.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::cell::Cell;
 use crate::facts::{Fact, Steps, What};
-use crate::kept::{of_places, of_table};
 use crate::names::{Address, Ms};
 use crate::parts::{self, Level, Part, Series};
+use crate::slice::Slice;
 
 pub const SLICE_MS: Ms = 10_000;
 pub const QUARTER_MS: Ms = 900_000;
@@ -24,45 +26,6 @@ const ROSTER: usize = 2;
 const DATE: usize = 3;
 /// The number of a slice that never comes.
 const NEVER: i64 = 1 << 62;
-
-/// Parts with their values, none of them 0, in order.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct Cell(Vec<(Part, i64)>);
-
-impl Cell {
-    /// Add to a part; one that comes to 0 is gone.
-    pub fn add(&mut self, part: Part, amount: i64) {
-        match self.0.binary_search_by_key(&part, |known| known.0) {
-            Ok(place) => {
-                self.0[place].1 += amount;
-                if self.0[place].1 == 0 {
-                    self.0.remove(place);
-                }
-            }
-            Err(place) if amount != 0 => self.0.insert(place, (part, amount)),
-            Err(_) => {}
-        }
-    }
-
-    pub fn has(&self, part: Part) -> bool {
-        self.0.binary_search_by_key(&part, |known| known.0).is_ok()
-    }
-
-    pub fn parts(&self) -> &[(Part, i64)] {
-        &self.0
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Take the sketch buckets out; return whether there were any.
-    fn without_sketch(&mut self) -> bool {
-        let before = self.0.len();
-        self.0.retain(|(part, _)| part.bucket_of().is_none());
-        self.0.len() < before
-    }
-}
 
 /// (length in ms, slice number, address).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -104,7 +67,10 @@ impl Booked {
     }
 }
 
-type Slices = BTreeMap<i64, FxHashMap<Address, Cell>>;
+/// By so much the present moves on until slices are looked at again, whether they can be closed.
+const CLOSE_MS: Ms = 60_000;
+
+type Slices = BTreeMap<i64, Slice>;
 /// Steps that are still to come, by (at, level).
 pub type Ahead = BTreeMap<(Ms, Level), i64>;
 
@@ -116,6 +82,8 @@ pub struct Cells {
     pub first: [i64; 4],
     pub first_sketch: i64,
     pub now: Ms,
+    /// The instant of the last look at what can be closed.
+    closed_at: Ms,
     /// Whether anything but quarter-hours is kept.
     live: bool,
     pub levels: FxHashMap<Address, Cell>,
@@ -285,11 +253,20 @@ impl Cells {
         }
         let id = CellId { length: LENGTHS[length], number, address: address.clone() };
         self.changed.insert(id);
-        let cells = self.slices[length].entry(number).or_default();
-        if !cells.contains_key(address) {
-            cells.insert(address.clone(), Cell::default());
+        Some(self.slices[length].entry(number).or_default().cell(address))
+    }
+
+    /// Close what is before an instant and was left alone since the last time.
+    pub fn close(&mut self, mark: Ms) {
+        if mark < self.closed_at + CLOSE_MS {
+            return;
         }
-        cells.get_mut(address)
+        self.closed_at = mark;
+        for (slices, length) in self.slices.iter_mut().zip(LENGTHS) {
+            for slice in slices.range_mut(..mark.div_euclid(length)).map(|(_, slice)| slice) {
+                slice.rest();
+            }
+        }
     }
 
     /// Remember steps whose instant is still to come.
@@ -334,7 +311,7 @@ impl Cells {
         let over = std::mem::replace(&mut self.slices[place], kept);
         let gone: Vec<CellId> = over
             .into_iter()
-            .flat_map(|(number, cells)| cells.into_keys().map(move |address| CellId { length, number, address }))
+            .flat_map(|(number, slice)| slice.into_addresses().into_iter().map(move |address| CellId { length, number, address }))
             .collect();
         for id in &gone {
             self.changed.remove(id);
@@ -345,8 +322,8 @@ impl Cells {
     /// Take the sketches out of the quarter-hours before number `first`.
     pub fn expire_sketches(&mut self, first: i64) {
         if first > self.first_sketch {
-            for (number, cells) in self.slices[QUARTER].range_mut(self.first_sketch..first) {
-                for (address, cell) in cells {
+            for (number, slice) in self.slices[QUARTER].range_mut(self.first_sketch..first) {
+                for (address, cell) in slice.open() {
                     if cell.without_sketch() {
                         self.changed.insert(CellId { length: QUARTER_MS, number: *number, address: address.clone() });
                     }
@@ -360,8 +337,8 @@ impl Cells {
     pub fn drop_address(&mut self, address: &Address) -> Vec<CellId> {
         let mut gone = Vec::new();
         for (slices, length) in self.slices.iter_mut().zip(LENGTHS) {
-            for (number, cells) in slices {
-                if cells.remove(address).is_some() {
+            for (number, slice) in slices {
+                if slice.remove(address) {
                     gone.push(CellId { length, number: *number, address: address.clone() });
                 }
             }
@@ -376,7 +353,7 @@ impl Cells {
     }
 
     /// A cell, None where there is none (any more) or all of it was taken back.
-    pub fn get(&self, id: &CellId) -> Option<&Cell> {
+    pub fn get(&self, id: &CellId) -> Option<Cow<'_, Cell>> {
         let cell = self.slices[place_of_length(id.length)].get(&id.number)?.get(&id.address)?;
         (!cell.is_empty()).then_some(cell)
     }
@@ -386,25 +363,25 @@ impl Cells {
         id.number < self.first[place_of_length(id.length)]
     }
 
-    /// All cells that hold something: (length, number, address, cell).
-    pub fn all(&self) -> impl Iterator<Item = (Ms, i64, &Address, &Cell)> {
+    /// The ids of all cells that hold something.
+    pub fn ids(&self) -> impl Iterator<Item = CellId> + '_ {
         self.slices.iter().zip(LENGTHS).flat_map(|(slices, length)| {
-            slices.iter().flat_map(move |(number, cells)| {
-                let held = cells.iter().filter(|(_, cell)| !cell.is_empty());
-                held.map(move |(address, cell)| (length, *number, address, cell))
-            })
+            let of_slice = move |(number, slice): (&i64, &'_ Slice)| {
+                let number = *number;
+                slice.held().map(move |address| CellId { length, number, address: address.clone() }).collect::<Vec<_>>()
+            };
+            slices.iter().flat_map(of_slice)
         })
     }
 
     /// Bytes of the slices that are kept for days: all but those of 10 s.
     pub fn bytes_of_days(&self) -> usize {
-        let days = self.slices[QUARTER..].iter().flat_map(BTreeMap::values);
-        days.map(|cells| of_table(cells) + cells.values().map(|cell| of_places(&cell.0)).sum::<usize>()).sum()
+        self.slices[QUARTER..].iter().flat_map(BTreeMap::values).map(Slice::bytes).sum()
     }
 
     /// Restore a cell.
     pub fn put(&mut self, id: CellId, cell: Cell) {
-        self.slices[place_of_length(id.length)].entry(id.number).or_default().insert(id.address, cell);
+        *self.slices[place_of_length(id.length)].entry(id.number).or_default().cell(&id.address) = cell;
     }
 
     /// The steps of an address that are still to come, in the order of time and name.

@@ -143,6 +143,7 @@ impl Expiry {
         }
         gone.extend(cells.expire(QUARTER_MS, (mark - rules.quarters_kept_ms).div_euclid(QUARTER_MS)));
         cells.expire_sketches((mark - rules.sketches_kept_ms).div_euclid(QUARTER_MS));
+        cells.close(mark);
         gone
     }
 

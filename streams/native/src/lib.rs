@@ -9,6 +9,7 @@ mod agents;
 #[cfg(target_os = "linux")]
 mod apart;
 mod books;
+mod cell;
 mod cellentries;
 mod cells;
 mod clock;
@@ -44,6 +45,7 @@ mod roster;
 mod rules;
 mod session;
 mod sessionbook;
+mod slice;
 mod talk;
 mod told;
 mod totals;
@@ -54,7 +56,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use cells::{Cell, QUARTER_MS};
+use cell::Cell;
+use cells::{CellId, QUARTER_MS};
 use facts::{Topic, TOPICS};
 use floor::Floor;
 use keys::Key;
@@ -287,11 +290,12 @@ impl PyFloor {
     /// The quarter-hours of some dimensions: (dimension, name, channel, start in ms, parts).
     fn quarters<'py>(&self, py: Python<'py>, dimensions: Vec<String>) -> PyResult<Vec<Quarter<'py>>> {
         let wanted = |address: &Address| dimensions.iter().any(|dimension| dimension == address.dimension().text());
-        let all = self.0.books.cells.all();
-        let quarters = all.filter(|(length, _, address, _)| *length == QUARTER_MS && wanted(address));
-        let row = |(length, number, address, cell): (Ms, i64, &Address, &Cell)| {
-            let parts = dict_of(py, cell.parts().iter().copied())?;
-            Ok((address.dimension().text(), address.name().to_string(), address.channel().to_string(), number * length, parts))
+        let cells = &self.0.books.cells;
+        let quarters = cells.ids().filter(|id| id.length == QUARTER_MS && wanted(&id.address));
+        let row = |id: CellId| {
+            let parts = dict_of(py, cells.get(&id).iter().flat_map(|cell| cell.parts().iter().copied()))?;
+            let (name, channel) = (id.address.name().to_string(), id.address.channel().to_string());
+            Ok((id.address.dimension().text(), name, channel, id.number * id.length, parts))
         };
         quarters.map(row).collect()
     }

@@ -124,7 +124,7 @@ impl Books {
         for id in &self.cells.changed {
             let cell = self.cells.get(id);
             let over = cell.is_none() && self.cells.is_over(id);
-            let parts = cell.map_or(&[][..], |cell| cell.parts());
+            let parts = cell.as_ref().map_or(&[][..], |cell| cell.parts());
             readings.push((stamp.slice_key(id), (!over).then(|| stamp.value(parts.iter(), &[]))));
         }
         readings.extend(gone.iter().map(|id| (stamp.slice_key(id), None)));
@@ -147,7 +147,7 @@ impl Books {
     }
 
     fn levels_value(&self, stamp: Stamp, address: &Address) -> Vec<u8> {
-        let parts = |cell: Option<&'_ crate::cells::Cell>| cell.map_or(Vec::new(), |cell| cell.parts().to_vec());
+        let parts = |cell: Option<&'_ crate::cell::Cell>| cell.map_or(Vec::new(), |cell| cell.parts().to_vec());
         let mut all = parts(self.cells.levels.get(address));
         all.extend(parts(self.cells.fixed.get(address)));
         stamp.value(all.iter(), &self.cells.ahead_of(address))
@@ -186,6 +186,6 @@ pub fn address_of(dimension: &str, name: &str, channel: &str) -> Option<Address>
 }
 
 /// Whether a session was ever booked at an address, so that its gauges are shown for ever.
-pub fn shows_sessions(totals: &crate::cells::Cell) -> bool {
+pub fn shows_sessions(totals: &crate::cell::Cell) -> bool {
     totals.has(parts::OFFERED) || totals.has(parts::CONNECTED)
 }

@@ -2,7 +2,7 @@
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::cells::Cell;
+use crate::cell::Cell;
 use crate::facts::{Fact, What};
 use crate::names::Address;
 use crate::parts::{histogram, histogram_ms, Part, Series};
