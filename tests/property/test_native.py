@@ -22,7 +22,7 @@ from schemas.errors import UsageError
 from schemas.events import INPUT_TOPICS, KEY_OF, TOPIC_OF
 from schemas.markers import end_of_input
 from schemas.readings import encode_key
-from schemas.rules import HOUR_MS, MINUTE_MS, QueueRules, Rules
+from schemas.rules import DAY_MS, HOUR_MS, MINUTE_MS, QueueRules, Rules
 from streams import native
 from streams.core.driver import Driver, record_of
 from streams.core.floor import Floor
@@ -242,6 +242,45 @@ def test_what_the_compiled_core_keeps_for_days_is_counted() -> None:
     kept = floor.kept()
     assert 16 * parts < kept["slices of days"] < 10 * 16 * parts
     assert all(kept.values())
+
+
+@needs_it
+def test_slices_that_are_over_take_a_fraction_and_say_the_same() -> None:
+    """Left alone for two minutes of event time, the days of a centre are packed; their numbers are those of the other core."""
+    driver = Driver(1, PATIENT, Both)
+    both, events = driver.floors[0], centres.centre(7, sessions=40, queues=3, agents=4)
+    last = max(map(centres.at_ms, events))
+    driver.apply([record_of(event, centres.to_jsonl_bytes(event)) for event in events], last)
+    driver.flush(last)
+    open_bytes = both.compiled.kept()["slices of days"]
+    for at in range(last + DAY_MS, last + DAY_MS + 5 * MINUTE_MS, MINUTE_MS):
+        for topic in INPUT_TOPICS:
+            both.apply(topic, [b""], [end_of_input(at)], at)
+        driver.flush(at, INPUT_TOPICS)
+    assert 0 < both.compiled.kept()["slices of days"] < open_bytes / 2
+    one, other = ({row[:4]: row[4] for row in floor.quarters(["queue", "floor"])} for floor in (both.plain, both.compiled))
+    assert other == one != {}
+
+
+@needs_it
+def test_who_is_given_up_is_gone_from_slices_that_are_over_too() -> None:
+    """With gauges of his own: an agent silent since the day before takes his quarter-hours along, packed as they are; another's stay."""
+    rules = replace(HASTY, agent_series=True, silence_ms=HOUR_MS, quarters_kept_ms=2 * DAY_MS)
+    driver, of_anna = Driver(1, rules, Both), "\x1fagent\x1fanna\x1f"
+    both = driver.floors[0]
+    for minute in range(0, 30 * 60, 10):
+        at = centres.START_MS + minute * MINUTE_MS
+        for agent in ("anna", "ben") if minute < 60 else ("ben",):
+            status = "busy" if minute % 20 else "available"
+            event = {"id": f"{agent}{minute}", "type": "agent.status", "at": at, "agent_id": agent, "status": status}
+            both.apply("status", [agent.encode()], [centres.to_jsonl_bytes(event)], at)
+        driver.flush(at, INPUT_TOPICS)
+        if minute == 120:
+            assert sum(of_anna in key for key in entries_of(both.compiled)) > 2
+    left = entries_of(both.compiled)
+    assert left == entries_of(both.plain)
+    assert not [key for key in left if of_anna in key]
+    assert [key for key in left if of_anna.replace("anna", "ben") in key]
 
 
 # ---- odd records: the compiled decoder must take and refuse what the models do
