@@ -86,6 +86,11 @@ impl Address {
         &self.0.channel
     }
 
+    /// A number that equal addresses share, and others hardly ever.
+    pub fn hash_number(&self) -> u64 {
+        self.0.hash
+    }
+
     /// Whether both are the same object: quick, and false for equal ones that were made apart.
     pub fn is(&self, other: &Address) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

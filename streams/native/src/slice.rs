@@ -19,7 +19,7 @@ pub enum Slice {
     Closed(Closed),
 }
 
-/// Addresses in order, each with where its cell ends among the bytes.
+/// Addresses in the order of their hashes, each with where its cell ends among the bytes.
 pub struct Closed {
     ends: Box<[(Address, usize)]>,
     bytes: Box<[u8]>,
@@ -63,7 +63,7 @@ impl Slice {
             return;
         }
         let mut sorted: Vec<(Address, Cell)> = cells.drain().collect();
-        sorted.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        sorted.sort_unstable_by_key(|(address, _)| address.hash_number());
         let (mut ends, mut bytes) = (Vec::with_capacity(sorted.len()), Vec::new());
         for (address, cell) in sorted {
             cell.pack(&mut bytes);
@@ -124,7 +124,10 @@ impl Closed {
     }
 
     fn bytes_of(&self, address: &Address) -> Option<&[u8]> {
-        let place = self.ends.binary_search_by(|known| known.0.cmp(address)).ok()?;
+        let hash = address.hash_number();
+        let first = self.ends.partition_point(|(known, _)| known.hash_number() < hash);
+        let alike = self.ends[first..].iter().take_while(|(known, _)| known.hash_number() == hash);
+        let place = first + alike.map(|(known, _)| known).position(|known| known == address)?;
         Some(self.bytes_at(place))
     }
 }
