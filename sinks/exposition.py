@@ -21,6 +21,8 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
+from sinks.turns import give_way
+
 END: Final = b"# EOF\n"
 """Last line of OpenMetrics."""
 _MOVED: Final = ("_created", "_gsum", "_gcount")
@@ -69,6 +71,7 @@ class Writer:
         for family in families:
             key = family.name, family.type, family.documentation
             known[key] = self._known.get(key) or _Known(self._by_library(family, []))
+            give_way()
             yield self._lines(family, known[key]).encode()
         self._known = known
 

@@ -36,6 +36,7 @@ from schemas.readings import (
 from schemas.rules import Rules
 from sinks.cells import Cells, Parts, Place
 from sinks.gauges import NOTHING, OLDEST, Gauge, Latest
+from sinks.turns import give_way
 
 Observer = Callable[[Place, int, int, Parts], None]
 """Called with (place, length_ms, start_ms, what changed)."""
@@ -88,6 +89,7 @@ class Merge:
 
     def put_record(self, key: bytes | None, value: bytes | None) -> ReadingKey | None:
         """Take a Kafka record; returns its key, or None when it has no effect (counted)."""
+        give_way()
         try:
             decoded = decode_key(key or b"")
             return decoded if self.put(decoded, decode_value(value)) else None

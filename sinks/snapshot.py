@@ -23,6 +23,7 @@ from sinks.delays import Delays
 from sinks.merge import Merge
 from sinks.spans import Stretch
 from sinks.standing import Standing, Subject
+from sinks.turns import give_way
 from sinks.views import EXPECTED_WAIT_MS, NO_PARTS, Lazy, View, added, leveled, own_terms, summed, wide_of
 from sinks.windows import DAY_WINDOWS, FLOOR_PLACE, Windows, window_label
 
@@ -201,6 +202,7 @@ class Snapshots:
         return found
 
     def _queue(self, place: Place, slots: Mapping[str, Parts]) -> View:
+        give_way()
         rules = self.windows.rules.queue(place.name, place.channel)
         now = self.merge.gauge(place).parts
         windows = {label: self._parts(label, place) for label in self._labels}
@@ -221,6 +223,7 @@ class Snapshots:
 
     def _group(self, place: Place, now: int, stretches: Mapping[str, Stretch]) -> View:
         """Return a group or an agent; levels are integrated when somebody asks."""
+        give_way()
         gauge, windows = self.merge.gauge(place), self.windows
         sources = {label: (self._parts(label, place), windows.beyond(label, place), stretches[label]) for label in stretches}
         rules = windows.rules.queue_default

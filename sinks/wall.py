@@ -20,6 +20,7 @@ from sinks.gauges import OLDEST
 from sinks.measured import SLOTS
 from sinks.snapshot import ANY_CHANNEL, Snapshot
 from sinks.standing import Standing, Subject
+from sinks.turns import give_way
 from sinks.views import COMPLAINTS, View
 
 Entry = dict[str, Any]
@@ -179,6 +180,7 @@ def _terms(view: View, kpi: str, label: str) -> tuple[int, int]:
 
 
 def _queue(view: View, label: str, setting: Setting, standings: Mapping[str, Standing], capacity: int | None) -> Entry:
+    give_way()
     now, expected = view.now, view.expected_wait_s
     rank = setting.ranks.get((view.name, view.channel), setting.ranks.get((view.name, "")))
     return {
