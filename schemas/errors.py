@@ -81,6 +81,10 @@ class KafkaUnreachable(FloorpulseError):
     """Report that no broker answered."""
 
 
+class KafkaRefused(FloorpulseError):
+    """Report that a broker answered, but did not do what it was asked."""
+
+
 class TopicError(FloorpulseError):
     """Report a topic that is missing or laid out wrongly."""
 
@@ -124,6 +128,7 @@ __all__ = [
     "JournalMismatch",
     "JournalTruncated",
     "JournalVersion",
+    "KafkaRefused",
     "KafkaUnreachable",
     "Reason",
     "Replaced",

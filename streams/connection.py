@@ -19,7 +19,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 from pydantic import SecretStr
 
-from schemas.errors import ConfigError, KafkaUnreachable
+from schemas.errors import ConfigError, KafkaRefused, KafkaUnreachable
 
 SASL_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 SECURITY_PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -123,9 +123,17 @@ def faust_options(config: KafkaSettings) -> dict[str, Any]:
     }
 
 
+def servers_of(connection: Mapping[str, Any]) -> str:
+    """Return where the brokers are, for a person."""
+    servers = connection["bootstrap_servers"]
+    return servers if isinstance(servers, str) else ",".join(servers)
+
+
 @contextmanager
 def open_admin(connection: Mapping[str, Any], *, timeout_s: float = CONNECT_TIMEOUT_S) -> Iterator[KafkaAdminClient]:
     """Connect kafka-python's admin client for the length of a `with`; raises `KafkaUnreachable`.
+
+    What a broker refuses meanwhile and nobody has caught is raised as `KafkaRefused`.
 
     Between the tries kafka-python waits longer and longer, and only its log tells why they failed; it is read here
     and kept from stderr.
@@ -137,6 +145,9 @@ def open_admin(connection: Mapping[str, Any], *, timeout_s: float = CONNECT_TIME
             raise KafkaUnreachable(_unreachable(connection, timeout_s, failures or [error])) from error
     try:
         yield admin
+    except KafkaError as error:
+        why = str(error) or type(error).__name__
+        raise KafkaRefused(f"{servers_of(connection)} did not do what it was asked (kafka.bootstrap): {why}") from error
     finally:
         admin.close()
 
@@ -180,11 +191,9 @@ def _failures() -> Iterator[list[BaseException]]:
 
 
 def _unreachable(connection: Mapping[str, Any], timeout_s: float, failures: list[BaseException]) -> str:
-    servers = connection["bootstrap_servers"]
-    where = servers if isinstance(servers, str) else ",".join(servers)
     reason = _reason(failures, sasl="sasl_mechanism" in connection)
     tries = "1 try" if len(failures) == 1 else f"{len(failures)} tries"
-    return unreachable(where, f"{tries} in {timeout_s:g} s", reason)
+    return unreachable(servers_of(connection), f"{tries} in {timeout_s:g} s", reason)
 
 
 def unreachable(servers: str, tries: str, reason: str) -> str:
@@ -280,6 +289,7 @@ __all__ = [
     "bootstrap_servers",
     "faust_options",
     "open_admin",
+    "servers_of",
     "ssl_context",
     "unreachable",
 ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import signal
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from streams.native import CompiledFloor
     from streams.worker import WorkerSettings
 
+BOARD_STOP_S: Final = 20.0
+"""A board that was told to stop and has not after so long is ended; it has nothing to lose."""
 TIDY_S: Final = 60.0
 """Time between two clean-ups of a board's memory; a worker has its own."""
 
@@ -103,12 +106,19 @@ def run_board(config: Config) -> None:
 
 
 async def _serve_board(config: Config) -> None:
+    import structlog
+
     from sinks.board import serve
     from streams.connection import aiokafka_options
+    from streams.deadline import Deadline
 
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    loop, stop, log = asyncio.get_running_loop(), asyncio.Event(), structlog.get_logger()
+
+    def on_signal(_number: int) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the process is about to end
+            loop.call_soon_threadsafe(stop.set)
+
+    Deadline(BOARD_STOP_S, on_signal, partial(log.error, "board.deadline", seconds=BOARD_STOP_S))
     tidying = asyncio.create_task(_tidy(), name="floorpulse-board-tidy")
     try:
         await serve(config, aiokafka_options(config.kafka), stop)

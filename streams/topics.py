@@ -19,7 +19,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
 from schemas.errors import TopicError
-from streams.connection import open_admin
+from streams.connection import open_admin, servers_of
 
 DEFAULT_PREFIX: Final = "floorpulse."
 DEFAULT_PARTITIONS: Final = 4
@@ -102,7 +102,7 @@ def create(connection: Mapping[str, Any], plan: TopicPlan, *, replication_factor
             if topic.name not in found
         }
         if missing:
-            _make(admin, missing, _servers(connection))
+            _make(admin, missing, servers_of(connection))
         return list(missing)
 
 
@@ -114,7 +114,7 @@ def check(connection: Mapping[str, Any], plan: TopicPlan) -> list[str]:
     with open_admin(connection) as admin:
         counts = _partition_counts(admin, plan)
         settings = _settings(admin, [name for short in ("readings", "journal") if (name := plan.name(short)) in counts])
-    where = _servers(connection)
+    where = servers_of(connection)
     problems = _missing(plan, counts, where)
     problems += _unequal(plan, counts)
     if (readings := settings.get(plan.name("readings"))) is not None:
@@ -207,11 +207,6 @@ def _unreadable(name: str) -> str:
 
 def _alter(name: str, configs: str) -> str:
     return f"kafka-configs.sh --bootstrap-server HOST:PORT --alter --topic {name} --add-config {configs}"
-
-
-def _servers(connection: Mapping[str, Any]) -> str:
-    servers = connection["bootstrap_servers"]
-    return servers if isinstance(servers, str) else ",".join(servers)
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -14,9 +14,11 @@ import trustme
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from faust.auth import SASLCredentials, SSLCredentials
 from kafka.admin import KafkaAdminClient
+from kafka.errors import ClusterAuthorizationFailedError
 from pydantic import SecretStr
 
-from schemas.errors import ConfigError, KafkaUnreachable
+from schemas.errors import ConfigError, KafkaRefused, KafkaUnreachable
+from streams import connection
 from streams.connection import admin_options, aiokafka_options, faust_options, open_admin, ssl_context
 from tests.settings import KafkaSection
 
@@ -128,3 +130,25 @@ def test_an_unreachable_broker_is_one_clear_line() -> None:
     assert "tries in 0.5 s: connection refused)" in text
     assert text.endswith("Without Kafka: floorpulse demo")
     assert set(threading.enumerate()) <= before
+
+
+def test_what_a_broker_refuses_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that may connect, and nothing else."""
+    closed: list[bool] = []
+
+    class Admin:
+        def __init__(self, **options: object) -> None:
+            pass
+
+        def describe_topics(self) -> None:
+            raise ClusterAuthorizationFailedError("not for you")
+
+        def close(self) -> None:
+            closed.append(True)
+
+    monkeypatch.setattr(connection, "_Admin", Admin)
+    with pytest.raises(KafkaRefused) as caught, open_admin({"bootstrap_servers": ["a:1", "b:2"]}) as admin:
+        admin.describe_topics()
+    assert str(caught.value).startswith("a:1,b:2 did not do what it was asked (kafka.bootstrap): ")
+    assert str(caught.value).endswith("ClusterAuthorizationFailedError: not for you")
+    assert closed == [True]

@@ -1,4 +1,4 @@
-"""A worker's process ends in time, also where its log blocks or a signal comes inside of it."""
+"""A worker's process, and a board's, ends in time, also where its log blocks or a signal comes inside of it."""
 
 from __future__ import annotations
 
@@ -146,3 +146,33 @@ def test_a_burst_of_signals_stops_a_worker(way: str) -> None:
             made.send_signal(signal.SIGTERM)
             time.sleep(0.0003)
         assert made.wait(10) in (0, 1, -signal.SIGINT, -signal.SIGTERM)
+
+
+_BOARD: Final = """
+import asyncio, sys, time
+from schemas.config import Config
+from sinks import board
+from streams import run
+
+async def serve(config, kafka, stop):
+    print("up", flush=True)
+    if sys.argv[1] == "hangs":
+        time.sleep(1000)
+    await stop.wait()
+
+board.serve, run.BOARD_STOP_S = serve, float(sys.argv[2])
+run.run_board(Config())
+"""
+
+
+@pytest.mark.parametrize(("way", "status"), [("waits", 0), ("hangs", 1)])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_board_ends_when_told_to_and_by_the_deadline_where_it_hangs(way: str, status: int, number: signal.Signals) -> None:
+    """It says so then."""
+    command = [sys.executable, "-c", _BOARD, way, str(DEADLINE_S)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as made:
+        assert made.stdout is not None
+        assert made.stdout.readline() == b"up\n"
+        made.send_signal(number)
+        assert made.wait(10) == status
+        assert (b"board.deadline" in stderr_of(made)) == (way == "hangs")
