@@ -17,7 +17,7 @@ from streams.core.driver import Driver, Record, record_of
 from streams.core.floor import Floor
 from tests.centres import Event, at_ms, centre, log_of
 from tests.chaos.load import Parts, cells_of
-from tests.unit.test_partition import Log, Owner, Rec, World
+from tests.partition_world import Log, Owner, Rec, World
 
 T0: Final = 1_772_438_400_000
 PARTITIONS: Final = 12

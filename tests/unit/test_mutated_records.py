@@ -16,7 +16,7 @@ from streams.core.floor import Floor
 from streams.journal.letters import letter
 from tests.centres import at_ms, centre
 from tests.garbage import mutated
-from tests.unit.test_partition import Rec
+from tests.partition_world import Rec
 
 BATCH: Final = 500
 FLUSH_EVERY: Final = 10
