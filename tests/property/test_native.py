@@ -263,8 +263,21 @@ def test_slices_that_are_over_take_a_fraction_and_say_the_same() -> None:
 
 
 @needs_it
+def test_what_an_agent_did_in_a_day_takes_little_more_than_it_is() -> None:
+    """A hundred changes of 96 bytes with an id of 32: room for an eighth more. Doubled, there would be room for 28 more."""
+    floor = CompiledFloor(0, 1, PATIENT)
+    for minute in range(100):
+        at = centres.START_MS + minute * MINUTE_MS
+        status = "busy" if minute % 2 else "available"
+        event = {"id": f"e{minute}", "type": "agent.status", "at": at, "agent_id": "anna", "status": status}
+        floor.apply("status", [b"anna"], [centres.to_jsonl_bytes(event)], at)
+        floor.flush(minute, at)
+    assert 100 * (96 + 32) < floor.kept()["agents' changes"] < 100 * (96 * 1.15 + 32)
+
+
+@needs_it
 def test_who_is_given_up_is_gone_from_slices_that_are_over_too() -> None:
-    """With gauges of his own: an agent silent since the day before takes his quarter-hours along, packed as they are; another's stay."""
+    """With gauges of his own: an agent silent since the day before takes his quarter-hours along, packed as they are."""
     rules = replace(HASTY, agent_series=True, silence_ms=HOUR_MS, quarters_kept_ms=2 * DAY_MS)
     driver, of_anna = Driver(1, rules, Both), "\x1fagent\x1fanna\x1f"
     both = driver.floors[0]

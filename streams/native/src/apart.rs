@@ -10,7 +10,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 
 /// Blocks from this size on are mapped.
-const LARGE: usize = 1 << 20;
+const LARGE: usize = 128 << 10;
 /// What a mapping is aligned to, at least.
 const PAGE: usize = 4096;
 

@@ -124,6 +124,7 @@ impl Reviewers {
                 self.of.remove(&fact.target);
             }
         } else {
+            reviews.shrink_to_fit(); // hardly any session has a second one, and they stay for a day
             reviewer.sessions.insert(fact.session.clone(), Known { version: fact.version, reviews });
         }
         true
@@ -225,6 +226,7 @@ impl Reviewers {
                 found.add(day, review.0);
             }
         }
+        reviews.shrink_to_fit();
         found.sessions.insert(session.clone(), Known { version, reviews });
         Ok(())
     }
