@@ -40,6 +40,24 @@ def test_a_thread_waits_while_the_loop_is_awake_and_no_longer_than_its_patience(
     assert _waited_s(told) < 0.3
 
 
+def test_a_thread_gets_on_while_the_loop_never_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand times between two things: it waits once, and is free for as long; not a thousand times."""
+    monkeypatch.setattr(turns, "PATIENCE_S", 0.2)
+    told, took = Turns(), []
+    told.wake()
+
+    def work() -> None:
+        began = time.perf_counter()
+        for _ in range(1000):
+            told.give_way()
+        took.append(time.perf_counter() - began)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert 0.2 <= took[0] < 20
+
+
 def test_a_thread_goes_on_as_soon_as_the_loop_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a patience of a minute."""
     monkeypatch.setattr(turns, "PATIENCE_S", 60.0)

@@ -2,10 +2,10 @@
 //!
 //! Theory. The C library maps a block apart only where it is larger than any block that was ever freed, up to 32 MiB. Tables of ids, of
 //! millions of bytes, are made anew every few minutes; in the heap each lies elsewhere than the last, since small blocks that stay
-//! have settled where that was. So the heap grows for hours by holes. Here whatever is large is mapped by itself and given back
-//! when it is freed; to grow it, the kernel moves pages instead of bytes. To tell the C library to do so (`M_MMAP_THRESHOLD`) would hold
-//! for what the rest of the process uses for a moment, too: answers of the broker, records on their way; on a backlog that took 17 % more
-//! CPU, in page faults.
+//! have settled where that was. So the heap grows for hours by holes. Here whatever is large, also what a flush of a live worker hands
+//! out, is mapped by itself and given back when it is freed; to grow it, the kernel moves pages instead of bytes. To tell the C library
+//! to do so (`M_MMAP_THRESHOLD`) would hold for what the rest of the process uses for a moment, too: answers of the broker, records on
+//! their way; on a backlog that took 17 % more CPU, in page faults.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
