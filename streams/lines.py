@@ -105,9 +105,9 @@ def time_of(value: bytes) -> int | None:
 
 
 def begins_at(path: Path) -> int | None:
-    """Return the time of a file's first event; None where it has none, or is a pipe, which cannot be read twice."""
+    """Return the time of a file's first event, None where it has none; 0 of a pipe, which cannot be read twice to know."""
     if not path.is_file() and path.exists():
-        return None
+        return 0
     with open_lines(path) as file:
         try:
             times = (time_of(text) for text in islice(file, BATCH_LINES))
