@@ -50,11 +50,11 @@ def report_rules(rules: Rules) -> Rules:
     """Return rules for a table over any span, that come to the same for any number of shares.
 
     Quarter-hours and their sketches are never over, short slices are not kept. There are no limits on how many ids and addresses a
-    partition keeps: which one is too many depends on what else the partition has.
+    partition keeps, nor on a customer's contacts: which one is too many depends on what else there is at a flush.
     """
     return replace(
         rules, live=False, slices_kept_ms=0, quarters_kept_ms=_FOR_EVER_MS, sketches_kept_ms=_FOR_EVER_MS, max_ids=_NO_LIMIT,
-        max_cells=_NO_LIMIT, agent_series=False, partitioner=PARTITIONER,
+        max_cells=_NO_LIMIT, max_contacts=_NO_LIMIT, agent_series=False, partitioner=PARTITIONER,
     )  # fmt: skip
 
 

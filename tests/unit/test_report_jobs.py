@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
@@ -25,7 +26,7 @@ import pytest
 from schemas.errors import FloorpulseError, JobFailed
 from schemas.events import INPUT_TOPICS, TOPIC_OF
 from schemas.instants import parse_instant
-from schemas.rules import Rules
+from schemas.rules import DAY_MS, Rules
 from sinks.table import By, Choice
 from streams import jobs as jobs_module
 from streams import lines as lines_module
@@ -164,6 +165,23 @@ def test_limits_of_a_partition_do_not_show(files: list[Path]) -> None:
     alone = shown(report(files, Rules(), Choice()))
     assert len({line.split(",")[0] for line in alone[0].splitlines()[1:]} - {"overflow"}) > 3
     assert [shown(report(files, rules, Choice(), partitions=shares)) for shares in (1, 4)] == [alone, alone]
+
+
+def test_every_ended_session_of_a_customer_settles(tmp_path: Path) -> None:
+    """A report resolves or repeats all contacts of an id that many share, where a worker keeps the last few only."""
+    file, last = tmp_path / "guest.jsonl", START_MS + 3 * DAY_MS
+    events: list[dict[str, Any]] = [{"id": "last", "type": "site.visits", "at": last, "count": 1}]
+    for number in range(50):
+        at, session = START_MS + number * 20_000, f"s{number}"
+        fields = {"channel": "chat", "queue": "orders", "customer_id": "guest"}
+        events.append({"id": "a", "type": "session.started", "at": at, "session_id": session, **fields})
+        events.append({"id": "b", "type": "session.ended", "at": at + 10_000, "session_id": session, "ended_by": "agent"})
+    file.write_bytes(b"\n".join(json.dumps(event).encode() for event in sorted(events, key=itemgetter("at"))))
+    text = io.StringIO()
+    report([file], Rules(max_contacts=10), Choice()).table.write_csv(text)
+    rows = list(csv.DictReader(io.StringIO(text.getvalue())))
+    parts = ("known_started", "repeat_contacts", "fcr_contacts", "fcr_resolved")
+    assert [sum(int(row[part]) for row in rows) for part in parts] == [50, 49, 50, 1]
 
 
 def test_complaints_are_the_first_in_the_order_of_the_lines(files: list[Path]) -> None:
