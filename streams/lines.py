@@ -12,7 +12,8 @@ from typing import IO, Any, Final, NamedTuple
 
 import msgspec
 
-from schemas.errors import FloorpulseError, UsageError
+from schemas.codec import decode_batch
+from schemas.errors import FloorpulseError, InvalidEvent, UsageError
 from schemas.events import KEY_OF, TOPIC_OF
 from schemas.partitioner import PARTITIONERS
 from streams.progress import no_progress
@@ -97,6 +98,24 @@ def line_count(path: Path) -> int:
     return sum(len(texts) for _, texts in _read_texts(path, no_progress))
 
 
+def time_of(value: bytes) -> int | None:
+    """Return the event time of a line in ms; None where it is no valid event."""
+    event = decode_batch([value.strip()])[0]
+    return None if isinstance(event, InvalidEvent) else int(event.at)
+
+
+def begins_at(path: Path) -> int | None:
+    """Return the time of a file's first event, None where it has none; 0 of a pipe, which cannot be read twice to know."""
+    if not path.is_file() and path.exists():
+        return 0
+    with open_lines(path) as file:
+        try:
+            times = (time_of(text) for text in islice(file, BATCH_LINES))
+            return next((at for at in times if at is not None), None)
+        except (EOFError, OSError, zlib.error):
+            return None  # whoever reads it says so
+
+
 def _read_texts(path: Path, progress: Callable[[int], None]) -> Iterator[tuple[int, list[bytes]]]:
     """Yield a file's lines as they are, so many at a time, with the number of the first."""
     first = 1
@@ -157,4 +176,7 @@ def read_lanes(path: Path, shares: int, progress: Callable[[int], None] = no_pro
             yield lanes
 
 
-__all__ = ["BATCH_LINES", "PARTITIONER", "Lane", "Lanes", "Line", "line_count", "line_of", "open_lines", "read_lanes", "read_lines"]
+__all__ = [
+    "BATCH_LINES", "PARTITIONER", "Lane", "Lanes", "Line", "begins_at", "line_count", "line_of", "open_lines", "read_lanes",
+    "read_lines", "time_of",
+]  # fmt: skip

@@ -13,7 +13,7 @@ from schemas.rules import Rules
 from sinks.merge import Merge
 from sinks.table import Choice, Table, interval_table
 from streams.jobs import Job, Task
-from streams.lines import PARTITIONER, read_lanes
+from streams.lines import PARTITIONER, Lanes, begins_at, read_lanes, time_of
 from streams.native import Core
 from streams.progress import no_progress
 from streams.share import Share
@@ -50,11 +50,11 @@ def report_rules(rules: Rules) -> Rules:
     """Return rules for a table over any span, that come to the same for any number of shares.
 
     Quarter-hours and their sketches are never over, short slices are not kept. There are no limits on how many ids and addresses a
-    partition keeps: which one is too many depends on what else the partition has.
+    partition keeps, nor on a customer's contacts: which one is too many depends on what else there is at a flush.
     """
     return replace(
         rules, live=False, slices_kept_ms=0, quarters_kept_ms=_FOR_EVER_MS, sketches_kept_ms=_FOR_EVER_MS, max_ids=_NO_LIMIT,
-        max_cells=_NO_LIMIT, agent_series=False, partitioner=PARTITIONER,
+        max_cells=_NO_LIMIT, max_contacts=_NO_LIMIT, agent_series=False, partitioner=PARTITIONER,
     )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def count(files: Iterable[Path], rules: Rules, dimensions: Sequence[Dimension], 
         else:
             seats = [Here(Share(number, partitions, rules, dimensions, core)) for number in range(partitions)]
         shares = Shares(seats)
-        read, names = _read(files, shares, len(seats), progress)
+        read, names = _read(list(files), shares, len(seats), rules.lateness_ms, progress)
         now = shares.finish()
         for readings in shares.readings(dimensions):
             merge.put_readings(readings)
@@ -92,11 +92,18 @@ def count(files: Iterable[Path], rules: Rules, dimensions: Sequence[Dimension], 
     return Counted(merge, now, read, shares.outcomes, complaints)
 
 
-def _read(files: Iterable[Path], shares: Shares, number: int, progress: Callable[[int], None]) -> tuple[int, list[str]]:
-    """Give all lines of files to the shares; return how many there were, and for each batch the name of its file."""
+def _read(files: Sequence[Path], shares: Shares, number: int, lateness_ms: int,
+          progress: Callable[[int], None]) -> tuple[int, list[str]]:  # fmt: skip
+    """Give all lines of files to the shares; return how many there were, and for each batch the name of its file.
+
+    Each file is in order, but they may cover the same time, as those of one topic each do. Then nothing is flushed, and so nothing
+    forgotten, that an event still to be read may belong to.
+    """
     read = unflushed = 0
     names: list[str] = []
-    for file in files:
+    begins = [begins_at(file) for file in files[1:]]
+    for position, file in enumerate(files):
+        later = [at for at in begins[position:] if at is not None]
         for lanes in read_lanes(file, number, progress):
             shares.take(lanes)
             names.append(file.name)
@@ -104,9 +111,16 @@ def _read(files: Iterable[Path], shares: Shares, number: int, progress: Callable
             read += lines
             unflushed += lines
             if unflushed >= FLUSH_LINES:
-                shares.flush()
-                unflushed = 0
+                here = _last_time(lanes) if begins else None
+                until_ms = min([*later, _FOR_EVER_MS if here is None else here]) + lateness_ms
+                unflushed *= not shares.flush(until_ms=until_ms)
     return read, names
+
+
+def _last_time(lanes: Lanes) -> int | None:
+    """Return the event time of a batch's last line; None where it is no valid event."""
+    last = max(lanes.values(), key=lambda lane: lane.numbers[-1])
+    return time_of(last.values[-1])
 
 
 __all__ = ["Counted", "Report", "count", "report", "report_rules"]

@@ -21,6 +21,7 @@ from schemas.readings import Dimension, Reading, ReadingKey
 from streams.lines import Lanes
 from streams.share import MAX_COMPLAINTS, Answer, Complaint, End, Flush, Flushed, Message, Pause, Share, Show, Shown, Standing, Take
 
+_FOR_EVER_MS: Final = 1 << 60
 _LOOPS: Final = 4
 """Flushes after the end of input at most: one books, one books what was relayed, one says that nothing is left."""
 Kind = TypeVar("Kind")
@@ -76,8 +77,12 @@ class Shares:
             seat.send(Take([(topic, lane.keys, lane.values) for topic, lane in mine if lane is not None]))
         self._numbers.append({place: lane.numbers for place, lane in lanes.items()})
 
-    def flush(self, at_ms: int = 0, at_end: tuple[str, ...] = INPUT_TOPICS) -> None:
-        """Bring all shares to the same clock, deliver what was relayed, and let them flush; does not wait for it."""
+    def flush(self, at_ms: int = 0, at_end: tuple[str, ...] = INPUT_TOPICS, until_ms: int = _FOR_EVER_MS) -> bool:
+        """Bring all shares to the same clock, deliver what was relayed, and let them flush; does not wait for it.
+
+        Where all topics have been read beyond `until_ms` they do not flush, and False is returned: what is still to come would
+        find its sessions forgotten.
+        """
         seats = self._seats
         last = self._hear()
         for seat in seats:
@@ -88,11 +93,14 @@ class Shares:
             for topic, at in standing.newest.items():
                 newest[topic] = max(at, newest.get(topic, at))
         self._note(standings, newest)
+        if min(newest.values(), default=0) > until_ms:
+            return False
         mark = last[0].mark if _anything(last) else None
         for number, seat in enumerate(seats):
             relay = [record for flushed in last for record in flushed.relay[number]]
             seat.send(Flush(newest, mark, relay, at_ms, at_end))
         self._flushed = None
+        return True
 
     def _hear(self) -> list[Flushed]:
         if self._flushed is None:

@@ -387,6 +387,32 @@ def odd_records() -> list[tuple[str, bytes, bytes]]:
 
 
 @needs_it
+@pytest.mark.parametrize("rules", ["report", "patient", "tight"])
+@pytest.mark.parametrize("seed", range(3))
+def test_both_cores_know_the_contacts_of_an_id_that_many_share(rules: str, seed: int) -> None:
+    """A hundred sessions of one customer in six days: they come, end, turn out to be another's, and are forgotten."""
+    rng = random.Random(seed)
+    events: list[centres.Event] = []
+    for number in range(100):
+        at, session = centres.START_MS + rng.randrange(6 * DAY_MS), f"s{number}"
+        fields = {"session_id": session, "channel": "chat", "queue": rng.choice(["sales", "vip"]), "customer_id": "guest"}
+        events.append({"id": "a", "type": "session.started", "at": at, **fields})
+        if rng.random() < 0.9:
+            events.append({"id": "b", "type": "session.ended", "at": at + HOUR_MS, "session_id": session, "ended_by": "agent"})
+        if rng.random() < 0.2:
+            events.append({"id": "c", "type": "session.started", "at": at - 1, **fields, "customer_id": "another"})
+    events.sort(key=centres.at_ms)
+    driver = Driver(2, RULES[rules], Both)
+    for begin in range(0, len(events), 20):
+        some = events[begin : begin + 20]
+        driver.apply([record_of(event, centres.to_jsonl_bytes(event)) for event in rng.sample(some, len(some))])
+        driver.flush(at_end=INPUT_TOPICS)
+    driver.finish(centres.at_ms(events[-1]) + DAY_MS)
+    for both in driver.floors:
+        assert entries_of(both.compiled) == entries_of(both.plain)
+
+
+@needs_it
 @pytest.mark.parametrize("rules", ["patient", "tight"])
 def test_both_cores_take_and_refuse_the_same_records(rules: str) -> None:
     """Each field of each type with each odd value: the same is taken, with the same meaning, and refused with the same words."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
@@ -16,14 +17,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from schemas.errors import FloorpulseError, JobFailed
+from schemas.events import INPUT_TOPICS, TOPIC_OF
 from schemas.instants import parse_instant
-from schemas.rules import Rules
+from schemas.rules import DAY_MS, Rules
 from sinks.table import By, Choice
 from streams import jobs as jobs_module
 from streams import lines as lines_module
@@ -50,6 +53,15 @@ def _lines() -> list[bytes]:
     return [encode(event) for _, _, _, event in islice(simulate(centre, START_MS, None), EVENTS)]
 
 
+def _stretched(line: bytes) -> dict[str, Any] | None:
+    """Return an event of a centre whose minutes last for days; None of a line without a time."""
+    event: dict[str, Any] = json.loads(line)
+    try:
+        return {**event, "at": START_MS + (parse_instant(event["at"]) - START_MS) * 6_000}
+    except (KeyError, FloorpulseError):
+        return None
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A centre's mess in three files, one of them compressed, with lines that are no events."""
@@ -71,12 +83,10 @@ def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = random.Random(5)
     sent: list[tuple[float, bytes]] = []
     for line in _lines():
-        event: dict[str, Any] = json.loads(line)
-        try:
-            at = START_MS + (parse_instant(event["at"]) - START_MS) * 6_000
-        except (KeyError, FloorpulseError):
+        event = _stretched(line)
+        if event is None:
             continue
-        event["at"] = at
+        at = event["at"]
         sent.append((at + (rng.random() < 0.2) * rng.uniform(0, 5 * 86_400_000), json.dumps(event).encode()))
     file = tmp_path_factory.mktemp("long") / "events.jsonl"
     file.write_bytes(b"\n".join(line for _, line in sorted(sent)))
@@ -115,6 +125,22 @@ def test_what_is_late_and_forgotten_does_not_depend_on_the_shares(long_file: Pat
     assert shown(report([long_file], Rules(), Choice(by=by), partitions=5)) == alone
 
 
+@pytest.mark.parametrize("by", ["queue,channel", "group"])
+def test_files_that_cover_the_same_days_may_come_in_any_order(tmp_path: Path, by: By) -> None:
+    """One file for each topic, of two weeks: whichever is read first nothing is late, and the table is that of one file."""
+    events = [event for line in _lines() if (event := _stretched(line)) is not None]
+    events.sort(key=itemgetter("at"))
+    topics = {topic: [event for event in events if TOPIC_OF.get(event["type"]) == topic] for topic in INPUT_TOPICS}
+    files: dict[str, Path] = {}
+    for name, chosen in {"all": events, **topics}.items():
+        files[name] = tmp_path / f"{name}.jsonl"
+        files[name].write_bytes(b"\n".join(json.dumps(event).encode() for event in chosen))
+    whole = shown(report([files["all"]], Rules(), Choice(by=by)))
+    for order in (INPUT_TOPICS, INPUT_TOPICS[::-1]):
+        assert shown(report([files[topic] for topic in order], Rules(), Choice(by=by)))[:3] == whole[:3]
+    assert whole[2]["late"] == 0
+
+
 def test_all_shares_know_the_watermark_that_one_knows(files: list[Path]) -> None:
     """After each flush, though it moves by less than what they announce by themselves: so agents' history closes alike."""
     known: list[list[set[int | None]]] = []
@@ -139,6 +165,23 @@ def test_limits_of_a_partition_do_not_show(files: list[Path]) -> None:
     alone = shown(report(files, Rules(), Choice()))
     assert len({line.split(",")[0] for line in alone[0].splitlines()[1:]} - {"overflow"}) > 3
     assert [shown(report(files, rules, Choice(), partitions=shares)) for shares in (1, 4)] == [alone, alone]
+
+
+def test_every_ended_session_of_a_customer_settles(tmp_path: Path) -> None:
+    """A report resolves or repeats all contacts of an id that many share, where a worker keeps the last few only."""
+    file, last = tmp_path / "guest.jsonl", START_MS + 3 * DAY_MS
+    events: list[dict[str, Any]] = [{"id": "last", "type": "site.visits", "at": last, "count": 1}]
+    for number in range(50):
+        at, session = START_MS + number * 20_000, f"s{number}"
+        fields = {"channel": "chat", "queue": "orders", "customer_id": "guest"}
+        events.append({"id": "a", "type": "session.started", "at": at, "session_id": session, **fields})
+        events.append({"id": "b", "type": "session.ended", "at": at + 10_000, "session_id": session, "ended_by": "agent"})
+    file.write_bytes(b"\n".join(json.dumps(event).encode() for event in sorted(events, key=itemgetter("at"))))
+    text = io.StringIO()
+    report([file], Rules(max_contacts=10), Choice()).table.write_csv(text)
+    rows = list(csv.DictReader(io.StringIO(text.getvalue())))
+    parts = ("known_started", "repeat_contacts", "fcr_contacts", "fcr_resolved")
+    assert [sum(int(row[part]) for row in rows) for part in parts] == [50, 49, 50, 1]
 
 
 def test_complaints_are_the_first_in_the_order_of_the_lines(files: list[Path]) -> None:

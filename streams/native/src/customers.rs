@@ -3,13 +3,13 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::mem::size_of;
+use std::mem::{size_of, size_of_val};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::books::Books;
 use crate::facts::Fact;
-use crate::kept::{of_name, of_places};
+use crate::kept::{of_name, of_places, of_table};
 use crate::names::{empty, Addresses, Ms, Name};
 use crate::pack::{Malformed, Reader, Writer};
 use crate::parts::{FCR_CONTACTS, FCR_RESOLVED, KNOWN_STARTED, REPEAT_CONTACTS};
@@ -26,12 +26,55 @@ struct Known {
     contacts: Vec<Contact>,
 }
 
+/// So many sessions of one customer are looked through one by one.
+const FEW: usize = 32;
+
+/// What is known of one customer's sessions; of many it is kept where each stands, since an id may be that of many people.
+#[derive(Default)]
+struct Sessions {
+    known: Vec<Known>,
+    places: Option<Box<FxHashMap<Name, usize>>>,
+}
+
+impl Sessions {
+    fn position(&self, session: &str) -> Option<usize> {
+        match &self.places {
+            Some(places) => places.get(session).copied(),
+            None => self.known.iter().position(|known| &*known.session == session),
+        }
+    }
+
+    fn push(&mut self, known: Known) {
+        if let Some(places) = &mut self.places {
+            places.insert(known.session.clone(), self.known.len());
+        }
+        self.known.push(known);
+        if self.places.is_none() && self.known.len() > FEW {
+            let each = self.known.iter().enumerate().map(|(place, known)| (known.session.clone(), place));
+            self.places = Some(Box::new(each.collect()));
+        }
+    }
+
+    fn remove(&mut self, session: &str) {
+        let Some(place) = self.position(session) else { return };
+        self.known.swap_remove(place);
+        let Some(places) = &mut self.places else { return };
+        places.remove(session);
+        if let Some(moved) = self.known.get(place) {
+            places.insert(moved.session.clone(), place);
+        }
+        if self.known.len() < FEW / 2 {
+            self.places = None;
+        }
+    }
+}
+
 /// When to look at which customer.
 type Watch = BinaryHeap<Reverse<(Ms, Name)>>;
 
 /// The customers of one partition.
 pub struct Customers {
-    of: FxHashMap<Name, Vec<Known>>,
+    of: FxHashMap<Name, Sessions>,
     before: Vec<(Name, Vec<Contact>)>,
     touched: FxHashSet<Name>,
     pushed_out: FxHashMap<Name, Ms>,
@@ -123,8 +166,8 @@ impl Customers {
 
     /// Take in what a relay record says; return whether anything is new.
     pub fn hear(&mut self, fact: &RelayFact, rules: &Rules) -> bool {
-        let sessions: &[Known] = self.of.get(&fact.target).map_or(&[], Vec::as_slice);
-        let position = sessions.iter().position(|known| known.session == fact.session);
+        let position = self.of.get(&fact.target).and_then(|sessions| sessions.position(&fact.session));
+        let sessions = self.of.get(&fact.target).map_or(&[][..], |sessions| &sessions.known);
         let known = position.map(|position| &sessions[position]);
         if known.is_some_and(|known| known.version >= fact.version) {
             return false;
@@ -152,7 +195,10 @@ impl Customers {
         self.watch(&fact.target, &contacts, rules);
         let sessions = self.of.entry(fact.target.clone()).or_default();
         match position {
-            Some(position) => (sessions[position].version, sessions[position].contacts) = (fact.version, contacts),
+            Some(position) => {
+                let known = &mut sessions.known[position];
+                (known.version, known.contacts) = (fact.version, contacts);
+            }
             None => sessions.push(Known { session: fact.session.clone(), version: fact.version, contacts }),
         }
         true
@@ -160,8 +206,8 @@ impl Customers {
 
     fn remove(&mut self, customer: &Name, session: &str) {
         if let Some(sessions) = self.of.get_mut(customer) {
-            sessions.retain(|known| &*known.session != session);
-            if sessions.is_empty() {
+            sessions.remove(session);
+            if sessions.known.is_empty() {
                 self.of.remove(customer);
             }
         }
@@ -179,8 +225,12 @@ impl Customers {
         }
     }
 
+    fn sessions_of(&self, customer: &str) -> &[Known] {
+        self.of.get(customer).map_or(&[], |sessions| &sessions.known)
+    }
+
     fn contacts_of(&self, customer: &str) -> impl Iterator<Item = &Contact> {
-        self.of.get(customer).into_iter().flatten().flat_map(|known| known.contacts.iter())
+        self.sessions_of(customer).iter().flat_map(|known| known.contacts.iter())
     }
 
     /// Book what changed, and what has settled since; `mark`: least watermark of all senders.
@@ -230,7 +280,7 @@ impl Customers {
         }
         let mut gone = Vec::new();
         for customer in over {
-            let in_order = in_order(self.of.get(&customer).map_or(&[], Vec::as_slice));
+            let in_order = in_order(self.sessions_of(&customer));
             for (contact, session) in in_order {
                 if kept_until(&contact, rules) >= self.settled {
                     self.over.push(Reverse((look_at(&contact, self.settled, rules), customer)));
@@ -244,7 +294,7 @@ impl Customers {
 
     /// Push out the oldest contacts of a customer who has more than the limit.
     fn crowded(&mut self, customer: &Name, books: &mut Books, rules: &Rules, gone: &mut Vec<(Name, Name)>) {
-        let sessions: &[Known] = self.of.get(customer).map_or(&[], Vec::as_slice);
+        let sessions = self.sessions_of(customer);
         if sessions.len() <= rules.max_contacts {
             return;
         }
@@ -260,10 +310,9 @@ impl Customers {
 
     fn drop_contact(&mut self, customer: &Name, session: &Name, contact: &Contact, gone: &mut Vec<(Name, Name)>) {
         gone.push((customer.clone(), session.clone()));
-        let sessions = self.of.get_mut(customer);
-        let Some(known) = sessions.and_then(|sessions| sessions.iter_mut().find(|known| known.session == *session)) else {
-            return;
-        };
+        let Some(sessions) = self.of.get_mut(customer) else { return };
+        let Some(place) = sessions.position(session) else { return };
+        let known = &mut sessions.known[place];
         known.contacts.retain(|other| other != contact);
         if !known.contacts.is_empty() {
             return;
@@ -278,7 +327,7 @@ impl Customers {
     pub fn known(&self) -> Vec<(Name, Name)> {
         let mut known = Vec::new();
         for (customer, sessions) in &self.of {
-            known.extend(sessions.iter().map(|each| (customer.clone(), each.session.clone())));
+            known.extend(sessions.known.iter().map(|each| (customer.clone(), each.session.clone())));
         }
         known.extend(self.pushed_out.keys().map(|customer| (customer.clone(), empty())));
         known
@@ -289,11 +338,12 @@ impl Customers {
         let is_open = |known: &Known| known.contacts.iter().any(|contact| contact.end.is_none());
         let of_one = |known: &Known| of_name(&known.session) + of_places(&known.contacts);
         let of_watch = size_of::<Reverse<(Ms, Name)>>();
-        let of_customer = |(customer, sessions): (&Name, &Vec<Known>)| {
-            let of_all = of_places(sessions) + sessions.iter().map(|known| of_one(known) + of_watch).sum::<usize>();
-            size_of::<(Name, Vec<Known>)>() + of_name(customer) + of_all
+        let of_customer = |(customer, sessions): (&Name, &Sessions)| {
+            let each = sessions.known.iter().map(|known| of_one(known) + of_watch);
+            let of_index = sessions.places.as_ref().map_or(0, |places| size_of_val(&**places) + of_table(places));
+            size_of::<(Name, Sessions)>() + of_name(customer) + of_places(&sessions.known) + each.sum::<usize>() + of_index
         };
-        self.of.iter().filter(|(_, sessions)| sessions.iter().any(is_open)).map(of_customer).sum()
+        self.of.iter().filter(|(_, sessions)| sessions.known.iter().any(is_open)).map(of_customer).sum()
     }
 
     /// Write the entry of one session; None if nothing is known of it.
@@ -304,7 +354,8 @@ impl Customers {
             to.int(*start);
             return Some(());
         }
-        let known = self.of.get(customer)?.iter().find(|known| &*known.session == session)?;
+        let sessions = self.of.get(customer)?;
+        let known = &sessions.known[sessions.position(session)?];
         to.array(2);
         to.int(known.version);
         to.array(known.contacts.len());
