@@ -113,7 +113,8 @@ def _read(files: Sequence[Path], shares: Shares, number: int, lateness_ms: int,
             if unflushed >= FLUSH_LINES:
                 here = _last_time(lanes) if begins else None
                 until_ms = min([*later, _FOR_EVER_MS if here is None else here]) + lateness_ms
-                unflushed *= not shares.flush(until_ms=until_ms)
+                if shares.flush(until_ms=until_ms):
+                    unflushed = 0
     return read, names
 
 
