@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -416,10 +417,11 @@ def main() -> None:
 
 
 def _say(program: str, message: str, status: int, debug: bool) -> int:
-    """Say what went wrong in one line; to be called while the error is handled."""
+    """Say what went wrong in one line, or all of it where that was asked for; to be called while the error is handled."""
     if debug:
-        raise  # the traceback was asked for
-    typer.echo(f"{program}: {message}", err=True)
+        traceback.print_exc()
+    else:
+        typer.echo(f"{program}: {message}", err=True)
     return status
 
 

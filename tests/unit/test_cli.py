@@ -19,7 +19,7 @@ import pytest
 
 from schemas.codec import decode_batch
 from schemas.config import Config
-from schemas.errors import InvalidEvent, UsageError
+from schemas.errors import InvalidEvent
 from schemas.kpis import CATALOGUE
 from streams import cli, simulation
 from streams import produce as produce_module
@@ -212,17 +212,24 @@ def test_a_fault_of_our_own_is_one_line_without_what_it_was_working_on(run: Run,
     assert (done.status, is_one_line(done.err)) == (1, True)
     assert re.match(r"floorpulse simulate: unexpected KeyError in test_cli\.py:\d+ fail: a fault of floorpulse", done.err)
     assert "anna" not in done.err
-    monkeypatch.setattr(sys, "argv", ["floorpulse", "simulate", "--debug"])
-    with pytest.raises(KeyError, match=r"anna\.lee"):
-        cli.main()
+    shown = run("simulate", "--debug")
+    assert (shown.status, shown.err.splitlines()[-1]) == (1, "KeyError: 'anna.lee'")
 
 
-def test_debug_shows_the_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same error as an exception."""
-    monkeypatch.setattr(sys, "argv", ["floorpulse", "report", "nowhere.jsonl", "--debug"])
-    with pytest.raises(UsageError, match="nowhere"):
-        cli.main()
-    assert run("report", "nowhere.jsonl").status == 2
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["report", "nowhere.jsonl"], 2),
+        (["report", "--nope"], 2),
+        (["check-config", "--config", "nowhere.yaml"], 2),
+        (["report", "--live", "http://127.0.0.1:1"], 1),
+    ],
+)
+def test_debug_shows_the_traceback_and_leaves_the_status(run: Run, arguments: list[str], status: int) -> None:
+    """Wrong use and bad configuration stay 2, also for scripts that ask for more."""
+    done = run("--debug", *arguments)
+    assert done.err.startswith("Traceback (most recent call last):\n")
+    assert done.status == run(*arguments).status == status
 
 
 # ---- kpis, check-config
