@@ -255,12 +255,18 @@ def kpis(as_json: Annotated[bool, typer.Option("--json", help="print JSON instea
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("id", "definition", "unit", "target")
+    longest = max(len(row["id"]) for row in rows)
+    table = Table(
+        Column("id", no_wrap=True, min_width=longest), *(Column(n, overflow="fold") for n in ("definition", "unit", "target"))
+    )
     for row in rows:
         table.add_row(row["id"], row["definition"], row["unit"], row["target"])
-    Console().print(table)
+    console = Console()
+    # Whoever searches the text finds a row in one line; a terminal that is narrower than the ids breaks lines by itself.
+    console.width = max(console.width, 3 * longest) if console.is_terminal else 10_000
+    console.print(table)
 
 
 @app.command(epilog="Example: floorpulse schema readings")

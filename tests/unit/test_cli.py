@@ -245,12 +245,23 @@ def test_kpis_as_json_is_the_catalogue(run: Run) -> None:
     assert {row["id"]: row["target"] for row in rows}["service_level"] == "0.80 within 20 s"
 
 
-def test_kpis_as_a_table_names_every_indicator(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wide enough, nothing is cut."""
-    monkeypatch.setenv("COLUMNS", "220")
+@pytest.mark.parametrize("columns", ["", "10", "80", "220"])
+def test_kpis_as_a_table_cuts_nothing(run: Run, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    """Where it is no terminal each indicator is a line, whatever width the environment names: it can be searched."""
+    monkeypatch.setenv("COLUMNS", columns)
     done = run("kpis")
     assert done.status == 0
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.out.splitlines()[3:-1]]
+    assert [tuple(row[:2]) for row in rows] == [(kpi.id, kpi.definition) for kpi in CATALOGUE]
+
+
+def test_kpis_as_a_table_keeps_its_ids_on_a_narrow_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There the other columns are broken into lines."""
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    done = run("kpis")
     assert [kpi.id for kpi in CATALOGUE if kpi.id not in done.out] == []
+    assert "…" not in done.out
 
 
 def test_check_config_prints_what_holds_with_secrets_masked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
