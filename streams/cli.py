@@ -38,6 +38,9 @@ _USAGE_ERROR: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="configuration file (default: floorpulse.yaml where it exists)", metavar="FILE")
 ]
+CheckedOption = Annotated[
+    Path | None, typer.Option("--config", help="configuration file; checked, but nothing here depends on it", metavar="FILE")
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="the same seed gives the same centre")]
 DurationOption = Annotated[str | None, typer.Option("--duration", help="stop by itself after, e.g. 60s or 10m")]
 
@@ -52,6 +55,12 @@ def _config(path: Path | None, **changes: Any) -> Config:
         if wanted:
             config = config.model_copy(update={section: getattr(config, section).model_copy(update=wanted)})
     return config
+
+
+def _check(path: Path | None) -> None:
+    """Refuse a bad configuration where one was named, though the command needs none."""
+    if path is not None:
+        _config(path)
 
 
 def _duration_ms(text: str | None, option: str, least_ms: int = 0) -> int | None:
@@ -199,8 +208,10 @@ def explain(
     stat: Annotated[str | None, typer.Option(help="mean, p50, p90, p95, max or share, where there are such")] = None,
     variant: Annotated[str | None, typer.Option(help="direction, kind, currency, sender or status")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead")] = False,
+    config: CheckedOption = None,
 ) -> None:
     """Show how a number of a running board came about: formula, parts by partition, window, settings."""
+    _check(config)
     from streams.ask import run_explain
 
     asked = {"kpi": kpi, "queue": queue, "channel": channel, "group": group, "window": window, "stat": stat, "variant": variant}
@@ -237,8 +248,11 @@ def check_config(
 
 
 @app.command(epilog="Example: floorpulse kpis --json")
-def kpis(as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False) -> None:
+def kpis(
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False, config: CheckedOption = None
+) -> None:
     """Print the catalogue of indicators: id, definition, unit, target."""
+    _check(config)
     import json
 
     from schemas.kpis import CATALOGUE
@@ -272,8 +286,10 @@ def kpis(as_json: Annotated[bool, typer.Option("--json", help="print JSON instea
 @app.command(epilog="Example: floorpulse schema readings")
 def schema(
     name: Annotated[str, typer.Argument(help="events, readings, alerts or asyncapi", metavar="NAME")] = "asyncapi",
+    config: CheckedOption = None,
 ) -> None:
     """Print what others may rely on: JSON Schemas of events, readings and alerts, or the AsyncAPI document of all topics."""
+    _check(config)
     from streams.open_data import text
 
     typer.echo(text(name), nl=False)

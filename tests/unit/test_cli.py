@@ -130,7 +130,6 @@ def test_help_of_all_lists_every_command(run: Run) -> None:
         (["simulate", "--out", "e.jsonl", "--duration", "1s", "--start", "noon"], ["--start", "'noon'"]),
         (["simulate", "--queues", "0"], ["--queues", "equal to 1"]),
         (["topics", "--partitions", "0"], ["--partitions", "equal to 1"]),
-        (["kpis", "--config", "x"], ["--config"]),
         (["check-config", "--config", "nowhere.yaml"], ["nowhere.yaml"]),
         (["worker", "--config", "nowhere.yaml"], ["nowhere.yaml"]),
         (["demo", "--speed", "0"], ["--speed", "above 0"]),
@@ -262,6 +261,17 @@ def test_kpis_as_a_table_keeps_its_ids_on_a_narrow_terminal(run: Run, monkeypatc
     done = run("kpis")
     assert [kpi.id for kpi in CATALOGUE if kpi.id not in done.out] == []
     assert "…" not in done.out
+
+
+@pytest.mark.parametrize("command", [["kpis"], ["schema"], ["explain", "--kpi", "waiting", "--url", "http://127.0.0.1:1"]])
+def test_commands_that_need_no_configuration_take_one_and_check_it(run: Run, command: list[str]) -> None:
+    """`--config` is understood everywhere."""
+    Path("good.yaml").write_text("zone: UTC\n", encoding="utf-8")
+    Path("bad.yaml").write_text("znoe: UTC\n", encoding="utf-8")
+    assert run(*command, "--config", "good.yaml") == run(*command)
+    done = run(*command, "--config", "bad.yaml")
+    assert (done.status, done.out) == (2, "")
+    assert "bad.yaml line 1: unknown key znoe" in done.err
 
 
 def test_check_config_prints_what_holds_with_secrets_masked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
