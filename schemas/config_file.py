@@ -37,7 +37,39 @@ _WORDS: Final = {
 _SECRET: Final = re.compile("password|secret|authorization|hash_key|^url$")
 """Keys whose values no message shows."""
 
+_TEXT: Final = "tag:yaml.org,2002:str"
 _Path = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader for settings: keys are names and stay text as written; what cannot be read is told with its line."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a section; `1001`, `no` and dates are names of queues, too."""
+        self.flatten_mapping(node)
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                key.tag = _TEXT
+        return super().construct_mapping(node, deep=deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return a value; raises `ConstructorError` also where YAML's types do not say so themselves."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, LookupError, AttributeError, OverflowError):
+            problem = f"{str(node.value)[:80]!r} is no {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+
+    def construct_instant(self, node: yaml.ScalarNode) -> Any:
+        """Return an instant; what is none, or names no offset, stays text and is refused by what it was meant for."""
+        try:
+            found = self.construct_yaml_timestamp(node)
+        except (ValueError, OverflowError):
+            return node.value
+        return found if getattr(found, "tzinfo", None) is not None else node.value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_instant)
 
 
 def load(path: str | Path | None = None) -> Config:
@@ -64,23 +96,28 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[_Path, int]]:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the configuration {file}: {error}") from None
+    lines: dict[_Path, int] = {}
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        positions = [] if root is None else list(_positions(root, ()))
+        data = None if root is None else loader.construct_document(root)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark is not None else ""
-        raise ConfigError(f"{file.name}{where}: not YAML: {getattr(error, 'problem', None) or error}") from None
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise ConfigError(f"{file.name}{where}: not YAML: {problem}") from None
+    except RecursionError:
+        raise ConfigError(f"{file.name}: keys stand in each other too deeply, or an alias in what it names") from None
     if data is None:
         return {}, {}
-    if not isinstance(data, dict) or root is None:
+    if not isinstance(data, dict):
         raise ConfigError(f"{file.name}: the top level must be keys and values. All keys: floorpulse check-config --keys")
-    lines: dict[_Path, int] = {}
-    for found, line in _positions(root, ()):
+    for found, line in positions:
         if found in lines:
             raise ConfigError(f"{file.name} line {line}: key {_dotted(found)} stands here for the second time")
         lines[found] = line
-    return {str(key): value for key, value in data.items()}, lines
+    return data, lines
 
 
 def _positions(node: yaml.Node, path: _Path) -> Iterator[tuple[_Path, int]]:

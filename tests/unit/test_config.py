@@ -107,12 +107,29 @@ def test_an_unknown_key_is_refused_with_its_line_and_the_nearest_name(text: str,
         ("queues:\n  a:\n    zone: UTC\n  a:\n    zone: UTC\n", ["line 4", "queues.a", "second time"]),
         ("a: [\n", ["line 2", "not YAML"]),
         ("- a\n- b\n", ["c.yaml", "keys and values"]),
+        ("changes:\n- effective_from: 2026-02-30\n", ["line 2", "changes.0.effective_from", "'2026-02-30'", "RFC 3339"]),
+        ("changes:\n- effective_from: 2026-02-30T00:00:00Z\n", ["line 2", "'2026-02-30T00:00:00Z'", "day is out of range"]),
+        ("changes:\n- effective_from: 2026-02-01 09:00:00\n", ["line 2", "2026-02-01 09:00:00", "has no offset"]),
+        ("zone: UTC\nagents:\n  default_capacity: !!int two\n", ["line 3", "not YAML", "'two' is no int"]),
+        ("zone: UTC\nduplicates: {max_ids: " + "9" * 5000 + "}\n", ["line 2", "is no int"]),
+        ("time:\n  lateness: " + "9" * 400 + "\n", ["line 2", "time.lateness", "is no duration"]),
+        ("zone: \0\n", ["c.yaml", "not YAML", "#x0000"]),
+        ("queues: &all\n  q: *all\n", ["c.yaml", "too deeply", "alias"]),
+        ("queues: " + "[" * 3000, ["c.yaml", "too deeply"]),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_line_and_what_would_be_right(text: str, words: list[str]) -> None:
     """What, which value, where, and the remedy."""
     message = refusal(text)
     assert [word for word in words if word not in message] == []
+
+
+def test_names_are_text_as_it_is_written() -> None:
+    """Of queues that are called like a number, a date or a word of YAML, too; sections may be merged from an anchor."""
+    config = config_of("queues:\n  1001: &a {answer_threshold: 9s}\n  no: {<<: *a}\n  2026-01-01: {}\n  0x10: {}\n  ~: {}\n")
+    assert list(config.queues) == ["1001", "no", "2026-01-01", "0x10", "~"]
+    assert config.queues["no"] == config.queues["1001"]
+    assert "c.yaml line 3: queues.1001.zone" in refusal("queues:\n  1001:\n    zone: Berlin\n")
 
 
 @pytest.mark.parametrize("name", ["all", "unassigned"])
@@ -264,7 +281,7 @@ def test_a_duration_is_read(text: str | float, ms: int) -> None:
     assert parse_duration(text) == ms
 
 
-NO_DURATIONS = ["", "s", "5x", "-5s", "5s-", "1,5s", "5 minutes", "nan", "inf", "1e9d", "401d", True, None, [], "٥s", -1]
+NO_DURATIONS = [10**400, "", "s", "5x", "-5s", "5s-", "1,5s", "5 minutes", "nan", "inf", "1e9d", "401d", True, None, [], "٥s", -1]
 
 
 @pytest.mark.parametrize("text", NO_DURATIONS)
