@@ -6,7 +6,7 @@ file. Unknown keys are errors. `schemas.config_file` reads the file and words th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.durations import Duration, format_duration
-from schemas.events import RESERVED
+from schemas.events import CONTROL, MAX_NAME_CHARS, RESERVED
 from schemas.instants import Instant, format_instant
 from schemas.kpis import SERVICE_LEVELS
 from schemas.notify import Alerts
@@ -64,6 +64,15 @@ TextList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 def _refusal(why: str, *keys: tuple[str | int, ...]) -> PydanticCustomError:
     """Return the error for settings that do not go together; `keys`: which to look at, the likeliest first."""
     return PydanticCustomError("together", "{why}", {"why": why, "keys": keys})
+
+
+def _check_names(names: Iterable[str], reserved: Container[str] = RESERVED) -> None:
+    """Refuse what no event may name: nothing would ever be counted under it."""
+    for name in names:
+        if name in reserved:
+            raise ValueError(f"{name!r} is a reserved name")
+        if not 1 <= len(name) <= MAX_NAME_CHARS or CONTROL.search(name):
+            raise ValueError(f"{name[:80]!r} is no name: write 1 to {MAX_NAME_CHARS} characters, none of them a control character")
 
 
 class _Section(BaseModel):
@@ -196,6 +205,12 @@ class Queue(QueueSettings):
     channel: str | None = Field(None, description="its usual channel; its gauges exist from the start with it")
     channels: dict[str, QueueSettings] = Field({}, description="settings of single channels of this queue")
 
+    @field_validator("channel")
+    @classmethod
+    def _channel_has_a_name(cls, value: str | None) -> str | None:
+        _check_names(() if value is None else (value,), RESERVED - {"unassigned"})  # that of events which name none
+        return value
+
 
 class Channels(_Section):
     """What is special about channels."""
@@ -324,15 +339,9 @@ class Change(_Section):
 
     @field_validator("queues")
     @classmethod
-    def _no_reserved_names(cls, value: dict[str, Queue]) -> dict[str, Queue]:
-        return _without_reserved(value)
-
-
-def _without_reserved(queues: dict[str, Queue]) -> dict[str, Queue]:
-    for name in queues:
-        if name in RESERVED:
-            raise ValueError(f"{name!r} is a reserved name")
-    return queues
+    def _queues_have_names(cls, value: dict[str, Queue]) -> dict[str, Queue]:
+        _check_names(value)
+        return value
 
 
 def _places_of_limits(version: int, queue: str, channel: str) -> Iterator[tuple[str | int, ...]]:
@@ -405,8 +414,9 @@ class Config(BaseSettings):
 
     @field_validator("queues")
     @classmethod
-    def _no_reserved_names(cls, value: dict[str, Queue]) -> dict[str, Queue]:
-        return _without_reserved(value)
+    def _queues_have_names(cls, value: dict[str, Queue]) -> dict[str, Queue]:
+        _check_names(value)
+        return value
 
     @model_validator(mode="after")
     def _exported_are_windows(self) -> Config:

@@ -134,8 +134,19 @@ def test_names_are_text_as_it_is_written() -> None:
 
 @pytest.mark.parametrize("name", ["all", "unassigned"])
 def test_reserved_names_are_no_queues(name: str) -> None:
-    """They are floorpulse's own."""
+    """They are floorpulse's own. A queue whose events name no channel has the channel `unassigned`."""
     assert "reserved name" in refusal(f"queues:\n  {name}: {{}}\n")
+    assert "line 3: queues.q.channel: 'all' is a reserved name" in refusal("queues:\n  q:\n    channel: all\n")
+    assert config_of("queues: {q: {channel: unassigned}}\n").queues["q"].channel == "unassigned"
+
+
+@pytest.mark.parametrize("name", ["", r"a\nb", r"a\x85b", "x" * 129])
+def test_what_no_event_may_be_called_is_neither_queue_nor_channel(name: str) -> None:
+    """Its gauges would stay at 0 for ever."""
+    message = refusal(f'queues:\n  "{name}": {{}}\n')
+    assert "is no name: write 1 to 128 characters" in message
+    assert "line 3: queues.q.channel: " in refusal(f'queues:\n  q:\n    channel: "{name}"\n')
+    assert "queues" in refusal(f'changes:\n- effective_from: 2026-01-01T00:00:00Z\n  queues: {{"{name}": {{}}}}\n')
 
 
 @pytest.mark.parametrize(
