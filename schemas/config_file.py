@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
-from pydantic_settings import SettingsError
+from pydantic_settings import EnvSettingsSource, SettingsError
 
 from schemas.config import Config
 from schemas.durations import format_duration
@@ -87,8 +87,10 @@ def load(path: str | Path | None = None) -> Config:
         return Config(**data)
     except ValidationError as error:
         raise ConfigError(_worded(error, file.name, lines)) from None
-    except SettingsError as error:
-        raise ConfigError(f"environment: {error}: write lists with commas, maps as JSON") from None
+    except SettingsError:
+        name = _unreadable()
+        key = name.removeprefix(PREFIX).replace("__", ".").lower()
+        raise ConfigError(f"environment {name}: {key}: is no JSON: write lists with commas, maps as JSON") from None
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[_Path, int]]:
@@ -198,9 +200,23 @@ def _check_environment() -> None:
             continue
         key = name[len(PREFIX) :].lower().split("__")[0]
         if key not in Config.model_fields:
-            near = get_close_matches(key, list(Config.model_fields), n=1, cutoff=0.5)
-            hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else "."
+            whole = [_variable(tuple(known.name.split("."))) for known in all_keys()]
+            near = get_close_matches(name.upper(), whole, n=1, cutoff=0.95)
+            near = near or [_variable((section,)) for section in get_close_matches(key, list(Config.model_fields), n=1, cutoff=0.5)]
+            hint = f"; did you mean {near[0]}?" if near else "."
             raise ConfigError(f"environment: unknown setting {name}{hint} All keys: floorpulse check-config --keys")
+
+
+def _unreadable() -> str:
+    """Return which variable of ours is no JSON where it must be; the library names only its section."""
+    source = EnvSettingsSource(Config)
+    for name, value in source.env_vars.items():
+        source.env_vars = {name: value}
+        try:
+            source()
+        except SettingsError:
+            return name.upper()
+    return PREFIX
 
 
 def effective(config: Config) -> str:

@@ -192,10 +192,21 @@ def test_lists_in_the_environment_are_written_with_commas(monkeypatch: pytest.Mo
     assert config.rules().status("lunch") == "meal"
 
 
+def test_names_in_the_environment_are_in_lower_case_but_within_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the reference says: variables have no case."""
+    monkeypatch.setenv("FLOORPULSE_QUEUES__ORDERS__ANSWER_THRESHOLD", "9s")
+    assert list(load().queues) == ["orders"]
+    monkeypatch.delenv("FLOORPULSE_QUEUES__ORDERS__ANSWER_THRESHOLD")
+    monkeypatch.setenv("FLOORPULSE_QUEUES", '{"Orders": {"zone": "UTC"}}')
+    assert list(load().queues) == ["Orders"]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
         ("FLOORPULSE_ZNOE", "UTC", ["FLOORPULSE_ZNOE", "did you mean FLOORPULSE_ZONE?"]),
+        ("FLOORPULSE_KAFKA_BOOTSTRAP", "x", ["unknown", "did you mean FLOORPULSE_KAFKA__BOOTSTRAP?"]),
+        ("FLOORPULSE_QUEUE__Q__ZONE", "UTC", ["FLOORPULSE_QUEUE__Q__ZONE", "did you mean FLOORPULSE_QUEUES?"]),
         ("FLOORPULSE_KAFKA__BOOSTRAP", "x", ["FLOORPULSE_KAFKA__BOOSTRAP", "boostrap", "bootstrap?"]),
         ("FLOORPULSE_TIME__LATENESS", "soon", ["FLOORPULSE_TIME__LATENESS", "soon", "20s"]),
         ("FLOORPULSE_ZONE", "Mars", ["FLOORPULSE_ZONE", "Mars", "IANA"]),
@@ -212,12 +223,24 @@ def test_the_environment_is_refused_by_the_variables_name(
     assert [word for word in words if word not in str(caught.value)] == []
 
 
-def test_a_map_in_the_environment_that_is_no_json_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the remedy."""
-    monkeypatch.setenv("FLOORPULSE_AGENTS__STATUSES", "lunch=meal")
-    with pytest.raises(ConfigError, match=r"environment.*agents.*maps as JSON") as caught:
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("FLOORPULSE_AGENTS__STATUSES", "agents.statuses"),
+        ("FLOORPULSE_THRESHOLDS__KPIS__OLDEST_WAIT__BREACH", "thresholds.kpis.oldest_wait.breach"),
+        ("FLOORPULSE_KAFKA", "kafka"),
+    ],
+)
+def test_a_map_in_the_environment_that_is_no_json_is_refused_in_one_line(
+    name: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the variable's name, without its value, which may be a secret, and with the remedy."""
+    monkeypatch.setenv("FLOORPULSE_AGENTS__SERIES", "true")
+    monkeypatch.setenv("FLOORPULSE_THRESHOLDS__ENABLED", "true")
+    monkeypatch.setenv(name, "lunch=meal")
+    with pytest.raises(ConfigError) as caught:
         load()
-    assert "\n" not in str(caught.value)
+    assert str(caught.value) == f"environment {name}: {key}: is no JSON: write lists with commas, maps as JSON"
 
 
 def test_variables_of_the_tests_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
