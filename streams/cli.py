@@ -49,11 +49,23 @@ def _config(path: Path | None, **changes: Any) -> Config:
     """Load the configuration, with command-line options on top: section → changed keys."""
     from schemas.config_file import load
 
-    config = load(path)
-    for section, values in changes.items():
+    return _changed(load(path), **changes)
+
+
+def _changed(config: Config, **changes: Any) -> Config:
+    """Return a configuration with options on top, which are held to what the file may say."""
+    from pydantic import ValidationError
+
+    for name, values in changes.items():
+        section = getattr(config, name)
         wanted = {key: value for key, value in values.items() if value is not None}
-        if wanted:
-            config = config.model_copy(update={section: getattr(config, section).model_copy(update=wanted)})
+        try:
+            type(section)(**wanted)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            message = first["msg"].removeprefix("Value error, ")
+            raise UsageError(f"{name}.{first['loc'][0]}: {message} ({first['input']!r:.80})") from None
+        config = config.model_copy(update={name: section.model_copy(update=wanted)})
     return config
 
 
@@ -399,7 +411,9 @@ def rebuild(
     """Copy the inputs to a new prefix, from which new workers recompute everything. May be repeated: it goes on."""
     from streams.rebuild import run_rebuild
 
-    for line in run_rebuild(_config(config, kafka={"topic_prefix": prefix}), source):
+    settings = _config(config, kafka={"topic_prefix": prefix})
+    _changed(settings, kafka={"topic_prefix": source})  # refused before Kafka is asked
+    for line in run_rebuild(settings, source):
         typer.echo(line)
 
 
