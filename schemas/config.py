@@ -6,6 +6,7 @@ file. Unknown keys are errors. `schemas.config_file` reads the file and words th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -54,11 +55,20 @@ def _address(listen: str, example: str) -> str:
 
 _WORKER_LISTEN: Final = "127.0.0.1:9465"
 _BOARD_LISTEN: Final = "127.0.0.1:9464"
+_BROKER: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+)(?::([0-9]{1,5}))?")
+
+
+def _broker(server: str) -> str:
+    match = _BROKER.fullmatch(server)
+    if server and (match is None or int(match[1] or 0) > 65_535):
+        raise ValueError("is not HOST:PORT, such as kafka.internal:9092 or [::1]:9092")
+    return server
 
 
 WorkerAddress = Annotated[str, AfterValidator(partial(_address, example=_WORKER_LISTEN))]
 BoardAddress = Annotated[str, AfterValidator(partial(_address, example=_BOARD_LISTEN))]
 TextList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+BrokerList = Annotated[list[Annotated[str, AfterValidator(_broker)]], NoDecode, BeforeValidator(_split)]
 
 
 def _refusal(why: str, *keys: tuple[str | int, ...]) -> PydanticCustomError:
@@ -84,7 +94,7 @@ class _Section(BaseModel):
 class Kafka(_Section):
     """Where Kafka is, and how to talk to it."""
 
-    bootstrap: TextList = Field(["127.0.0.1:9092"], description="brokers to ask first, host:port")
+    bootstrap: BrokerList = Field(["127.0.0.1:9092"], description="brokers to ask first, host:port")
     topic_prefix: str = Field("floorpulse.", max_length=100, pattern=r"^[A-Za-z0-9._-]*$", description="start of all topic names")
     partitioner: Literal["murmur2", "crc32"] = Field("murmur2", description="of the producers: Java's or librdkafka's")
     group: str = Field("floorpulse", min_length=1, description="consumer group of the workers")

@@ -95,6 +95,10 @@ def test_an_unknown_key_is_refused_with_its_line_and_the_nearest_name(text: str,
         ("agents:\n  statuses: {busy: away}\n", ["line 2", "busy", "standard status"]),
         ("time:\n  mode: dead\n", ["line 2", "time.mode", "'live' or 'replay'"]),
         ("kafka: 5\n", ["line 1", "kafka"]),
+        ("kafka:\n  bootstrap: a:9092, b:port\n", ["line 2", "kafka.bootstrap.1", "'b:port'", "HOST:PORT", "kafka.internal:9092"]),
+        ("kafka:\n  bootstrap: [http://a:9092]\n", ["line 2", "kafka.bootstrap.0", "HOST:PORT"]),
+        ("kafka:\n  bootstrap: a:99999\n", ["line 2", "'a:99999'", "HOST:PORT"]),
+        ("kafka:\n  bootstrap: ::1:9092\n", ["line 2", "'::1:9092'", "[::1]:9092"]),
         ("kafka:\n  partitioner: md5\n", ["line 2", "kafka.partitioner", "md5"]),
         ("kafka:\n  group: x\n  security_protocol: SASL_SSL\n", ["line 3", "sasl_username", "sasl_password"]),
         ("customers:\n  repeat_within: 3h\n  hash_ids: true\n", ["line 3", "hash_key of 16 characters"]),
@@ -130,6 +134,12 @@ def test_names_are_text_as_it_is_written() -> None:
     assert list(config.queues) == ["1001", "no", "2026-01-01", "0x10", "~"]
     assert config.queues["no"] == config.queues["1001"]
     assert "c.yaml line 3: queues.1001.zone" in refusal("queues:\n  1001:\n    zone: Berlin\n")
+
+
+def test_brokers_are_hosts_with_and_without_a_port() -> None:
+    """Names, and addresses of both kinds."""
+    brokers = ["a", "kafka-1.internal:9092", "10.0.0.1:1", "[::1]:9092"]
+    assert config_of(f"kafka: {{bootstrap: '{', '.join(brokers)}'}}\n").kafka.bootstrap == brokers
 
 
 @pytest.mark.parametrize("name", ["all", "unassigned"])
