@@ -155,14 +155,17 @@ def _worded(error: ValidationError, file: str, lines: Mapping[_Path, int]) -> st
 
 def _source(file: str, path: _Path, keys: Sequence[_Path], lines: Mapping[_Path, int]) -> str:
     """Return where a wrong value stands: file and line, or variable; `keys` are those that a refusal of several is about."""
+    variables = {name.upper() for name in os.environ}
     for key in keys:
+        if (variable := _variable(key)) in variables:
+            return f"environment {variable}"
         if key in lines:
             return f"{file} line {lines[key]}"
-        if (variable := _variable(key)) in {name.upper() for name in os.environ}:
+    for n in range(len(path), 0, -1):  # the variable first: it wins over the file
+        if (variable := _variable(path[:n])) in variables:
             return f"environment {variable}"
-    line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
-    if line is not None:
-        return f"{file} line {line}"
+        if path[:n] in lines:
+            return f"{file} line {lines[path[:n]]}"
     return f"environment {_variable(path)}" if path else file
 
 

@@ -202,6 +202,23 @@ def test_lists_in_the_environment_are_written_with_commas(monkeypatch: pytest.Mo
     assert config.rules().status("lunch") == "meal"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FLOORPULSE_ZONE", "Mars"),
+        ("FLOORPULSE_KAFKA__BOOTSTRAP", "a:9092, b:port"),
+        ("FLOORPULSE_DEFAULTS__SHORT_ABANDON", "21s"),
+    ],
+)
+def test_a_wrong_variable_is_refused_by_its_name_also_where_the_file_has_the_key(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file's line is right, since the variable wins."""
+    monkeypatch.setenv(name, value)
+    message = refusal("zone: UTC\nkafka: {bootstrap: a}\ndefaults: {short_abandon: 4s}\n")
+    assert message.startswith(f"environment {name}: ")
+
+
 def test_names_in_the_environment_are_in_lower_case_but_within_json(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the reference says: variables have no case."""
     monkeypatch.setenv("FLOORPULSE_QUEUES__ORDERS__ANSWER_THRESHOLD", "9s")
