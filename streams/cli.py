@@ -7,8 +7,10 @@ Exit status: 0 done, 1 it failed, 2 wrong use or bad configuration. An error is 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
+from io import TextIOWrapper
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -421,6 +423,7 @@ def main() -> None:
     """Run the command line and exit."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
+    _settle_outputs()
     arguments = arguments or ["--help"]
     for library in ("aiokafka", "kafka", "faust", "mode"):
         logging.getLogger(library).addHandler(logging.NullHandler())
@@ -443,6 +446,10 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         status = 0
+    except SystemExit as stop:
+        if not isinstance(stop.__context__, BrokenPipeError):
+            raise
+        status = 0  # typer's 1 is for failures, and whoever reads has seen enough
     except OSError as error:
         status = _say(program, f"{error.filename}: {error.strerror}" if error.filename else str(error), 1, debug)
     except Exception as error:  # noqa: BLE001  # the outermost boundary: one line, and what it was working on stays untold
@@ -450,6 +457,16 @@ def main() -> None:
 
         status = _say(program, fault(error), 1, debug)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _settle_outputs() -> None:
+    """Write UTF-8 whatever the locale says, as events and tables are, and nowhere where an output was closed."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  as long as the process
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors=sys.stdout.errors)
 
 
 def _say(program: str, message: str, status: int, debug: bool) -> int:

@@ -234,6 +234,36 @@ def test_debug_shows_the_traceback_and_leaves_the_status(run: Run, arguments: li
     assert done.status == run(*arguments).status == status
 
 
+def in_a_shell(folder: Path, line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a line of the shell in which `$floorpulse` is the command line."""
+    command = f"{sys.executable} -m streams.cli"
+    settings = {**os.environ, "PYTHONPATH": str(ROOT), "floorpulse": command, **environment}
+    return subprocess.run(["bash", "-c", line], cwd=folder, env=settings, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("command", ["report e.jsonl", "simulate --out - --duration 10s"])
+def test_a_closed_output_is_no_fault(tmp_path: Path, command: str) -> None:
+    """What would have been written goes nowhere."""
+    (tmp_path / "e.jsonl").write_bytes(lines_of(call("s", 5)))
+    for closed in (">&-", ">&- 2>&-"):
+        done = in_a_shell(tmp_path, f"$floorpulse {command} {closed}")
+        assert (done.returncode, b"fault" in done.stderr) == (0, False)
+
+
+def test_whoever_reads_only_the_beginning_makes_nothing_fail(tmp_path: Path) -> None:
+    """As in `| head`: status 0, and silence."""
+    done = in_a_shell(tmp_path, "set -o pipefail; $floorpulse simulate --out - --duration 30m | head -c 10 >/dev/null")
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_tables_are_utf_8_whatever_the_locale_says(tmp_path: Path) -> None:
+    """Names are of any script."""
+    (tmp_path / "e.jsonl").write_bytes(lines_of(call("s", 5, queue="投诉")))
+    done = in_a_shell(tmp_path, "$floorpulse report e.jsonl", PYTHONIOENCODING="latin-1")
+    assert done.returncode == 0
+    assert done.stdout.decode().splitlines()[1].startswith("投诉,")
+
+
 # ---- kpis, check-config
 
 
