@@ -345,6 +345,21 @@ def test_report_writes_the_table_to_standard_output(run: Run) -> None:
     assert done.err == "4 lines read: 4 applied, 0 duplicate, 0 late, 0 invalid; 1 rows\n"
 
 
+def test_a_report_does_not_write_over_what_it_reads(run: Run) -> None:
+    """By whatever name the file is called; elsewhere what is there is replaced."""
+    events = lines_of(call("s", 5_000))
+    Path("e.jsonl").write_bytes(events)
+    Path("link").symlink_to("e.jsonl")
+    for name in ("e.jsonl", "./e.jsonl", "link"):
+        done = run("report", "e.jsonl", "--out", name)
+        assert (done.status, done.out, is_one_line(done.err)) == (2, "", True)
+        assert f"--out {Path(name)} is one of the files that are read" in done.err.replace("./", "")
+        assert Path("e.jsonl").read_bytes() == events
+    Path("t.csv").write_text("old", encoding="utf-8")
+    assert run("report", "e.jsonl", "--out", "t.csv").status == 0
+    assert Path("t.csv").read_text(encoding="utf-8").startswith("queue,")
+
+
 @pytest.mark.parametrize(
     ("by", "start"),
     [
