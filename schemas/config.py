@@ -6,7 +6,8 @@ file. Unknown keys are errors. `schemas.config_file` reads the file and words th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
@@ -19,7 +20,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.durations import Duration, format_duration
-from schemas.events import RESERVED
+from schemas.events import CONTROL, MAX_NAME_CHARS, RESERVED
 from schemas.instants import Instant, format_instant
 from schemas.kpis import SERVICE_LEVELS
 from schemas.notify import Alerts
@@ -54,16 +55,34 @@ def _address(listen: str, example: str) -> str:
 
 _WORKER_LISTEN: Final = "127.0.0.1:9465"
 _BOARD_LISTEN: Final = "127.0.0.1:9464"
+_BROKER: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+)(?::([0-9]{1,5}))?")
+
+
+def _broker(server: str) -> str:
+    match = _BROKER.fullmatch(server)
+    if server and (match is None or int(match[1] or 0) > 65_535):
+        raise ValueError("is not HOST:PORT, such as kafka.internal:9092 or [::1]:9092")
+    return server
 
 
 WorkerAddress = Annotated[str, AfterValidator(partial(_address, example=_WORKER_LISTEN))]
 BoardAddress = Annotated[str, AfterValidator(partial(_address, example=_BOARD_LISTEN))]
 TextList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+BrokerList = Annotated[list[Annotated[str, AfterValidator(_broker)]], NoDecode, BeforeValidator(_split)]
 
 
 def _refusal(why: str, *keys: tuple[str | int, ...]) -> PydanticCustomError:
     """Return the error for settings that do not go together; `keys`: which to look at, the likeliest first."""
     return PydanticCustomError("together", "{why}", {"why": why, "keys": keys})
+
+
+def _check_names(names: Iterable[str], reserved: Container[str] = RESERVED) -> None:
+    """Refuse what no event may name: nothing would ever be counted under it."""
+    for name in names:
+        if name in reserved:
+            raise ValueError(f"{name!r} is a reserved name")
+        if not 1 <= len(name) <= MAX_NAME_CHARS or CONTROL.search(name):
+            raise ValueError(f"{name[:80]!r} is no name: write 1 to {MAX_NAME_CHARS} characters, none of them a control character")
 
 
 class _Section(BaseModel):
@@ -75,7 +94,7 @@ class _Section(BaseModel):
 class Kafka(_Section):
     """Where Kafka is, and how to talk to it."""
 
-    bootstrap: TextList = Field(["127.0.0.1:9092"], description="brokers to ask first, host:port")
+    bootstrap: BrokerList = Field(["127.0.0.1:9092"], description="brokers to ask first, host:port")
     topic_prefix: str = Field("floorpulse.", max_length=100, pattern=r"^[A-Za-z0-9._-]*$", description="start of all topic names")
     partitioner: Literal["murmur2", "crc32"] = Field("murmur2", description="of the producers: Java's or librdkafka's")
     group: str = Field("floorpulse", min_length=1, description="consumer group of the workers")
@@ -195,6 +214,12 @@ class Queue(QueueSettings):
 
     channel: str | None = Field(None, description="its usual channel; its gauges exist from the start with it")
     channels: dict[str, QueueSettings] = Field({}, description="settings of single channels of this queue")
+
+    @field_validator("channel")
+    @classmethod
+    def _channel_has_a_name(cls, value: str | None) -> str | None:
+        _check_names(() if value is None else (value,), RESERVED - {"unassigned"})  # that of events which name none
+        return value
 
 
 class Channels(_Section):
@@ -324,15 +349,9 @@ class Change(_Section):
 
     @field_validator("queues")
     @classmethod
-    def _no_reserved_names(cls, value: dict[str, Queue]) -> dict[str, Queue]:
-        return _without_reserved(value)
-
-
-def _without_reserved(queues: dict[str, Queue]) -> dict[str, Queue]:
-    for name in queues:
-        if name in RESERVED:
-            raise ValueError(f"{name!r} is a reserved name")
-    return queues
+    def _queues_have_names(cls, value: dict[str, Queue]) -> dict[str, Queue]:
+        _check_names(value)
+        return value
 
 
 def _places_of_limits(version: int, queue: str, channel: str) -> Iterator[tuple[str | int, ...]]:
@@ -405,8 +424,9 @@ class Config(BaseSettings):
 
     @field_validator("queues")
     @classmethod
-    def _no_reserved_names(cls, value: dict[str, Queue]) -> dict[str, Queue]:
-        return _without_reserved(value)
+    def _queues_have_names(cls, value: dict[str, Queue]) -> dict[str, Queue]:
+        _check_names(value)
+        return value
 
     @model_validator(mode="after")
     def _exported_are_windows(self) -> Config:

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
-from pydantic_settings import SettingsError
+from pydantic_settings import EnvSettingsSource, SettingsError
 
 from schemas.config import Config
 from schemas.durations import format_duration
@@ -37,7 +37,39 @@ _WORDS: Final = {
 _SECRET: Final = re.compile("password|secret|authorization|hash_key|^url$")
 """Keys whose values no message shows."""
 
+_TEXT: Final = "tag:yaml.org,2002:str"
 _Path = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader for settings: keys are names and stay text as written; what cannot be read is told with its line."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a section; `1001`, `no` and dates are names of queues, too."""
+        self.flatten_mapping(node)
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                key.tag = _TEXT
+        return super().construct_mapping(node, deep=deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return a value; raises `ConstructorError` also where YAML's types do not say so themselves."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, LookupError, AttributeError, OverflowError):
+            problem = f"{str(node.value)[:80]!r} is no {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+
+    def construct_instant(self, node: yaml.ScalarNode) -> Any:
+        """Return an instant; what is none, or names no offset, stays text and is refused by what it was meant for."""
+        try:
+            found = self.construct_yaml_timestamp(node)
+        except (ValueError, OverflowError):
+            return node.value
+        return found if getattr(found, "tzinfo", None) is not None else node.value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_instant)
 
 
 def load(path: str | Path | None = None) -> Config:
@@ -55,8 +87,10 @@ def load(path: str | Path | None = None) -> Config:
         return Config(**data)
     except ValidationError as error:
         raise ConfigError(_worded(error, file.name, lines)) from None
-    except SettingsError as error:
-        raise ConfigError(f"environment: {error}: write lists with commas, maps as JSON") from None
+    except SettingsError:
+        name = _unreadable()
+        key = name.removeprefix(PREFIX).replace("__", ".").lower()
+        raise ConfigError(f"environment {name}: {key}: is no JSON: write lists with commas, maps as JSON") from None
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[_Path, int]]:
@@ -64,23 +98,28 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[_Path, int]]:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the configuration {file}: {error}") from None
+    lines: dict[_Path, int] = {}
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        positions = [] if root is None else list(_positions(root, ()))
+        data = None if root is None else loader.construct_document(root)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark is not None else ""
-        raise ConfigError(f"{file.name}{where}: not YAML: {getattr(error, 'problem', None) or error}") from None
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise ConfigError(f"{file.name}{where}: not YAML: {problem}") from None
+    except RecursionError:
+        raise ConfigError(f"{file.name}: keys stand in each other too deeply, or an alias in what it names") from None
     if data is None:
         return {}, {}
-    if not isinstance(data, dict) or root is None:
+    if not isinstance(data, dict):
         raise ConfigError(f"{file.name}: the top level must be keys and values. All keys: floorpulse check-config --keys")
-    lines: dict[_Path, int] = {}
-    for found, line in _positions(root, ()):
+    for found, line in positions:
         if found in lines:
             raise ConfigError(f"{file.name} line {line}: key {_dotted(found)} stands here for the second time")
         lines[found] = line
-    return {str(key): value for key, value in data.items()}, lines
+    return data, lines
 
 
 def _positions(node: yaml.Node, path: _Path) -> Iterator[tuple[_Path, int]]:
@@ -116,14 +155,17 @@ def _worded(error: ValidationError, file: str, lines: Mapping[_Path, int]) -> st
 
 def _source(file: str, path: _Path, keys: Sequence[_Path], lines: Mapping[_Path, int]) -> str:
     """Return where a wrong value stands: file and line, or variable; `keys` are those that a refusal of several is about."""
+    variables = {name.upper() for name in os.environ}
     for key in keys:
+        if (variable := _variable(key)) in variables:
+            return f"environment {variable}"
         if key in lines:
             return f"{file} line {lines[key]}"
-        if (variable := _variable(key)) in {name.upper() for name in os.environ}:
+    for n in range(len(path), 0, -1):  # the variable first: it wins over the file
+        if (variable := _variable(path[:n])) in variables:
             return f"environment {variable}"
-    line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
-    if line is not None:
-        return f"{file} line {line}"
+        if path[:n] in lines:
+            return f"{file} line {lines[path[:n]]}"
     return f"environment {_variable(path)}" if path else file
 
 
@@ -161,9 +203,23 @@ def _check_environment() -> None:
             continue
         key = name[len(PREFIX) :].lower().split("__")[0]
         if key not in Config.model_fields:
-            near = get_close_matches(key, list(Config.model_fields), n=1, cutoff=0.5)
-            hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else "."
+            whole = [_variable(tuple(known.name.split("."))) for known in all_keys()]
+            near = get_close_matches(name.upper(), whole, n=1, cutoff=0.95)
+            near = near or [_variable((section,)) for section in get_close_matches(key, list(Config.model_fields), n=1, cutoff=0.5)]
+            hint = f"; did you mean {near[0]}?" if near else "."
             raise ConfigError(f"environment: unknown setting {name}{hint} All keys: floorpulse check-config --keys")
+
+
+def _unreadable() -> str:
+    """Return which variable of ours is no JSON where it must be; the library names only its section."""
+    source = EnvSettingsSource(Config)
+    for name, value in source.env_vars.items():
+        source.env_vars = {name: value}
+        try:
+            source()
+        except SettingsError:
+            return name.upper()
+    return PREFIX
 
 
 def effective(config: Config) -> str:

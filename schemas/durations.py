@@ -23,7 +23,7 @@ def parse_duration(value: Any) -> int:
     elif isinstance(value, str | int | float) and not isinstance(value, bool):
         try:
             ms = float(value) * 1000
-        except ValueError:
+        except (ValueError, OverflowError):
             ms = -1
     else:
         ms = -1

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from schemas.durations import Duration
 
 MAX_WEBHOOKS: Final = 20
 
 
-def _http(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
+def _http(url: str | None) -> str | None:
+    if url is not None and not url.startswith(("http://", "https://")):
         raise ValueError("is no address: write http:// or https:// and so on")
     return url
 
@@ -88,10 +88,12 @@ class Alerts(BaseModel):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"webhooks: the name {twice!r} stands there twice")
-        for key in ("board_url", "grafana_url"):
-            if (url := getattr(self, key)) is not None:
-                _http(url)
         return self
+
+    @field_validator("board_url", "grafana_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        return _http(value)
 
 
 __all__ = ["MAX_WEBHOOKS", "Alerts", "Webhook", "why_not_posted_to"]

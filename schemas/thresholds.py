@@ -89,6 +89,8 @@ class Thresholds(BaseModel):
     @model_validator(mode="after")
     def _all_make_sense(self) -> Thresholds:
         for where, kpi, settings in self._named():
+            if where.startswith(("queues.", "channels.")) and BY_ID[kpi].dimension == "group":
+                raise ValueError(f"{where}.{kpi}: is no indicator of queues")
             try:
                 self._resolved(kpi, settings, ())
             except ValueError as error:

@@ -28,10 +28,15 @@ def split_address(listen: str, setting: str = "board.listen") -> tuple[str, int]
 async def cannot_listen(error: OSError, host: str, port: int, setting: str, scheme: str = "http") -> str:
     """Say why an address cannot be had, who has it, and what to do; `setting` is where it was chosen."""
     reason = f"{_plain(error)}. Choose"
-    if error.errno == errno.EADDRINUSE:
+    usual_host, usual_port = split_address(_EXAMPLES[setting], setting)
+    if error.errno == errno.EACCES:  # the ports beside it are reserved, too
+        other = f"{host}:{usual_port}"
+    elif error.errno == errno.EADDRINUSE:
         named = f"[{host}]" if ":" in host else host
         reason = f"in use by {await _who_listens(f'{scheme}://{named}:{port}/') or 'another program'}. Stop it or choose"
-    other = f"{host}:{port + 2 if 0 < port < 65_533 else 9466}"
+        other = f"{host}:{port + 2 if 0 < port < 65_533 else 9466}"
+    else:  # the host is not this machine's
+        other = f"{usual_host}:{port or usual_port}"
     return f"cannot listen on {host}:{port}: {reason} another: --listen {other} ({setting})"
 
 

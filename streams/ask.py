@@ -56,6 +56,8 @@ def run_report(config: Config, files: Sequence[Path], wanted: Wanted, *, live: s
     if bool(files) == bool(live):
         raise UsageError("give either files or --live URL, e.g. floorpulse report events.jsonl --out table.csv")
     target = _target(wanted.out)
+    if target is not None and any(file.exists() and target.exists() and target.samefile(file) for file in files):
+        raise UsageError(f"--out {wanted.out} is one of the files that are read; name another one, or its events would be lost")
     if live:
         _write_live(live, wanted, target)
         return

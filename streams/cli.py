@@ -7,7 +7,10 @@ Exit status: 0 done, 1 it failed, 2 wrong use or bad configuration. An error is 
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import traceback
+from io import TextIOWrapper
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,6 +40,9 @@ _USAGE_ERROR: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="configuration file (default: floorpulse.yaml where it exists)", metavar="FILE")
 ]
+CheckedOption = Annotated[
+    Path | None, typer.Option("--config", help="configuration file; checked, but nothing here depends on it", metavar="FILE")
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="the same seed gives the same centre")]
 DurationOption = Annotated[str | None, typer.Option("--duration", help="stop by itself after, e.g. 60s or 10m")]
 
@@ -45,12 +51,30 @@ def _config(path: Path | None, **changes: Any) -> Config:
     """Load the configuration, with command-line options on top: section → changed keys."""
     from schemas.config_file import load
 
-    config = load(path)
-    for section, values in changes.items():
+    return _changed(load(path), **changes)
+
+
+def _changed(config: Config, **changes: Any) -> Config:
+    """Return a configuration with options on top, which are held to what the file may say."""
+    from pydantic import ValidationError
+
+    for name, values in changes.items():
+        section = getattr(config, name)
         wanted = {key: value for key, value in values.items() if value is not None}
-        if wanted:
-            config = config.model_copy(update={section: getattr(config, section).model_copy(update=wanted)})
+        try:
+            type(section)(**wanted)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            message = first["msg"].removeprefix("Value error, ")
+            raise UsageError(f"{name}.{first['loc'][0]}: {message} ({first['input']!r:.80})") from None
+        config = config.model_copy(update={name: section.model_copy(update=wanted)})
     return config
+
+
+def _check(path: Path | None) -> None:
+    """Refuse a bad configuration where one was named, though the command needs none."""
+    if path is not None:
+        _config(path)
 
 
 def _duration_ms(text: str | None, option: str, least_ms: int = 0) -> int | None:
@@ -198,8 +222,10 @@ def explain(
     stat: Annotated[str | None, typer.Option(help="mean, p50, p90, p95, max or share, where there are such")] = None,
     variant: Annotated[str | None, typer.Option(help="direction, kind, currency, sender or status")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead")] = False,
+    config: CheckedOption = None,
 ) -> None:
     """Show how a number of a running board came about: formula, parts by partition, window, settings."""
+    _check(config)
     from streams.ask import run_explain
 
     asked = {"kpi": kpi, "queue": queue, "channel": channel, "group": group, "window": window, "stat": stat, "variant": variant}
@@ -236,8 +262,11 @@ def check_config(
 
 
 @app.command(epilog="Example: floorpulse kpis --json")
-def kpis(as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False) -> None:
+def kpis(
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False, config: CheckedOption = None
+) -> None:
     """Print the catalogue of indicators: id, definition, unit, target."""
+    _check(config)
     import json
 
     from schemas.kpis import CATALOGUE
@@ -254,19 +283,27 @@ def kpis(as_json: Annotated[bool, typer.Option("--json", help="print JSON instea
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("id", "definition", "unit", "target")
+    longest = max(len(row["id"]) for row in rows)
+    table = Table(
+        Column("id", no_wrap=True, min_width=longest), *(Column(n, overflow="fold") for n in ("definition", "unit", "target"))
+    )
     for row in rows:
         table.add_row(row["id"], row["definition"], row["unit"], row["target"])
-    Console().print(table)
+    console = Console()
+    # Whoever searches the text finds a row in one line; a terminal that is narrower than the ids breaks lines by itself.
+    console.width = max(console.width, 3 * longest) if console.is_terminal else 10_000
+    console.print(table)
 
 
 @app.command(epilog="Example: floorpulse schema readings")
 def schema(
     name: Annotated[str, typer.Argument(help="events, readings, alerts or asyncapi", metavar="NAME")] = "asyncapi",
+    config: CheckedOption = None,
 ) -> None:
     """Print what others may rely on: JSON Schemas of events, readings and alerts, or the AsyncAPI document of all topics."""
+    _check(config)
     from streams.open_data import text
 
     typer.echo(text(name), nl=False)
@@ -376,7 +413,9 @@ def rebuild(
     """Copy the inputs to a new prefix, from which new workers recompute everything. May be repeated: it goes on."""
     from streams.rebuild import run_rebuild
 
-    for line in run_rebuild(_config(config, kafka={"topic_prefix": prefix}), source):
+    settings = _config(config, kafka={"topic_prefix": prefix})
+    _changed(settings, kafka={"topic_prefix": source})  # refused before Kafka is asked
+    for line in run_rebuild(settings, source):
         typer.echo(line)
 
 
@@ -384,6 +423,7 @@ def main() -> None:
     """Run the command line and exit."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
+    _settle_outputs()
     arguments = arguments or ["--help"]
     for library in ("aiokafka", "kafka", "faust", "mode"):
         logging.getLogger(library).addHandler(logging.NullHandler())
@@ -406,6 +446,10 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         status = 0
+    except SystemExit as stop:
+        if not isinstance(stop.__context__, BrokenPipeError):
+            raise
+        status = 0  # typer's 1 is for failures, and whoever reads has seen enough
     except OSError as error:
         status = _say(program, f"{error.filename}: {error.strerror}" if error.filename else str(error), 1, debug)
     except Exception as error:  # noqa: BLE001  # the outermost boundary: one line, and what it was working on stays untold
@@ -415,11 +459,22 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
+def _settle_outputs() -> None:
+    """Write UTF-8 whatever the locale says, as events and tables are, and nowhere where an output was closed."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  as long as the process
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors=sys.stdout.errors)
+
+
 def _say(program: str, message: str, status: int, debug: bool) -> int:
-    """Say what went wrong in one line; to be called while the error is handled."""
+    """Say what went wrong in one line, or all of it where that was asked for; to be called while the error is handled."""
     if debug:
-        raise  # the traceback was asked for
-    typer.echo(f"{program}: {message}", err=True)
+        traceback.print_exc()
+    else:
+        typer.echo(f"{program}: {message}", err=True)
     return status
 
 

@@ -20,7 +20,9 @@ _HEAD: Final = """\
 
 Every key is optional. They stand in `floorpulse.yaml` in the current folder, or in the file that `--config` names
 ([example](floorpulse.example.yaml)), and may be set by the environment, which wins: `FLOORPULSE_`, and `__` between levels, as
-`FLOORPULSE_KAFKA__BOOTSTRAP=kafka.internal:9092`. Lists are written with commas there, maps as JSON.
+`FLOORPULSE_KAFKA__BOOTSTRAP=kafka.internal:9092`. Lists are written with commas there, maps as JSON. Names of your own are in
+lower case there: `FLOORPULSE_QUEUES__ORDERS__ZONE` is about the queue `orders`; for `Orders` write
+`FLOORPULSE_QUEUES={"Orders": {"zone": "UTC"}}`.
 
 `floorpulse check-config` validates and prints what is in force, secrets masked; `--keys` lists what stands below. An unknown key
 or a wrong value is an error that names file, line and the nearest key. A worker and its boards should get the same file.

@@ -25,7 +25,7 @@ from sinks.address import split_address
 from sinks.board import Board
 from streams.connection import aiokafka_options
 from streams.demo_story import HORIZON_MS, Story
-from streams.demo_view import Screen, history_line, intro, last_line, plain_line
+from streams.demo_view import Screen, can_draw, history_line, intro, last_line, plain_line
 from streams.embedded import EmbeddedBroker
 from streams.logs import silence_logs, told
 from streams.recount import recount
@@ -179,7 +179,7 @@ class _Demo:
         self._console.print(line, highlight=False, soft_wrap=True)
 
     async def _show(self) -> None:
-        """Show addresses, then the queues: a live panel on a terminal, else a line each 10 s."""
+        """Show addresses, then the queues: a live panel where one can be drawn, else a line each 10 s."""
         for line in intro(version("floorpulse"), self._broker, self._board.url, self._config.worker.listen, self._centre):
             self._say(line)
         began = monotonic()
@@ -189,7 +189,7 @@ class _Demo:
             await self._pause(LOOK_S)
         if self._complete():
             self._say(history_line(self._story, monotonic() - began))
-        if not self._console.is_terminal:
+        if not can_draw(self._console):
             while not self._stop.is_set():
                 self._say(plain_line(self._board.snapshot, self._story))
                 await self._pause(PLAIN_S)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
@@ -59,6 +59,11 @@ def last_line(verdict: Verdict) -> str:
     if verdict.equal:
         return f"equal to a batch recount: {verdict.events:,} events, {verdict.cells:,} cells of the interval tables"
     return f"DIFFERS from a batch recount of {verdict.events:,} events in {verdict.differing:,} rows: a fault of floorpulse"
+
+
+def can_draw(console: Console) -> bool:
+    """Tell whether the panel fits: on a terminal that can go back over its lines, and not narrower than the panel."""
+    return console.is_terminal and not console.is_dumb_terminal and console.width >= WIDTH
 
 
 class Screen:
@@ -214,4 +219,4 @@ def plain_line(snapshot: Snapshot, story: Story) -> str:
     return escape(f"{clock(snapshot.now)} {story.count:,} events; waiting/oldest/SL {_WINDOW}: {queues}")
 
 
-__all__ = ["WIDTH", "Screen", "clock", "history_line", "intro", "last_line", "plain_line", "wait_text"]
+__all__ = ["WIDTH", "Screen", "can_draw", "clock", "history_line", "intro", "last_line", "plain_line", "wait_text"]

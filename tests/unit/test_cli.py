@@ -19,7 +19,7 @@ import pytest
 
 from schemas.codec import decode_batch
 from schemas.config import Config
-from schemas.errors import InvalidEvent, UsageError
+from schemas.errors import InvalidEvent
 from schemas.kpis import CATALOGUE
 from streams import cli, simulation
 from streams import produce as produce_module
@@ -130,7 +130,6 @@ def test_help_of_all_lists_every_command(run: Run) -> None:
         (["simulate", "--out", "e.jsonl", "--duration", "1s", "--start", "noon"], ["--start", "'noon'"]),
         (["simulate", "--queues", "0"], ["--queues", "equal to 1"]),
         (["topics", "--partitions", "0"], ["--partitions", "equal to 1"]),
-        (["kpis", "--config", "x"], ["--config"]),
         (["check-config", "--config", "nowhere.yaml"], ["nowhere.yaml"]),
         (["worker", "--config", "nowhere.yaml"], ["nowhere.yaml"]),
         (["demo", "--speed", "0"], ["--speed", "above 0"]),
@@ -151,6 +150,9 @@ def test_help_of_all_lists_every_command(run: Run) -> None:
         (["dead-letters", "show", "0@9223372036854775808"], ["PARTITION@OFFSET", "3@17"]),
         (["topics", "--create", "--replication", "99999999"], ["--replication", "32767", "See: floorpulse topics --help"]),
         (["purge", "--customer", "\udcff"], ["--customer", r"'\udcff'", "UTF-8"]),
+        (["topics", "--prefix", "a b"], ["kafka.topic_prefix", "'a b'"]),
+        (["rebuild", "--from", "a", "--prefix", "b/"], ["kafka.topic_prefix", "'b/'"]),
+        (["rebuild", "--from", "a b", "--prefix", "c"], ["kafka.topic_prefix", "'a b'"]),
         (["worker", "--listen", "garbage"], ["worker.listen", "'garbage'", "127.0.0.1:9465"]),
         (["worker", "--listen", "host:" + "9" * 5000], ["worker.listen", "127.0.0.1:9465"]),
     ],
@@ -212,17 +214,54 @@ def test_a_fault_of_our_own_is_one_line_without_what_it_was_working_on(run: Run,
     assert (done.status, is_one_line(done.err)) == (1, True)
     assert re.match(r"floorpulse simulate: unexpected KeyError in test_cli\.py:\d+ fail: a fault of floorpulse", done.err)
     assert "anna" not in done.err
-    monkeypatch.setattr(sys, "argv", ["floorpulse", "simulate", "--debug"])
-    with pytest.raises(KeyError, match=r"anna\.lee"):
-        cli.main()
+    shown = run("simulate", "--debug")
+    assert (shown.status, shown.err.splitlines()[-1]) == (1, "KeyError: 'anna.lee'")
 
 
-def test_debug_shows_the_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same error as an exception."""
-    monkeypatch.setattr(sys, "argv", ["floorpulse", "report", "nowhere.jsonl", "--debug"])
-    with pytest.raises(UsageError, match="nowhere"):
-        cli.main()
-    assert run("report", "nowhere.jsonl").status == 2
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["report", "nowhere.jsonl"], 2),
+        (["report", "--nope"], 2),
+        (["check-config", "--config", "nowhere.yaml"], 2),
+        (["report", "--live", "http://127.0.0.1:1"], 1),
+    ],
+)
+def test_debug_shows_the_traceback_and_leaves_the_status(run: Run, arguments: list[str], status: int) -> None:
+    """Wrong use and bad configuration stay 2, also for scripts that ask for more."""
+    done = run("--debug", *arguments)
+    assert done.err.startswith("Traceback (most recent call last):\n")
+    assert done.status == run(*arguments).status == status
+
+
+def in_a_shell(folder: Path, line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a line of the shell in which `$floorpulse` is the command line."""
+    command = f"{sys.executable} -m streams.cli"
+    settings = {**os.environ, "PYTHONPATH": str(ROOT), "floorpulse": command, **environment}
+    return subprocess.run(["bash", "-c", line], cwd=folder, env=settings, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("command", ["report e.jsonl", "simulate --out - --duration 10s"])
+def test_a_closed_output_is_no_fault(tmp_path: Path, command: str) -> None:
+    """What would have been written goes nowhere."""
+    (tmp_path / "e.jsonl").write_bytes(lines_of(call("s", 5)))
+    for closed in (">&-", ">&- 2>&-"):
+        done = in_a_shell(tmp_path, f"$floorpulse {command} {closed}")
+        assert (done.returncode, b"fault" in done.stderr) == (0, False)
+
+
+def test_whoever_reads_only_the_beginning_makes_nothing_fail(tmp_path: Path) -> None:
+    """As in `| head`: status 0, and silence."""
+    done = in_a_shell(tmp_path, "set -o pipefail; $floorpulse simulate --out - --duration 30m | head -c 10 >/dev/null")
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_tables_are_utf_8_whatever_the_locale_says(tmp_path: Path) -> None:
+    """Names are of any script."""
+    (tmp_path / "e.jsonl").write_bytes(lines_of(call("s", 5, queue="投诉")))
+    done = in_a_shell(tmp_path, "$floorpulse report e.jsonl", PYTHONIOENCODING="latin-1")
+    assert done.returncode == 0
+    assert done.stdout.decode().splitlines()[1].startswith("投诉,")
 
 
 # ---- kpis, check-config
@@ -238,12 +277,34 @@ def test_kpis_as_json_is_the_catalogue(run: Run) -> None:
     assert {row["id"]: row["target"] for row in rows}["service_level"] == "0.80 within 20 s"
 
 
-def test_kpis_as_a_table_names_every_indicator(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wide enough, nothing is cut."""
-    monkeypatch.setenv("COLUMNS", "220")
+@pytest.mark.parametrize("columns", ["", "10", "80", "220"])
+def test_kpis_as_a_table_cuts_nothing(run: Run, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    """Where it is no terminal each indicator is a line, whatever width the environment names: it can be searched."""
+    monkeypatch.setenv("COLUMNS", columns)
     done = run("kpis")
     assert done.status == 0
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.out.splitlines()[3:-1]]
+    assert [tuple(row[:2]) for row in rows] == [(kpi.id, kpi.definition) for kpi in CATALOGUE]
+
+
+def test_kpis_as_a_table_keeps_its_ids_on_a_narrow_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There the other columns are broken into lines."""
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    done = run("kpis")
     assert [kpi.id for kpi in CATALOGUE if kpi.id not in done.out] == []
+    assert "…" not in done.out
+
+
+@pytest.mark.parametrize("command", [["kpis"], ["schema"], ["explain", "--kpi", "waiting", "--url", "http://127.0.0.1:1"]])
+def test_commands_that_need_no_configuration_take_one_and_check_it(run: Run, command: list[str]) -> None:
+    """`--config` is understood everywhere."""
+    Path("good.yaml").write_text("zone: UTC\n", encoding="utf-8")
+    Path("bad.yaml").write_text("znoe: UTC\n", encoding="utf-8")
+    assert run(*command, "--config", "good.yaml") == run(*command)
+    done = run(*command, "--config", "bad.yaml")
+    assert (done.status, done.out) == (2, "")
+    assert "bad.yaml line 1: unknown key znoe" in done.err
 
 
 def test_check_config_prints_what_holds_with_secrets_masked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,6 +343,21 @@ def test_report_writes_the_table_to_standard_output(run: Run) -> None:
     assert (row["queue"], row["interval_start"]) == ("orders", "2026-11-21T22:00:00+08:00")
     assert (row["offered"], row["answered_within"], row["service_level"]) == ("2", "1", "0.500000")
     assert done.err == "4 lines read: 4 applied, 0 duplicate, 0 late, 0 invalid; 1 rows\n"
+
+
+def test_a_report_does_not_write_over_what_it_reads(run: Run) -> None:
+    """By whatever name the file is called; elsewhere what is there is replaced."""
+    events = lines_of(call("s", 5_000))
+    Path("e.jsonl").write_bytes(events)
+    Path("link").symlink_to("e.jsonl")
+    for name in ("e.jsonl", "./e.jsonl", "link"):
+        done = run("report", "e.jsonl", "--out", name)
+        assert (done.status, done.out, is_one_line(done.err)) == (2, "", True)
+        assert f"--out {Path(name)} is one of the files that are read" in done.err.replace("./", "")
+        assert Path("e.jsonl").read_bytes() == events
+    Path("t.csv").write_text("old", encoding="utf-8")
+    assert run("report", "e.jsonl", "--out", "t.csv").status == 0
+    assert Path("t.csv").read_text(encoding="utf-8").startswith("queue,")
 
 
 @pytest.mark.parametrize(

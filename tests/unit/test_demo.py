@@ -26,7 +26,7 @@ from sinks.standing import BREACH, GOOD, WARN, Standing, Subject
 from sinks.views import View
 from streams.core.driver import Driver
 from streams.demo_story import Sent, Story, whole_sessions
-from streams.demo_view import WIDTH, Screen, intro, last_line
+from streams.demo_view import WIDTH, Screen, can_draw, intro, last_line
 from streams.recount import Verdict, counted_anew
 from streams.simulator import Centre, Record, encode, simulate
 
@@ -135,6 +135,16 @@ def test_the_panel_shows_each_queue_within_80_columns() -> None:
     assert re.search(r"9 slots", text)
     assert "level" not in text
     assert "recount" not in text
+
+
+@pytest.mark.parametrize(
+    ("terminal", "term", "columns", "drawn"),
+    [(True, "xterm", 80, True), (True, "xterm", 79, False), (True, "dumb", 120, False), (False, "xterm", 120, False)],
+)
+def test_the_panel_is_drawn_where_it_fits(terminal: bool, term: str, columns: int, drawn: bool) -> None:
+    """On a narrower one the queues would lose their names; on one that cannot go back nothing would show before the end."""
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=columns, height=24, _environ={"TERM": term})
+    assert can_draw(console) is drawn
 
 
 def test_levels_have_a_cue_and_their_changes_are_told() -> None:

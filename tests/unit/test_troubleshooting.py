@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -121,6 +122,20 @@ def test_the_page_shows_what_is_printed(beginning: str, tmp_path: Path, monkeypa
         monkeypatch.delenv(name)
     (text,) = [text for text in shown() if text.startswith(beginning)]
     assert re.sub(r"^floorpulse( \w+)?: ", "", text) == TEXTS[beginning]()
+
+
+@pytest.mark.parametrize(
+    ("number", "host", "other"),
+    [
+        (errno.EACCES, "0.0.0.0", "0.0.0.0:9464"),
+        (errno.EADDRNOTAVAIL, "192.0.2.1", "127.0.0.1:80"),
+        (socket.EAI_NONAME, "nowhere.invalid", "127.0.0.1:80"),
+    ],
+)
+async def test_another_address_is_proposed_that_can_help(number: int, host: str, other: str) -> None:
+    """Beside a reserved port are others, and a host that is not this machine's has no port that would do."""
+    said = await cannot_listen(OSError(number, "words"), host, 80, "board.listen")
+    assert said.endswith(f". Choose another: --listen {other} (board.listen)")
 
 
 async def test_the_page_shows_who_holds_a_port() -> None:
