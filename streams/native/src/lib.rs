@@ -176,10 +176,8 @@ impl PyFloor {
             let present = entries.present;
             (entries.done(), present, readings, relay)
         });
-        let pair = |(key, value): &(Vec<u8>, Option<Vec<u8>>)| {
-            (PyBytes::new(py, key), value.as_ref().map(|value| PyBytes::new(py, value)))
-        };
-        let readings = readings.iter().map(pair).collect();
+        let record = |(key, value): (&[u8], Option<&[u8]>)| (PyBytes::new(py, key), value.map(|value| PyBytes::new(py, value)));
+        let readings = readings.records().map(record).collect();
         let relay = relay.iter().map(|each| (each.partition, PyBytes::new(py, &each.key), PyBytes::new(py, &each.value)));
         Ok(((PyBytes::new(py, &entries), present), readings, relay.collect()))
     }
@@ -227,8 +225,9 @@ impl PyFloor {
         let address = address_of(dimension, name, channel);
         let address = address.ok_or_else(|| PyValueError::new_err(format!("unknown dimension {dimension:?}")))?;
         let now = floor.present(now_ms);
-        let (key, value) = floor.books.reading(stamp, kind, &address, (length_ms, start_ms), now, &floor.rules);
-        Ok((PyBytes::new(py, &key), value.map(|value| PyBytes::new(py, &value))))
+        let reading = floor.books.reading(stamp, kind, &address, (length_ms, start_ms), now, &floor.rules);
+        let mut records = reading.records().map(|(key, value)| (PyBytes::new(py, key), value.map(|value| PyBytes::new(py, value))));
+        records.next().ok_or_else(|| PyValueError::new_err("no reading"))
     }
 
     /// What became of the records of each topic.

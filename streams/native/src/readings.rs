@@ -6,8 +6,16 @@ use crate::names::{Address, Dimension, Ms, Name};
 use crate::parts::{self, Part};
 use crate::rules::Rules;
 
-/// (record key, record value); a value of None is a tombstone.
-pub type Published = (Vec<u8>, Option<Vec<u8>>);
+/// Readings of one flush, one behind the other.
+///
+/// Theory. There are thousands, of some hundred bytes to some KB, each written without knowing how long it gets. In blocks of their own they
+/// would grow five times each, and be let go of all at once: holes of the sizes to which they grew. So there is one buffer.
+pub struct Readings {
+    stamp: Stamp,
+    bytes: Vec<u8>,
+    /// Where the key of each ends, and its value; None: it is a tombstone.
+    ends: Vec<(usize, Option<usize>)>,
+}
 
 const VERSION: i64 = 1;
 
@@ -53,130 +61,167 @@ fn put_text(to: &mut Vec<u8>, text: &str) {
     to.push(b'"');
 }
 
+impl Readings {
+    fn new(stamp: Stamp) -> Readings {
+        Readings { stamp, bytes: Vec::new(), ends: Vec::new() }
+    }
+
+    /// Begin a reading, which is a tombstone until it has a value.
+    fn key(&mut self, kind: &str, address: &Address, slice: Option<(Ms, Ms)>) {
+        put_key(&mut self.bytes, self.stamp.partition, kind, address, slice);
+        self.ends.push((self.bytes.len(), None));
+    }
+
+    fn slice_key(&mut self, id: &CellId) {
+        self.key("slice", &id.address, Some((id.length, id.number * id.length)));
+    }
+
+    /// Give the last reading its value.
+    fn value<'a>(&mut self, parts: impl Iterator<Item = &'a (Part, i64)>, ahead: &[(Ms, &'static str, i64)]) {
+        self.stamp.put_value(&mut self.bytes, parts, ahead);
+        if let Some(last) = self.ends.last_mut() {
+            last.1 = Some(self.bytes.len());
+        }
+    }
+
+    /// (record key, record value) of each; a value of None is a tombstone.
+    pub fn records(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        let mut start = 0;
+        self.ends.iter().map(move |(key_end, value_end)| {
+            let key = &self.bytes[start..*key_end];
+            start = value_end.unwrap_or(*key_end);
+            (key, value_end.map(|value_end| &self.bytes[*key_end..value_end]))
+        })
+    }
+}
+
+fn put_key(to: &mut Vec<u8>, partition: u32, kind: &str, address: &Address, slice: Option<(Ms, Ms)>) {
+    to.extend_from_slice(b"[\"");
+    to.extend_from_slice(kind.as_bytes());
+    to.extend_from_slice(b"\",");
+    put_int(to, i64::from(partition));
+    for text in [address.dimension().text(), address.name(), address.channel()] {
+        to.push(b',');
+        put_text(to, text);
+    }
+    if let Some((length, start)) = slice {
+        for number in [length, start] {
+            to.push(b',');
+            put_int(to, number);
+        }
+    }
+    to.push(b']');
+}
+
 impl Stamp {
-    fn key(&self, kind: &str, address: &Address, slice: Option<(Ms, Ms)>) -> Vec<u8> {
-        let mut key = Vec::with_capacity(64);
-        key.extend_from_slice(b"[\"");
-        key.extend_from_slice(kind.as_bytes());
-        key.extend_from_slice(b"\",");
-        put_int(&mut key, i64::from(self.partition));
-        for text in [address.dimension().text(), address.name(), address.channel()] {
-            key.push(b',');
-            put_text(&mut key, text);
-        }
-        if let Some((length, start)) = slice {
-            for number in [length, start] {
-                key.push(b',');
-                put_int(&mut key, number);
-            }
-        }
-        key.push(b']');
-        key
-    }
-
-    fn slice_key(&self, id: &CellId) -> Vec<u8> {
-        self.key("slice", &id.address, Some((id.length, id.number * id.length)))
-    }
-
-    fn value<'a>(&self, parts: impl Iterator<Item = &'a (Part, i64)>, ahead: &[(Ms, &'static str, i64)]) -> Vec<u8> {
-        let mut value = Vec::with_capacity(128);
+    fn put_value<'a>(&self, to: &mut Vec<u8>, parts: impl Iterator<Item = &'a (Part, i64)>, ahead: &[(Ms, &'static str, i64)]) {
         for (name, number) in [("{\"v\":", VERSION), (",\"epoch\":", self.epoch), (",\"seq\":", self.seq)] {
-            value.extend_from_slice(name.as_bytes());
-            put_int(&mut value, number);
+            to.extend_from_slice(name.as_bytes());
+            put_int(to, number);
         }
-        value.extend_from_slice(b",\"parts\":");
+        to.extend_from_slice(b",\"parts\":");
         let mut before = b'{';
         for (part, number) in parts {
-            value.extend_from_slice(&[before, b'"']);
-            value.extend_from_slice(part.name().as_bytes());
-            value.extend_from_slice(b"\":");
-            put_int(&mut value, *number);
+            to.extend_from_slice(&[before, b'"']);
+            to.extend_from_slice(part.name().as_bytes());
+            to.extend_from_slice(b"\":");
+            put_int(to, *number);
             before = b',';
         }
         if before == b'{' {
-            value.push(b'{');
+            to.push(b'{');
         }
-        value.push(b'}');
+        to.push(b'}');
         if !ahead.is_empty() {
-            value.extend_from_slice(b",\"ahead\":");
+            to.extend_from_slice(b",\"ahead\":");
             let mut before = b'[';
             for (at, name, step) in ahead {
-                value.extend_from_slice(&[before, b'[']);
-                put_int(&mut value, *at);
-                value.extend_from_slice(b",\"");
-                value.extend_from_slice(name.as_bytes());
-                value.extend_from_slice(b"\",");
-                put_int(&mut value, *step);
-                value.push(b']');
+                to.extend_from_slice(&[before, b'[']);
+                put_int(to, *at);
+                to.extend_from_slice(b",\"");
+                to.extend_from_slice(name.as_bytes());
+                to.extend_from_slice(b"\",");
+                put_int(to, *step);
+                to.push(b']');
                 before = b',';
             }
-            value.push(b']');
+            to.push(b']');
         }
-        value.push(b'}');
-        value
+        to.push(b'}');
     }
 }
 
 impl Books {
     /// Return the readings of everything that changed; retired cells become tombstones.
-    pub fn readings(&mut self, stamp: Stamp, now: Ms, gone: &[CellId], rules: &Rules) -> Vec<Published> {
-        let mut readings = Vec::new();
+    pub fn readings(&mut self, stamp: Stamp, now: Ms, gone: &[CellId], rules: &Rules) -> Readings {
+        let mut readings = Readings::new(stamp);
         for id in &self.cells.changed {
+            readings.slice_key(id);
             let cell = self.cells.get(id);
-            let over = cell.is_none() && self.cells.is_over(id);
-            let parts = cell.as_ref().map_or(&[][..], |cell| cell.parts());
-            readings.push((stamp.slice_key(id), (!over).then(|| stamp.value(parts.iter(), &[]))));
+            if cell.is_some() || !self.cells.is_over(id) {
+                readings.value(cell.as_ref().map_or(&[][..], |cell| cell.parts()).iter(), &[]);
+            }
         }
-        readings.extend(gone.iter().map(|id| (stamp.slice_key(id), None)));
+        gone.iter().for_each(|id| readings.slice_key(id));
         for (address, ids) in &self.dropped {
-            readings.extend(ids.iter().map(|id| (stamp.slice_key(id), None)));
-            readings.extend(["now", "total"].map(|kind| (stamp.key(kind, address, None), None)));
+            ids.iter().for_each(|id| readings.slice_key(id));
+            ["now", "total"].iter().for_each(|kind| readings.key(kind, address, None));
         }
         for address in &self.totals.changed {
             if let Some(cell) = self.totals.cells.get(address) {
-                readings.push((stamp.key("total", address, None), Some(stamp.value(cell.parts().iter(), &[]))));
+                readings.key("total", address, None);
+                readings.value(cell.parts().iter(), &[]);
             }
         }
         self.gauges.changes(now, rules, |address, body| {
-            readings.push((stamp.key("now", address, None), Some(stamp.value(body.iter(), &[]))));
+            readings.key("now", address, None);
+            readings.value(body.iter(), &[]);
         });
         for address in &self.cells.changed_levels {
-            readings.push((stamp.key("now", address, None), Some(self.levels_value(stamp, address))));
+            readings.key("now", address, None);
+            self.put_levels_value(&mut readings, address);
         }
         readings
     }
 
-    fn levels_value(&self, stamp: Stamp, address: &Address) -> Vec<u8> {
-        let parts = |cell: Option<&'_ crate::cell::Cell>| cell.map_or(Vec::new(), |cell| cell.parts().to_vec());
-        let mut all = parts(self.cells.levels.get(address));
-        all.extend(parts(self.cells.fixed.get(address)));
-        stamp.value(all.iter(), &self.cells.ahead_of(address))
+    fn put_levels_value(&self, readings: &mut Readings, address: &Address) {
+        let (levels, fixed) = (self.cells.levels.get(address), self.cells.fixed.get(address));
+        let parts = [levels, fixed].into_iter().flatten().flat_map(|cell| cell.parts());
+        readings.value(parts, &self.cells.ahead_of(address));
     }
 
     /// Return a reading as it is after the last flush; a tombstone where what its key names is over.
     ///
     /// A slice that is only empty now has no tombstone: what is over is over for ever, and facts may come back to this one.
-    pub fn reading(&self, stamp: Stamp, kind: &str, address: &Address, slice: (Ms, Ms), now: Ms, rules: &Rules) -> Published {
+    pub fn reading(&self, stamp: Stamp, kind: &str, address: &Address, slice: (Ms, Ms), now: Ms, rules: &Rules) -> Readings {
+        let mut reading = Readings::new(stamp);
         if kind == "slice" {
             let (length, start) = slice;
-            let key = stamp.key(kind, address, Some(slice));
+            reading.key(kind, address, Some(slice));
             if !is_length(length) {
-                return (key, None);
+                return reading;
             }
             let id = CellId { length, number: start.div_euclid(length), address: address.clone() };
             let over = self.cells.is_over(&id) || !self.addresses.contains(address);
-            return match self.cells.get(&id) {
-                Some(cell) => (key, Some(stamp.value(cell.parts().iter(), &[]))),
-                None => (key, (!over).then(|| stamp.value([].iter(), &[]))),
-            };
+            match self.cells.get(&id) {
+                Some(cell) => reading.value(cell.parts().iter(), &[]),
+                None if over => {}
+                None => reading.value([].iter(), &[]),
+            }
+            return reading;
         }
-        let key = stamp.key(kind, address, None);
-        let value = match (kind, address.dimension()) {
-            ("now", Dimension::Queue) => Some(stamp.value(self.gauges.body(address, now, rules).iter(), &[])),
-            ("now", _) => self.cells.levels.contains_key(address).then(|| self.levels_value(stamp, address)),
-            _ => self.totals.cells.get(address).map(|cell| stamp.value(cell.parts().iter(), &[])),
-        };
-        (key, value)
+        reading.key(kind, address, None);
+        match (kind, address.dimension()) {
+            ("now", Dimension::Queue) => reading.value(self.gauges.body(address, now, rules).iter(), &[]),
+            ("now", _) if self.cells.levels.contains_key(address) => self.put_levels_value(&mut reading, address),
+            ("now", _) => {}
+            _ => {
+                if let Some(cell) = self.totals.cells.get(address) {
+                    reading.value(cell.parts().iter(), &[]);
+                }
+            }
+        }
+        reading
     }
 }
 
