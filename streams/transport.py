@@ -187,6 +187,13 @@ class BatchConsumer(driver.Consumer):
         fetches = self._thread.fetches  # type: ignore[attr-defined]  # a BatchThread
         return fetches is not None and tp in fetches
 
+    async def verify_all_partitions_active(self) -> None:
+        """Do nothing: Faust looks whether records and commits move on, in order to log it, and fails where a position is not known.
+
+        It is not between an assignment, or records that retention took, and the broker's answer: the worker ended. It has a watch
+        of its own (`streams.worker`).
+        """
+
     def on_buffer_full(self, tp: TP) -> None:
         """Do nothing: Faust would stop fetching and, once all buffers are full, sleep for a second."""
 

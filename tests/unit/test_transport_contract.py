@@ -259,6 +259,14 @@ async def test_fausts_read_guard_is_off(consumer: BatchConsumer) -> None:
     assert "self._read_offset" in inspect.getsource(Consumer._drain_messages)
 
 
+async def test_fausts_look_at_the_partitions_is_off(consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fails where a position is not known, as between an assignment and the broker's answer; its timer ends the worker then."""
+    assert "self.verify_all_partitions_active()" in inspect.getsource(Consumer._commit_livelock_detector.fun)
+    monkeypatch.setattr(consumer, "assignment", lambda: {TP("sessions", 0)})
+    monkeypatch.setattr(consumer, "verify_event_path", lambda *_: pytest.fail("it looks"))
+    await consumer.verify_all_partitions_active()
+
+
 @pytest.mark.parametrize("iterate", [_c_acks, _python_acks])
 async def test_an_ack_ends_a_message_and_nothing_else(
     app: faust.App, consumer: BatchConsumer, iterate: Callable[[Stream[Any], Event], None]
