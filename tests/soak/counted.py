@@ -23,6 +23,7 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from schemas.readings import SLICE_MS
 from sinks.cells import Cells
@@ -116,6 +117,11 @@ class _Heap(ctypes.Structure):
 
 
 _LIBRARY = ctypes.CDLL(None)
+HOLES: tuple[int, ...] = (512, 4 << 10, 64 << 10)
+"""Sizes up to which free chunks of the heap are added up; those beyond are a sum of their own.
+
+Which of them grow tells what leaves them: blocks of 4 KiB did, buffers of readings that had doubled until they were as long.
+"""
 
 
 def memory() -> dict[str, int]:
@@ -129,14 +135,30 @@ def memory() -> dict[str, int]:
     return found
 
 
+def holes(scratch: Path) -> dict[str, int]:
+    """Return the bytes of free chunks of the C library's heap by size; nothing where it cannot be asked. `scratch` is written."""
+    if getattr(_LIBRARY, "malloc_info", None) is None:
+        return {}
+    _LIBRARY.fopen.restype = ctypes.c_void_p
+    out = ctypes.c_void_p(_LIBRARY.fopen(os.fsencode(scratch), b"w"))
+    _LIBRARY.malloc_info(0, out)
+    _LIBRARY.fclose(out)
+    found = dict.fromkeys([*(f"holes_{most}" for most in HOLES), "holes_larger"], 0)
+    for chunks in ElementTree.parse(scratch).iterfind("heap/sizes/*"):
+        most = next((most for most in HOLES if int(chunks.get("to", 0)) <= most), "larger")
+        found[f"holes_{most}"] += int(chunks.get("total", 0))
+    return found
+
+
 def _write(file: Path) -> None:
     turn, kept = 0, 0
+    by_size: dict[str, int] = {}
     while True:
         if turn % KEPT_EVERY == 0:
-            kept = in_a_child(kept_bytes)
+            kept, by_size = in_a_child(kept_bytes), holes(file.with_suffix(".heap"))
         turn += 1
         fresh = file.with_suffix(".new")
-        fresh.write_text(json.dumps({"tasks": tasks(), "kept": kept, **memory()}))
+        fresh.write_text(json.dumps({"tasks": tasks(), "kept": kept, **memory(), **by_size}))
         fresh.replace(file)  # who reads it sees one or the other
         time.sleep(EVERY_S)
 

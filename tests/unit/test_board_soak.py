@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+from pathlib import Path
+
 import pytest
 
+from tests.soak.counted import holes
 from tests.soak.judge import by_period, judge, judge_history, slope, slope_error
 from tests.soak.settings import soak_rules
 from tests.soak.state import LOOK_MS, run
@@ -97,3 +101,19 @@ def test_a_part_that_grows_is_found_and_what_is_kept_is_not() -> None:
     ]
     assert [line.split(":")[0] for line in judge_state(looks)] == ["customers"]
     assert judge_state(looks[:10]) == ["too short to tell"]
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="the C library cannot be asked where its holes are")
+def test_holes_are_told_by_their_size(tmp_path: Path) -> None:
+    """Every other one of a thousand blocks of 2,000 bytes is free: a megabyte of holes of up to 4 KiB, none larger."""
+    library = ctypes.CDLL(None)
+    library.malloc.restype = ctypes.c_void_p
+    blocks = [ctypes.c_void_p(library.malloc(ctypes.c_size_t(2000))) for _ in range(1000)]
+    before = holes(tmp_path / "heap")
+    for block in blocks[::2]:
+        library.free(block)
+    after = holes(tmp_path / "heap")
+    assert after["holes_4096"] - before["holes_4096"] > 900_000
+    assert after["holes_larger"] - before["holes_larger"] < 100_000
+    for block in blocks[1::2]:
+        library.free(block)
