@@ -108,12 +108,13 @@ def begins_at(path: Path) -> int | None:
     """Return the time of a file's first event, None where it has none; 0 of a pipe, which cannot be read twice to know."""
     if not path.is_file() and path.exists():
         return 0
-    with open_lines(path) as file:
-        try:
-            times = (time_of(text) for text in islice(file, BATCH_LINES))
-            return next((at for at in times if at is not None), None)
-        except (EOFError, OSError, zlib.error):
-            return None  # whoever reads it says so
+    try:
+        times = (time_of(text) for _, texts in _read_texts(path, no_progress) for text in texts)
+        return next((at for at in times if at is not None), None)
+    except FloorpulseError as error:
+        if isinstance(error, UsageError):
+            raise
+        return None  # whoever reads it says so
 
 
 def _read_texts(path: Path, progress: Callable[[int], None]) -> Iterator[tuple[int, list[bytes]]]:

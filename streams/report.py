@@ -104,6 +104,7 @@ def _read(files: Sequence[Path], shares: Shares, number: int, lateness_ms: int,
     begins = [begins_at(file) for file in files[1:]]
     for position, file in enumerate(files):
         later = [at for at in begins[position:] if at is not None]
+        here = begins[position - 1] if position else None
         for lanes in read_lanes(file, number, progress):
             shares.take(lanes)
             names.append(file.name)
@@ -111,17 +112,18 @@ def _read(files: Sequence[Path], shares: Shares, number: int, lateness_ms: int,
             read += lines
             unflushed += lines
             if unflushed >= FLUSH_LINES:
-                here = _last_time(lanes) if begins else None
+                if begins:
+                    here = _last_time(lanes, here)
                 until_ms = min([*later, _FOR_EVER_MS if here is None else here]) + lateness_ms
                 if shares.flush(until_ms=until_ms):
                     unflushed = 0
     return read, names
 
 
-def _last_time(lanes: Lanes) -> int | None:
-    """Return the event time of a batch's last line; None where it is no valid event."""
-    last = max(lanes.values(), key=lambda lane: lane.numbers[-1])
-    return time_of(last.values[-1])
+def _last_time(lanes: Lanes, before: int | None) -> int | None:
+    """Return the event time of a batch's last line that is a valid event; `before` where none is."""
+    lines = sorted((line for lane in lanes.values() for line in zip(lane.numbers, lane.values, strict=True)), reverse=True)
+    return next((at for _, value in lines if (at := time_of(value)) is not None), before)
 
 
 __all__ = ["Counted", "Report", "count", "report", "report_rules"]

@@ -141,6 +141,26 @@ def test_files_that_cover_the_same_days_may_come_in_any_order(tmp_path: Path, by
     assert whole[2]["late"] == 0
 
 
+@pytest.mark.parametrize("broken", ["first", "last of each batch"])
+def test_lines_that_are_no_events_hide_no_time_of_a_file(tmp_path: Path, broken: str) -> None:
+    """Two files of the same two weeks, the second with lines that say no time where it is looked for: nothing is late."""
+    events = [event for line in _lines() if (event := _stretched(line)) is not None]
+    events.sort(key=itemgetter("at"))
+    parts = [[json.dumps(event).encode() for event in events[number::2]] for number in (0, 1)]
+    second = parts[1]
+    if broken == "first":
+        second[:0] = [b"?"] * 150
+    else:
+        for place in range(99, len(second), 100):
+            second.insert(place, b"?")
+    files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    for file, part in zip(files, parts, strict=True):
+        file.write_bytes(b"\n".join(part))
+    outcomes = report(files, Rules(), Choice()).outcomes
+    assert outcomes["invalid"] > 20
+    assert outcomes["late"] == 0
+
+
 def test_all_shares_know_the_watermark_that_one_knows(files: list[Path]) -> None:
     """After each flush, though it moves by less than what they announce by themselves: so agents' history closes alike."""
     known: list[list[set[int | None]]] = []
