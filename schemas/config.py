@@ -55,7 +55,7 @@ def _address(listen: str, example: str) -> str:
 
 _WORKER_LISTEN: Final = "127.0.0.1:9465"
 _BOARD_LISTEN: Final = "127.0.0.1:9464"
-_BROKER: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+)(?::([0-9]{1,5}))?")
+_BROKER: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%[^\s/@\[\]%]+)?\]|[^\s:/@\[\]]+)(?::([0-9]{1,5}))?")
 
 
 def _broker(server: str) -> str:
