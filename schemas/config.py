@@ -221,6 +221,12 @@ class Queue(QueueSettings):
         _check_names(() if value is None else (value,), RESERVED - {"unassigned"})  # that of events which name none
         return value
 
+    @field_validator("channels")
+    @classmethod
+    def _channels_have_names(cls, value: dict[str, QueueSettings]) -> dict[str, QueueSettings]:
+        _check_names(value, RESERVED - {"unassigned"})
+        return value
+
 
 class Channels(_Section):
     """What is special about channels."""
