@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import median_low
 from typing import Final
 
 from schemas.readings import Dimension
@@ -13,7 +14,7 @@ from schemas.rules import Rules
 from sinks.merge import Merge
 from sinks.table import Choice, Table, interval_table
 from streams.jobs import Job, Task
-from streams.lines import PARTITIONER, Lanes, begins_at, read_lanes, time_of
+from streams.lines import PARTITIONER, Lanes, begins_at, first_times, read_lanes
 from streams.native import Core
 from streams.progress import no_progress
 from streams.share import Share
@@ -121,9 +122,10 @@ def _read(files: Sequence[Path], shares: Shares, number: int, lateness_ms: int,
 
 
 def _last_time(lanes: Lanes, before: int | None) -> int | None:
-    """Return the event time of a batch's last line that is a valid event; `before` where none is."""
+    """Return the time of a batch's last events, `before` where it has none; four of ten may be late or have a wrong clock."""
     lines = sorted((line for lane in lanes.values() for line in zip(lane.numbers, lane.values, strict=True)), reverse=True)
-    return next((at for _, value in lines if (at := time_of(value)) is not None), before)
+    found = first_times(value for _, value in lines)
+    return median_low(found) if found else before
 
 
 __all__ = ["Counted", "Report", "count", "report", "report_rules"]
