@@ -55,7 +55,7 @@ def _address(listen: str, example: str) -> str:
 
 _WORKER_LISTEN: Final = "127.0.0.1:9465"
 _BOARD_LISTEN: Final = "127.0.0.1:9464"
-_BROKER: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+)(?::([0-9]{1,5}))?")
+_BROKER: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%[^\s/@\[\]%]+)?\]|[^\s:/@\[\]]+)(?::([0-9]{1,5}))?")
 
 
 def _broker(server: str) -> str:
@@ -219,6 +219,12 @@ class Queue(QueueSettings):
     @classmethod
     def _channel_has_a_name(cls, value: str | None) -> str | None:
         _check_names(() if value is None else (value,), RESERVED - {"unassigned"})  # that of events which name none
+        return value
+
+    @field_validator("channels")
+    @classmethod
+    def _channels_have_names(cls, value: dict[str, QueueSettings]) -> dict[str, QueueSettings]:
+        _check_names(value, RESERVED - {"unassigned"})
         return value
 
 

@@ -3,8 +3,9 @@
 Theory. The loop gives the interpreter up in each call of the kernel, some twenty for a TLS handshake. A thread that computes takes
 it then, and the loop waits for some tenths of a millisecond until it gets it back, dozens of times before it comes round once: the
 longest stalls were made of that. So a thread that computes stops here and there, where it is between two things anyway, while the
-loop is awake; it goes on when the loop sleeps again, and after `PATIENCE_S` at the latest, then for as long without a stop: under
-any load it takes twice as long at most.
+loop is awake; it goes on when the loop sleeps again, and after `PATIENCE_S` at the latest, in either case without a stop for as
+long as it has waited: else a loop that sleeps for moments only would let it do one thing each time. So it takes twice as long at
+most, under any load.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from threading import Event, get_ident
 from typing import Final
 
 PATIENCE_S: Final = 0.005
-"""So long a thread waits at most, and so long it computes then."""
+"""So long a thread waits at most each time."""
 
 
 class Turns:
@@ -37,10 +38,11 @@ class Turns:
 
     def give_way(self) -> None:
         """Wait while the loop is awake, unless this is its own thread."""
-        if self._sleeps.is_set() or get_ident() == self._loop or time.monotonic() < self._free_until:
+        if self._sleeps.is_set() or get_ident() == self._loop or (began := time.monotonic()) < self._free_until:
             return
-        if not self._sleeps.wait(PATIENCE_S):
-            self._free_until = time.monotonic() + PATIENCE_S
+        self._sleeps.wait(PATIENCE_S)
+        now = time.monotonic()
+        self._free_until = now + (now - began)
 
 
 TURNS: Final = Turns()

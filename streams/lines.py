@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
@@ -19,6 +19,8 @@ from schemas.partitioner import PARTITIONERS
 from streams.progress import no_progress
 
 BATCH_LINES: Final = 5000
+CLOCKS: Final = 10
+"""So many events say what time it is at a place of a file: one with a wrong clock says nothing."""
 
 
 class _Head(msgspec.Struct):
@@ -104,16 +106,21 @@ def time_of(value: bytes) -> int | None:
     return None if isinstance(event, InvalidEvent) else int(event.at)
 
 
+def first_times(values: Iterable[bytes]) -> list[int]:
+    """Return the event times of the first `CLOCKS` lines that are valid events."""
+    return list(islice((at for value in values if (at := time_of(value)) is not None), CLOCKS))
+
+
 def begins_at(path: Path) -> int | None:
-    """Return the time of a file's first event, None where it has none; 0 of a pipe, which cannot be read twice to know."""
+    """Return the earliest of a file's first times, None where it has none; 0 of a pipe, which cannot be read twice to know."""
     if not path.is_file() and path.exists():
         return 0
-    with open_lines(path) as file:
-        try:
-            times = (time_of(text) for text in islice(file, BATCH_LINES))
-            return next((at for at in times if at is not None), None)
-        except (EOFError, OSError, zlib.error):
-            return None  # whoever reads it says so
+    try:
+        return min(first_times(text for _, texts in _read_texts(path, no_progress) for text in texts), default=None)
+    except FloorpulseError as error:
+        if isinstance(error, UsageError):
+            raise
+        return None  # whoever reads it says so
 
 
 def _read_texts(path: Path, progress: Callable[[int], None]) -> Iterator[tuple[int, list[bytes]]]:
@@ -177,6 +184,6 @@ def read_lanes(path: Path, shares: int, progress: Callable[[int], None] = no_pro
 
 
 __all__ = [
-    "BATCH_LINES", "PARTITIONER", "Lane", "Lanes", "Line", "begins_at", "line_count", "line_of", "open_lines", "read_lanes",
-    "read_lines", "time_of",
+    "BATCH_LINES", "PARTITIONER", "Lane", "Lanes", "Line", "begins_at", "first_times", "line_count", "line_of", "open_lines",
+    "read_lanes", "read_lines", "time_of",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import median_low
 from typing import Final
 
 from schemas.readings import Dimension
@@ -13,7 +14,7 @@ from schemas.rules import Rules
 from sinks.merge import Merge
 from sinks.table import Choice, Table, interval_table
 from streams.jobs import Job, Task
-from streams.lines import PARTITIONER, Lanes, begins_at, read_lanes, time_of
+from streams.lines import PARTITIONER, Lanes, begins_at, first_times, read_lanes
 from streams.native import Core
 from streams.progress import no_progress
 from streams.share import Share
@@ -104,6 +105,7 @@ def _read(files: Sequence[Path], shares: Shares, number: int, lateness_ms: int,
     begins = [begins_at(file) for file in files[1:]]
     for position, file in enumerate(files):
         later = [at for at in begins[position:] if at is not None]
+        here = begins[position - 1] if position else None
         for lanes in read_lanes(file, number, progress):
             shares.take(lanes)
             names.append(file.name)
@@ -111,17 +113,19 @@ def _read(files: Sequence[Path], shares: Shares, number: int, lateness_ms: int,
             read += lines
             unflushed += lines
             if unflushed >= FLUSH_LINES:
-                here = _last_time(lanes) if begins else None
+                if begins:
+                    here = _last_time(lanes, here)
                 until_ms = min([*later, _FOR_EVER_MS if here is None else here]) + lateness_ms
                 if shares.flush(until_ms=until_ms):
                     unflushed = 0
     return read, names
 
 
-def _last_time(lanes: Lanes) -> int | None:
-    """Return the event time of a batch's last line; None where it is no valid event."""
-    last = max(lanes.values(), key=lambda lane: lane.numbers[-1])
-    return time_of(last.values[-1])
+def _last_time(lanes: Lanes, before: int | None) -> int | None:
+    """Return the time of a batch's last events, `before` where it has none; four of ten may be late or have a wrong clock."""
+    lines = sorted((line for lane in lanes.values() for line in zip(lane.numbers, lane.values, strict=True)), reverse=True)
+    found = first_times(value for _, value in lines)
+    return median_low(found) if found else before
 
 
 __all__ = ["Counted", "Report", "count", "report", "report_rules"]

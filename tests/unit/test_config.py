@@ -139,7 +139,7 @@ def test_names_are_text_as_it_is_written() -> None:
 
 def test_brokers_are_hosts_with_and_without_a_port() -> None:
     """Names, and addresses of both kinds."""
-    brokers = ["a", "kafka-1.internal:9092", "10.0.0.1:1", "[::1]:9092"]
+    brokers = ["a", "kafka-1.internal:9092", "10.0.0.1:1", "[::1]:9092", "[fe80::1%eth0]:9092"]
     assert config_of(f"kafka: {{bootstrap: '{', '.join(brokers)}'}}\n").kafka.bootstrap == brokers
 
 
@@ -149,6 +149,8 @@ def test_reserved_names_are_no_queues(name: str) -> None:
     assert "reserved name" in refusal(f"queues:\n  {name}: {{}}\n")
     assert "line 3: queues.q.channel: 'all' is a reserved name" in refusal("queues:\n  q:\n    channel: all\n")
     assert config_of("queues: {q: {channel: unassigned}}\n").queues["q"].channel == "unassigned"
+    assert "line 3: queues.q.channels: 'all' is a reserved name" in refusal("queues:\n  q:\n    channels: {all: {}}\n")
+    assert list(config_of("queues: {q: {channels: {unassigned: {}}}}\n").queues["q"].channels) == ["unassigned"]
 
 
 @pytest.mark.parametrize("name", ["", r"a\nb", r"a\x85b", "x" * 129])

@@ -141,6 +141,29 @@ def test_files_that_cover_the_same_days_may_come_in_any_order(tmp_path: Path, by
     assert whole[2]["late"] == 0
 
 
+_OF_2099: Final = b'{"type":"site.visits","id":"v","at":4080000000000,"count":1}'
+
+
+@pytest.mark.parametrize(("where", "line"), [("first", b"?"), ("last", b"?"), ("first", _OF_2099), ("last", _OF_2099)])
+def test_lines_without_a_time_or_with_a_wrong_one_hide_no_time_of_a_file(tmp_path: Path, where: str, line: bytes) -> None:
+    """Two files of the same two weeks, the second with such lines where its time is looked for: nothing is late."""
+    events = [event for line in _lines() if (event := _stretched(line)) is not None]
+    events.sort(key=itemgetter("at"))
+    parts = [[json.dumps(event).encode() for event in events[number::2]] for number in (0, 1)]
+    second = parts[1]
+    if where == "first":
+        second[:0] = [line] * (150 if line == b"?" else 1)
+    else:
+        for place in range(99, len(second), 100):
+            second.insert(place, line)
+    files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    for file, part in zip(files, parts, strict=True):
+        file.write_bytes(b"\n".join(part))
+    outcomes = report(files, Rules(), Choice()).outcomes
+    assert outcomes["late"] == 0
+    assert outcomes["applied"] > 4_000
+
+
 def test_all_shares_know_the_watermark_that_one_knows(files: list[Path]) -> None:
     """After each flush, though it moves by less than what they announce by themselves: so agents' history closes alike."""
     known: list[list[set[int | None]]] = []

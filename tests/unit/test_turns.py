@@ -58,6 +58,28 @@ def test_a_thread_gets_on_while_the_loop_never_sleeps(monkeypatch: pytest.Monkey
     assert 0.2 <= took[0] < 20
 
 
+def test_a_thread_gets_on_while_the_loop_sleeps_for_moments_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gave way for half a second: when the loop wakes again at once it does not wait before as long has gone by."""
+    monkeypatch.setattr(turns, "PATIENCE_S", 60.0)
+    told = Turns()
+    told.wake()
+
+    def work() -> None:
+        told.give_way()
+        told.give_way()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    time.sleep(0.5)
+    told.sleep()
+    told.wake()
+    thread.join(10)
+    got_on = not thread.is_alive()
+    told.sleep()
+    thread.join()
+    assert got_on
+
+
 def test_a_thread_goes_on_as_soon_as_the_loop_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a patience of a minute."""
     monkeypatch.setattr(turns, "PATIENCE_S", 60.0)
