@@ -82,8 +82,9 @@ impl Slice {
     /// Take a cell out; return whether it was there.
     pub fn remove(&mut self, address: &Address) -> bool {
         match self {
+            Slice::Open { cells, .. } => cells.remove(address).is_some(),
             Slice::Closed(closed) if closed.bytes_of(address).is_none() => false,
-            _ => self.open().remove(address).is_some(),
+            Slice::Closed(_) => self.open().remove(address).is_some(),
         }
     }
 
