@@ -528,6 +528,7 @@ def bank_events() -> list[Event]:
     return clean([json.loads(line) for line in made.stdout.splitlines()])
 
 
+@pytest.mark.timeout(600)
 def test_bank_totals(bank_events: list[Event]) -> None:
     """The table of the data's README."""
     total: Counter[str] = Counter()
