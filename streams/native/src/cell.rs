@@ -65,7 +65,7 @@ impl Cell {
         Cell(parts)
     }
 
-    /// How many parts there is room for.
+    /// The vector of parts, for the room that it takes.
     pub fn places(&self) -> &Vec<(Part, i64)> {
         &self.0
     }
