@@ -127,10 +127,14 @@ class Floor:
         self._agent_book = AgentBook(rules, self.books)
         self.agents = self._agent_book.agents
 
+    def tell(self, kinds: Collection[str]) -> None:
+        """Relay to these kinds of targets only (`streams.core.relay.KINDS`)."""
+        self._book.tells = frozenset(kinds)
+
     def serve(self, kinds: Collection[str]) -> None:
         """Do without what nobody looks at in a table: journal entries, and relay records to other kinds of targets than these."""
         self.entries.kept = False
-        self._book.tells = frozenset(kinds)
+        self.tell(kinds)
 
     # ------------------------------------------------------------------ taking records in
 

@@ -126,6 +126,10 @@ class CompiledFloor:
         now = now_ms if live else floor.watermark or 0
         return heartbeat_body(now, floor.watermark, floor.newest_event, live, floor.counts, floor.counters)
 
+    def tell(self, kinds: Collection[str]) -> None:
+        """Relay to these kinds of targets only; see `streams.core.floor.Floor.tell`."""
+        self._floor.tell(list(kinds))
+
     def serve(self, kinds: Collection[str]) -> None:
         """Do without what nobody looks at in a table; see `streams.core.floor.Floor.serve`."""
         self._floor.serve(list(kinds))

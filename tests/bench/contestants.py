@@ -92,16 +92,30 @@ def _left(place: Place) -> dict[Window, Sums]:
 
 def _ours(*roles: str, core: str = "python") -> Callable[[Place], list[list[str]]]:
     def commands(place: Place) -> list[list[str]]:
-        if core == "compiled" and not is_made():
-            raise Unavailable("the compiled core is not made (make native)")
-        place.ground.made_anew(place.filled)
-        config = str(place.ground.config(place.filled.prefix, place.run))
+        config = _ready(place, core)
         listening = {role: free_address() for role in roles}
         (place.folder / "board").write_text(listening.get("board", ""))
         program = ["env", f"FLOORPULSE_WORKER__CORE={core}", sys.executable, "-m", "streams.cli"]
         return [[*program, role, "--listen", listening[role], "--config", config] for role in roles]
 
     return commands
+
+
+def _lean(core: str) -> Callable[[Place], list[list[str]]]:
+    def commands(place: Place) -> list[list[str]]:
+        config = _ready(place, core)
+        settings = [f"FLOORPULSE_WORKER__CORE={core}", f"FLOORPULSE_WORKER__LISTEN={free_address()}"]
+        return [["env", *settings, sys.executable, "-m", "tests.bench.lean", config]]
+
+    return commands
+
+
+def _ready(place: Place, core: str) -> str:
+    """Make topics anew, and return the name of a configuration."""
+    if core == "compiled" and not is_made():
+        raise Unavailable("the compiled core is not made (make native)")
+    place.ground.made_anew(place.filled)
+    return str(place.ground.config(place.filled.prefix, place.run))
 
 
 def readings(place: Place) -> dict[Window, Sums]:
@@ -151,6 +165,11 @@ _CONTESTANTS: Final = (
     ),
     Contestant(
         "floorpulse-compiled", "floorpulse worker, compiled core", "journal on Kafka", _ours("worker", core="compiled"), readings,
+        _INPUTS,
+    ),
+    Contestant("floorpulse-lean", "floorpulse worker, catalogue off", "journal on Kafka", _lean("python"), readings, _INPUTS),
+    Contestant(
+        "floorpulse-lean-compiled", "floorpulse worker, catalogue off, compiled core", "journal on Kafka", _lean("compiled"), readings,
         _INPUTS,
     ),
     Contestant("transport", "(its transport alone, nothing decoded)", "none", _transport, _nothing, _INPUTS),

@@ -116,10 +116,15 @@ impl Floor {
         }
     }
 
+    /// Relay to these kinds of targets only.
+    pub fn tell(&mut self, kinds: &[Target]) {
+        self.session_book.tells(kinds);
+    }
+
     /// Do without journal entries, and without relay records to other kinds of targets than these.
     pub fn serve(&mut self, kinds: &[Target]) {
         self.keeps_entries = false;
-        self.session_book.tells(kinds);
+        self.tell(kinds);
     }
 
     // -- taking records in

@@ -101,6 +101,10 @@ fn topics_of(names: &[String]) -> Vec<Topic> {
     names.iter().filter_map(|name| Topic::of(name)).collect()
 }
 
+fn targets_of(kinds: &[String]) -> Vec<Target> {
+    kinds.iter().filter_map(|kind| Target::of(kind)).collect()
+}
+
 #[pymethods]
 impl PyFloor {
     /// Start empty; `settings` is the msgpack of the settings' entry.
@@ -122,9 +126,14 @@ impl PyFloor {
         done.map_err(|error| PyValueError::new_err(format!("damaged entry in the journal: {}", error.0)))
     }
 
+    /// Relay to these kinds of targets (letters) only.
+    fn tell(&mut self, kinds: Vec<String>) {
+        self.0.tell(&targets_of(&kinds));
+    }
+
     /// Do without journal entries, and without relay records to other kinds of targets than these letters.
     fn serve(&mut self, kinds: Vec<String>) {
-        self.0.serve(&kinds.iter().filter_map(|kind| Target::of(kind)).collect::<Vec<Target>>());
+        self.0.serve(&targets_of(&kinds));
     }
 
     /// Take a batch of records of one topic, in offset order; return those set aside.
