@@ -27,8 +27,8 @@ MAX_COMPLAINTS: Final = 10
 _READINGS: Final = 5_000
 """Readings in one answer."""
 
-Relayed = list[list[tuple[bytes, bytes]]]
-"""Per target share, (key, value) of relay records."""
+Relayed = list[list[bytes]]
+"""Per target share, relay records."""
 
 
 _Reading = tuple[str, str, str, str, int, int, dict[str, int], list[tuple[int, str, int]]]
@@ -57,7 +57,7 @@ class Flush(_Message):
 
     newest: dict[str, int]
     mark: int | None
-    relay: list[tuple[bytes, bytes]]
+    relay: list[bytes]
     at_ms: int
     at_end: tuple[str, ...]
 
@@ -158,7 +158,7 @@ class Share:
         floor = self._floor
         self._seq += 1
         if message.relay:
-            floor.apply(RELAY, [key for key, _ in message.relay], [value for _, value in message.relay], message.at_ms)
+            floor.apply(RELAY, [None] * len(message.relay), message.relay, message.at_ms)
         if message.mark is not None:
             for share in range(self._shares):
                 floor.hear(share, message.mark)
@@ -166,7 +166,7 @@ class Share:
             floor.saw(topic, newest, message.at_ms)
         relay: Relayed = [[] for _ in range(self._shares)]
         for record in floor.flush(self._seq, message.at_ms, message.at_end).relay:
-            relay[record.partition].append((record.key, record.value))
+            relay[record.partition].append(record.value)
         return Flushed(floor.watermark, relay)
 
     def _show(self, dimensions: list[str]) -> Iterator[Shown]:

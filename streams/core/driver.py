@@ -32,7 +32,7 @@ class Driver:
         self.rejects: list[tuple[Record, Reject]] = []
         self._partition_of = PARTITIONERS[rules.partitioner]
         self._seq = 0
-        self._relay: list[list[tuple[bytes, bytes]]] = [[] for _ in range(partitions)]
+        self._relay: list[list[bytes]] = [[] for _ in range(partitions)]
 
     def apply(self, records: Sequence[Record], now_ms: int = 0) -> None:
         """Deliver records of any topics to their partitions, in order per topic and partition."""
@@ -51,12 +51,12 @@ class Driver:
         relayed, self._relay = self._relay, [[] for _ in self.floors]
         for floor, lane in zip(self.floors, relayed, strict=True):
             if lane:
-                floor.apply(RELAY, [key for key, _ in lane], [value for _, value in lane], now_ms)
+                floor.apply(RELAY, [None] * len(lane), lane, now_ms)
         for floor in self.floors:
             flush = floor.flush(self._seq, now_ms, frozenset(at_end))
             self._flushes.append(flush)
             for record in flush.relay:
-                self._relay[record.partition].append((record.key, record.value))
+                self._relay[record.partition].append(record.value)
         return any(self._relay)
 
     def finish(self, at_ms: int) -> None:

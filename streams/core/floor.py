@@ -36,15 +36,7 @@ from streams.core.ids import Ids
 from streams.core.intake import Intake, Reject, check_topic, digest_of
 from streams.core.milestones import MILLION
 from streams.core.output import Entries, heartbeat_body, readings_of
-from streams.core.relay import (
-    FORMAT,
-    TO_AGENT,
-    TO_CUSTOMER,
-    RelayFact,
-    RelayRecord,
-    decode_relay,
-    encode_relay,
-)
+from streams.core.relay import TO_AGENT, TO_CUSTOMER, Bundles, RelayRecord, decode_relay
 from streams.core.reviewers import Reviewers
 from streams.core.roster import JOINED, LEFT, LEFT_STATUS, STATUS, Change
 from streams.core.sessionbook import SessionBook
@@ -228,17 +220,18 @@ class Floor:
         rejects: list[Reject] = []
         for index, value in enumerate(values):
             try:
-                fact = decode_relay(value)
+                record = decode_relay(value)
             except InvalidEvent as error:
                 rejects.append(Reject(index, "invalid", error.reason, error.detail))
                 self.books.count("relay_invalid")
                 continue
-            self.expiry.heard(fact.sender, fact.watermark)
-            if fact.kind == TO_AGENT:
-                if self._agent_book.held(fact, self.expiry.agents_before):
-                    self.entries.touch("h", fact.target, fact.session)
-            elif fact.kind and (self.customers if fact.kind == TO_CUSTOMER else self.reviewers).hear(fact):
-                self.entries.touch(fact.kind, fact.target, fact.session)
+            self.expiry.heard(record.sender, record.watermark)
+            for fact in record.all():
+                if fact.kind == TO_AGENT:
+                    if self._agent_book.held(fact, self.expiry.agents_before):
+                        self.entries.touch("h", fact.target, fact.session)
+                elif (self.customers if fact.kind == TO_CUSTOMER else self.reviewers).hear(fact):
+                    self.entries.touch(fact.kind, fact.target, fact.session)
         return rejects
 
     # ------------------------------------------------------------------ handing out
@@ -257,7 +250,7 @@ class Floor:
         self._book_agents()
         self._book_others()
         self.books.settle()
-        relay += self._announce(seq)
+        records = relay.records(range(self.partitions) if self.expiry.announces(self.clock.watermark, self.clock.all_ended) else ())
         gone = self.expiry.cells(self.books.cells, self.clock.watermark)
         dropped = self.entries.drop_ids(self.clock.watermark)
         self.books.counters["ids_evicted"] = self.ids.evicted + self.business_ids.evicted
@@ -266,7 +259,7 @@ class Floor:
         clock = self.clock
         body = heartbeat_body(now, clock.watermark, clock.newest_event, self.rules.live, self.counts, self.books.counters)
         readings.append(Reading(ReadingKey("heartbeat", self.partition), body))
-        return Flush(entries, readings, relay, epoch, seq)
+        return Flush(entries, readings, records, epoch, seq)
 
     def _forget(self) -> set[str]:
         """Find sessions that are forgotten from now on, and return those that are over."""
@@ -279,20 +272,12 @@ class Floor:
             session.forgotten = True
         return set(over)
 
-    def _book_sessions(self, seq: int, over: set[str]) -> list[RelayRecord]:
+    def _book_sessions(self, seq: int, over: set[str]) -> Bundles:
         session_ids, relay = self._book.book(self._session_intake.take_touched(), seq, self.clock.watermark)
         for session_id in over:
             del self.sessions[session_id]
         self.entries.touch_sessions((*session_ids, *over))
         return relay
-
-    def _announce(self, seq: int) -> list[RelayRecord]:
-        """Tell every partition this one's watermark, now and then."""
-        mark = self.clock.watermark
-        if not self.expiry.announces(mark, self.clock.all_ended):
-            return []
-        fact = encode_relay(RelayFact(FORMAT, self.partition, seq, mark))
-        return [RelayRecord(partition, b"", fact) for partition in range(self.partitions)]
 
     def _book_agents(self) -> None:
         for agent_id in self._agent_book.book():

@@ -21,7 +21,7 @@ from streams.core.booking import Books
 from streams.core.conversation import Heed, Talk, all_heard
 from streams.core.course import Course, Retroactive
 from streams.core.milestones import ENDED, MESSAGE_CODE, Session, at_and_sender, order_of
-from streams.core.relay import FORMAT, KINDS, NOTHING_TOLD, RelayFact, RelayRecord, Target, Told, encode_relay
+from streams.core.relay import KINDS, NOTHING_TOLD, Bundles, Target
 from streams.core.sessions import NOTHING, derive
 
 RESTING_MS: Final = 600_000
@@ -47,13 +47,10 @@ class SessionBook:
         self._heed = Heed(rules)
         self._heard: deque[tuple[int, Session]] = deque()
         """(newest event, session) of each booking, until the course is dropped."""
-        self._seq = 0
-        self._watermark: int | None = None
 
-    def book(self, touched: dict[str, Session], seq: int, watermark: int | None) -> tuple[list[str], list[RelayRecord]]:
+    def book(self, touched: dict[str, Session], seq: int, watermark: int | None) -> tuple[list[str], Bundles]:
         """Book what was touched; return the ids of the sessions, and what is to be relayed."""
-        self._seq, self._watermark = seq, watermark
-        relay: list[RelayRecord] = []
+        relay = Bundles(self._partition, seq, watermark)
         heed = self._heed
         for session_id, session in touched.items():
             if not self._goes_on(session_id, session, heed, relay):
@@ -66,7 +63,7 @@ class SessionBook:
 
     # -- in order
 
-    def _goes_on(self, session_id: str, session: Session, heed: Heed, relay: list[RelayRecord]) -> bool:
+    def _goes_on(self, session_id: str, session: Session, heed: Heed, relay: Bundles) -> bool:
         """Let a session's course and talk go on; return False if that is not possible."""
         if session.forgotten or session.left_out or session.newest - session.oldest >= self._rules.session_horizon_ms:
             return False
@@ -81,11 +78,9 @@ class SessionBook:
             if not self._milestones_go_on(session, course, heed):
                 return False
             self._show(course)
-            relay += [
-                self._record(session_id, session, target, course.told(target))
-                for target in course.take_unsaid()
-                if target[0] in self.tells
-            ]
+            for target in course.take_unsaid():
+                if target[0] in self.tells:
+                    relay.add(self._place_of(target), target, session_id, session.oldest, course.told(target))
         if session.messages:
             self._messages_go_on(session, course, heed)
         return True
@@ -160,7 +155,7 @@ class SessionBook:
 
     # -- anew
 
-    def _book_anew(self, session_id: str, session: Session, relay: list[RelayRecord]) -> None:
+    def _book_anew(self, session_id: str, session: Session, relay: Bundles) -> None:
         old = derive(session.as_booked(), self._rules) if session.booked or session.heeded else NOTHING
         session.sort_messages()
         new = derive(session, self._rules)
@@ -175,7 +170,7 @@ class SessionBook:
         for target in sorted(old.told.keys() | new.told.keys()):
             told = new.told.get(target, NOTHING_TOLD)
             if told != old.told.get(target) and target[0] in self.tells:
-                relay.append(self._record(session_id, session, target, told))
+                relay.add(self._place_of(target), target, session_id, session.oldest, told)
 
     def changes_nothing(self, session: Session) -> bool:
         """Tell whether it makes no difference that a session is over: it has one life, has ended, and all of it is booked."""
@@ -186,12 +181,9 @@ class SessionBook:
 
     # -- telling others
 
-    def _record(self, session_id: str, session: Session, target: Target, told: Told) -> RelayRecord:
-        """Return the record that says what is now true of a session."""
-        kind, name = target
-        fact = RelayFact(FORMAT, self._partition, self._seq, self._watermark, kind, name, session_id, session.oldest, *told)
-        key = name.encode()
-        return RelayRecord(self._partition_of(key, self._partitions), key, encode_relay(fact))
+    def _place_of(self, target: Target) -> int:
+        """Return the partition of an agent, customer or reviewer."""
+        return self._partition_of(target[1].encode(), self._partitions)
 
 
 __all__ = ["RESTING_MS", "SessionBook"]

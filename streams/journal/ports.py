@@ -54,7 +54,7 @@ class Flush(Protocol):
 
     @property
     def relay(self) -> Iterable[Any]:
-        """Give records for the relay topic, with `partition`, `key` and `value`."""
+        """Give records for the relay topic, with `partition` and `value`."""
 
 
 class Floor(Protocol):

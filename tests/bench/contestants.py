@@ -169,8 +169,8 @@ _CONTESTANTS: Final = (
     ),
     Contestant("floorpulse-lean", "floorpulse worker, catalogue off", "journal on Kafka", _lean("python"), readings, _INPUTS),
     Contestant(
-        "floorpulse-lean-compiled", "floorpulse worker, catalogue off, compiled core", "journal on Kafka", _lean("compiled"), readings,
-        _INPUTS,
+        "floorpulse-lean-compiled", "floorpulse worker, catalogue off, compiled core", "journal on Kafka", _lean("compiled"),
+        readings, _INPUTS,
     ),
     Contestant("transport", "(its transport alone, nothing decoded)", "none", _transport, _nothing, _INPUTS),
     Contestant("plain", "confluent-kafka, plain dicts", "none", _python("plain", "plain"), _left),

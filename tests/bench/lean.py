@@ -25,7 +25,7 @@ def main() -> None:
         floor.tell(())
         return floor
 
-    run.thaw_of = lambda _: thaw
+    vars(run)["thaw_of"] = lambda _: thaw
     run.run_worker(config)
 
 

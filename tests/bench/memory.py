@@ -65,7 +65,7 @@ def _bench_core(file: Path, core: type[Floor | CompiledFloor]) -> dict[str, floa
         for topic, keys, values in batch:
             floor.apply(topic, keys, values, 0)
             events += len(values)
-        floor.apply(RELAY, [each.key for each in relay], [each.value for each in relay], 0)
+        floor.apply(RELAY, [None] * len(relay), [each.value for each in relay], 0)
         flush = floor.flush(seq, 0, INPUT_TOPICS)
         _encode(flush.packed)
         flush.records()

@@ -123,7 +123,7 @@ def go_on(folded: Mapping[int, Folded], more: Iterable[Input]) -> dict[ReadingKe
             relayed += flush.relay
             found |= {r.key: r.body["parts"] for r in flush.readings if r.body is not None and r.key.kind in ("slice", "total")}
         for told in relayed:
-            floors[told.partition].apply("relay", [told.key], [told.value], 0)
+            floors[told.partition].apply("relay", [None], [told.value], 0)
     return {key: {part: value for part, value in parts.items() if value} for key, parts in found.items() if any(parts.values())}
 
 

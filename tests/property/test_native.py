@@ -83,8 +83,10 @@ def readings_of(flush: Any) -> dict[bytes, Any]:
 
 
 def relay_of(flush: Any) -> list[Any]:
-    """Return a flush's relay records, decoded, in the order of partition and key."""
-    return sorted(((each.partition, each.key, msgspec.to_builtins(decode_relay(each.value))) for each in flush.relay), key=repr)
+    """Return the facts that a flush relays, by partition, each with its record's watermark, and how many records there are."""
+    records = [(each.partition, decode_relay(each.value)) for each in flush.relay]
+    heads = sorted((partition, record.format, record.sender, record.watermark) for partition, record in records)
+    return [heads, sorted(((p, msgspec.to_builtins(fact)) for p, record in records for fact in record.all()), key=repr)]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from schemas.markers import end_of_input
 from schemas.partitioner import PARTITIONERS
 from schemas.rules import DAY_MS, HOUR_MS, MINUTE_MS, Rules
 from streams.core.floor import Floor, Reject
-from streams.core.relay import FORMAT, RelayFact, encode_relay
+from streams.core.relay import Bundles, Told
 from streams.native import Core, core_named, is_made
 from tests.builders import T0
 
@@ -261,8 +261,10 @@ def test_a_damaged_marker_or_relay_record_is_invalid(core: Core) -> None:
     floor = made(core, Rules())
     (reject,) = floor.apply("sessions", [b""], [b'{"type":"floorpulse.end_of_input\xff","at":1}'], T0)
     assert (reject.outcome, reject.reason) == ("invalid", "unparsable")
-    fact = encode_relay(RelayFact(FORMAT, 0, 1, T0, "v", "reviewer", "session", reviews=((T0, "queue", "voice"),)))
-    (reject,) = floor.apply("relay", [b""], [fact.replace(b"reviewer", b"\xff\xfe\xffiewer")], T0)
+    bundles = Bundles(0, 1, T0)
+    bundles.add(0, ("v", "reviewer"), "session", 0, Told(reviews=((T0, "queue", "voice"),)))
+    (record,) = bundles.records()
+    (reject,) = floor.apply("relay", [None], [record.value.replace(b"reviewer", b"\xff\xfe\xffiewer")], T0)
     assert (reject.outcome, reject.reason) == ("invalid", "unparsable")
 
 
@@ -278,7 +280,7 @@ def test_the_last_millisecond_of_all_calendars_is_counted(core: Core, zone: str)
     assert floor.apply("sessions", [SESSION.encode()] * 2, [raw(said), raw(reviewed)], T0) == []
     for seq in range(1, 4):
         relay = floor.flush(seq, T0, INPUT_TOPICS).relay
-        assert floor.apply("relay", [record.key for record in relay], [record.value for record in relay], T0) == []
+        assert floor.apply("relay", [None] * len(relay), [record.value for record in relay], T0) == []
     assert floor.counts["sessions"]["applied"] == 2
 
 
@@ -295,7 +297,7 @@ def test_an_agent_who_is_given_up_in_the_flush_that_books_him_stays_away(core: C
         if seq == 1:
             later = event("session.survey_sent", "9", T0 + 10 * DAY_MS, session_id="s2")
             floor.apply("sessions", [b"s2"], [raw(later)], T0)
-        floor.apply("relay", [record.key for record in flush.relay], [record.value for record in flush.relay], T0)
+        floor.apply("relay", [None] * len(flush.relay), [record.value for record in flush.relay], T0)
     assert [body if body is None else body["parts"]["in_hand"] for body in said] == [1, None]
     assert not any("bob" in key for key in [*floor.keys()])
 
@@ -308,7 +310,7 @@ def test_every_record_is_counted_under_one_outcome() -> None:
         floor.apply(topic, [b""], [end_of_input(T0)], T0)
     for seq in range(1, 3):
         flush = floor.flush(seq, T0)
-        floor.apply("relay", [record.key for record in flush.relay], [record.value for record in flush.relay], T0)
+        floor.apply("relay", [None] * len(flush.relay), [record.value for record in flush.relay], T0)
     batches = {
         ("sessions", SESSION): [STARTED, STARTED, STARTED | {"id": "n"}, STARTED | {"v": 0}],
         ("sessions", OTHER): [event("session.started", "o", old, session_id=OTHER, channel="voice")],

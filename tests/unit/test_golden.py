@@ -8,6 +8,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from schemas.errors import InvalidEvent, JournalError, JournalVersion
@@ -15,7 +16,7 @@ from schemas.readings import VERSION as READINGS
 from schemas.readings import ReadingKey, decode_value
 from schemas.rules import Rules
 from streams.core.driver import Driver
-from streams.core.relay import FORMAT, RelayFact, decode_relay, encode_relay
+from streams.core.relay import FORMAT, RelayFact, decode_relay
 from streams.journal import Claim, Delta, Fold, Folded, decode
 from streams.journal.record import VERSION as JOURNAL
 from tests.golden import files, make
@@ -146,7 +147,7 @@ def test_a_newer_reading_is_refused() -> None:
 def test_a_newer_relay_record_is_refused() -> None:
     """It becomes a dead letter, which can be replayed."""
     with pytest.raises(InvalidEvent, match=f"format {FORMAT + 1}, this program knows {FORMAT}"):
-        decode_relay(encode_relay(RelayFact(FORMAT + 1, 0, 1, None)))
+        decode_relay(msgspec.msgpack.encode(RelayFact(FORMAT + 1, 0, 1, None)))
 
 
 def test_golden_files_are_never_overwritten(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -174,6 +174,16 @@ async def test_the_input_waits_while_the_flush_is_too_far_behind(world: World) -
     assert owner.partition.committable == {"sessions": 4, "queues": 0}
 
 
+async def test_a_relay_record_counts_by_its_facts(world: World) -> None:
+    """Roughly: else as many records of 64 KiB as a flush has events would be a flush."""
+    owner = await owner_of(world, flush_events=1_000)
+    owner.partition.next["relay"] = 0
+    await owner.partition.receive("relay", [Rec(0, b"x" * 64_000)])
+    assert owner.partition.pending == 501
+    await owner.feed(0, 1)
+    assert owner.partition.pending == 503
+
+
 async def test_nothing_is_taken_after_the_last_flush(world: World) -> None:
     """A batch that was under way is the next owner's."""
     owner = await owner_of(world)

@@ -14,7 +14,7 @@ from schemas.errors import UsageError
 from schemas.rules import Rules
 from streams import cli
 from streams.core.floor import Floor
-from streams.core.relay import TO_CUSTOMER, RelayFact, encode_relay
+from streams.core.relay import NOTHING_TOLD, TO_CUSTOMER, Bundles
 from streams.journal import Delta, encode, pack
 from streams.purge import Needle, Place, told
 from tests.builders import T0
@@ -62,10 +62,12 @@ def test_an_id_is_found_as_a_key() -> None:
 
 def test_an_id_is_found_in_the_relay() -> None:
     """As its target, not in another's."""
-    fact = RelayFact(2, 0, 1, None, TO_CUSTOMER, "c-1", "s")
-    assert Needle("c-1", Rules()).in_record("relay", Rec(encode_relay(fact), b"c-1"))
-    assert Needle("c-1", Rules()).in_record("relay", Rec(encode_relay(fact)))
-    assert not Needle("c", Rules()).in_record("relay", Rec(encode_relay(fact)))
+    bundles = Bundles(0, 1, None)
+    for customer in ("c-0", "c-1"):
+        bundles.add(0, (TO_CUSTOMER, customer), "s", 0, NOTHING_TOLD)
+    (record,) = bundles.records()
+    assert Needle("c-1", Rules()).in_record("relay", Rec(record.value))
+    assert not Needle("c", Rules()).in_record("relay", Rec(record.value))
 
 
 def floor_of(config: Config) -> Floor:
@@ -80,7 +82,7 @@ def journal_of(floor: Floor) -> bytes:
     """A journal record with all that the floor keeps once it has heard of itself by relay."""
     for seq in (1, 2):
         relayed = floor.flush(seq, T0, ()).relay
-        floor.apply("relay", [each.key for each in relayed], [each.value for each in relayed], T0)
+        floor.apply("relay", [None] * len(relayed), [each.value for each in relayed], T0)
     keys = floor.keys()
     entries = {key: floor.entry(key) for key in keys}
     assert any(key.startswith("k") for key in entries)

@@ -16,13 +16,13 @@ use crate::keys::Key;
 use crate::milestones::{message_of, Kind, Milestone};
 use crate::names::{unassigned, Addresses, Ms, Name, Names};
 use crate::parts;
-use crate::relay::{decode_relay, encode_relay};
+use crate::relay::{decode_relay, Bundles};
 use crate::reviewers::Reviewers;
 use crate::roster::{self, Change};
 use crate::rules::Rules;
 use crate::session::{Session, LATEST_MS};
 use crate::sessionbook::{SessionBook, Sessions};
-use crate::told::{RelayRecord, Target, Told};
+use crate::told::{RelayRecord, Target};
 use crate::touched::{Handed, Touched};
 
 /// A record that was set aside: its index in the batch, what became of it, why, and words for people.
@@ -377,23 +377,24 @@ impl Floor {
     pub fn apply_relay<'a>(&mut self, values: impl Iterator<Item = Option<&'a [u8]>>) -> Vec<Reject> {
         let mut rejects = Vec::new();
         for (index, value) in values.enumerate() {
-            let fact = match decode_relay(value.unwrap_or_default()) {
-                Ok(fact) => fact,
+            let record = match decode_relay(value.unwrap_or_default()) {
+                Ok(record) => record,
                 Err(detail) => {
                     rejects.push(Reject { index, outcome: "invalid", reason: "unparsable".to_owned(), detail });
                     self.books.count("relay_invalid", 1);
                     continue;
                 }
             };
-            self.expiry.heard(fact.sender, fact.watermark);
-            let Some(kind) = fact.kind else { continue };
-            let is_new = match kind {
-                Target::Agent => self.agent_book.held(&fact, self.expiry.agents_before),
-                Target::Customer => self.customers.hear(&fact, &self.rules),
-                Target::Reviewer => self.reviewers.hear(&fact, &mut self.addresses, &self.rules),
-            };
-            if is_new {
-                self.touched.keys.insert(Key::Told(kind, fact.target, fact.session));
+            self.expiry.heard(record.sender, record.watermark);
+            for fact in record.facts {
+                let is_new = match fact.kind {
+                    Target::Agent => self.agent_book.held(&fact, self.expiry.agents_before),
+                    Target::Customer => self.customers.hear(&fact, &self.rules),
+                    Target::Reviewer => self.reviewers.hear(&fact, &mut self.addresses, &self.rules),
+                };
+                if is_new {
+                    self.touched.keys.insert(Key::Told(fact.kind, fact.target, fact.session));
+                }
             }
         }
         rejects
@@ -408,12 +409,11 @@ impl Floor {
         let ahead = if self.rules.live { now } else { now.max(self.clock.newest_event().unwrap_or(0)) };
         self.books.cells.advance(ahead);
         let over = self.forget();
-        let mut relay = self.book_sessions(seq, &over);
+        let relay = self.book_sessions(seq, &over);
         self.book_agents();
         self.book_others();
         self.books.settle(&self.rules);
-        self.announce(seq, &mut relay);
-        relay
+        relay.records(self.expiry.announces(self.clock.watermark, self.clock.all_ended()))
     }
 
     /// What counts as now.
@@ -435,7 +435,7 @@ impl Floor {
         over
     }
 
-    fn book_sessions(&mut self, seq: i64, over: &[Name]) -> Vec<RelayRecord> {
+    fn book_sessions(&mut self, seq: i64, over: &[Name]) -> Bundles {
         let fresh = std::mem::take(&mut self.fresh);
         let (sessions, mark) = (&mut self.sessions, self.clock.watermark);
         let relay = self.session_book.book(sessions, &fresh, seq, mark, &self.rules, &mut self.addresses, &mut self.books);
@@ -447,16 +447,6 @@ impl Floor {
             self.touched.sessions.extend(over.iter().cloned());
         }
         relay
-    }
-
-    /// Tell every partition this one's watermark, now and then.
-    fn announce(&mut self, seq: i64, relay: &mut Vec<RelayRecord>) {
-        let mark = self.clock.watermark;
-        if !self.expiry.announces(mark, self.clock.all_ended()) {
-            return;
-        }
-        let value = encode_relay(self.partition, seq, mark, None, "", "", 0, &Told::default());
-        relay.extend((0..self.partitions).map(|partition| RelayRecord { partition, key: Vec::new(), value: value.clone() }));
     }
 
     fn book_agents(&mut self) {

@@ -163,7 +163,7 @@ impl PyFloor {
     /// Book what was touched, and return what changed: (entries, readings without the heartbeat, relay records).
     ///
     /// Entries are (msgpack of a map, how many of them are not gone), readings (key, value or None), relay records (partition,
-    /// key, value).
+    /// value).
     #[allow(clippy::type_complexity)]
     fn flush<'py>(
         &mut self,
@@ -172,7 +172,7 @@ impl PyFloor {
         epoch: i64,
         now_ms: Ms,
         at_end: Vec<String>,
-    ) -> PyResult<((Bytes<'py>, usize), Vec<(Bytes<'py>, MaybeBytes<'py>)>, Vec<(u32, Bytes<'py>, Bytes<'py>)>)> {
+    ) -> PyResult<((Bytes<'py>, usize), Vec<(Bytes<'py>, MaybeBytes<'py>)>, Vec<(u32, Bytes<'py>)>)> {
         let floor = &mut self.0;
         let (entries, present, readings, relay) = py.allow_threads(|| {
             let relay = floor.settle(seq, now_ms, &topics_of(&at_end));
@@ -187,7 +187,7 @@ impl PyFloor {
         });
         let record = |(key, value): (&[u8], Option<&[u8]>)| (PyBytes::new(py, key), value.map(|value| PyBytes::new(py, value)));
         let readings = readings.records().map(record).collect();
-        let relay = relay.iter().map(|each| (each.partition, PyBytes::new(py, &each.key), PyBytes::new(py, &each.value)));
+        let relay = relay.iter().map(|each| (each.partition, PyBytes::new(py, &each.value)));
         Ok(((PyBytes::new(py, &entries), present), readings, relay.collect()))
     }
 

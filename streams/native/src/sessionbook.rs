@@ -14,11 +14,11 @@ use crate::facts::Fact;
 use crate::lives::is_one_life;
 use crate::milestones::{at_and_sender, ENDED};
 use crate::names::{Addresses, Ms, Name};
-use crate::relay::encode_relay;
+use crate::relay::Bundles;
 use crate::rules::Rules;
 use crate::session::{self, Session};
 use crate::talk::{Heed, Talk};
-use crate::told::{RelayRecord, Target, Told};
+use crate::told::{Target, Told};
 
 /// A session's course is dropped when nothing was heard of it for so long.
 const RESTING_MS: Ms = 600_000;
@@ -39,22 +39,20 @@ pub struct SessionBook {
     facts: Vec<Fact>,
 }
 
-/// Makes relay records.
+/// Says what others must know.
 struct Sender {
     partition: u32,
     partitions: u32,
     /// Kinds of targets that are told what they must know.
     kinds: Vec<Target>,
-    seq: i64,
-    watermark: Option<Ms>,
-    records: Vec<RelayRecord>,
+    bundles: Bundles,
 }
 
 impl SessionBook {
     /// Book for `partition` of `partitions`.
     pub fn new(partition: u32, partitions: u32) -> SessionBook {
         let kinds = vec![Target::Agent, Target::Customer, Target::Reviewer];
-        let sender = Sender { partition, partitions, kinds, seq: 0, watermark: None, records: Vec::new() };
+        let sender = Sender { partition, partitions, kinds, bundles: Bundles::default() };
         SessionBook { sender, heard: VecDeque::new(), facts: Vec::new() }
     }
 
@@ -74,8 +72,8 @@ impl SessionBook {
         rules: &Rules,
         addresses: &mut Addresses,
         books: &mut Books,
-    ) -> Vec<RelayRecord> {
-        (self.sender.seq, self.sender.watermark) = (seq, watermark);
+    ) -> Bundles {
+        self.sender.bundles = Bundles::new(self.sender.partition, self.sender.partitions, seq, watermark);
         let mut heed = Heed::new(rules, addresses);
         heed.facts = std::mem::take(&mut self.facts);
         for name in touched {
@@ -95,7 +93,7 @@ impl SessionBook {
         facts.shrink_to(KEPT_FACTS);
         self.facts = facts;
         self.rest(sessions);
-        std::mem::take(&mut self.sender.records)
+        std::mem::take(&mut self.sender.bundles)
     }
 
     /// Drop the courses of sessions of which nothing was heard since long before those booked last.
@@ -302,9 +300,7 @@ fn change(books: &mut Books, old: &Derived, new: &Derived) {
 impl Sender {
     /// Say what is now true of a session.
     fn tell(&mut self, session: &Name, since: Ms, target: &(Target, Name), told: &Told, rules: &Rules) {
-        let (kind, name) = target;
-        let value = encode_relay(self.partition, self.seq, self.watermark, Some(*kind), name, session, since, told);
-        let key = name.as_bytes().to_vec();
-        self.records.push(RelayRecord { partition: rules.partition_of(&key, self.partitions), key, value });
+        let partition = rules.partition_of(target.1.as_bytes(), self.partitions);
+        self.bundles.add(partition, target, session, since, told);
     }
 }

@@ -47,23 +47,29 @@ pub struct Told {
     pub reviews: Vec<Review>,
 }
 
-/// The whole current fact of one session and target; `kind` None = watermark only.
+/// The whole current fact of one session and target.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RelayFact {
     pub sender: i64,
     pub version: i64,
-    pub watermark: Option<Ms>,
-    pub kind: Option<Target>,
+    pub kind: Target,
     pub target: Name,
     pub session: Name,
     pub since: Ms,
     pub told: Told,
 }
 
-/// A relay record as it is sent: to a partition, under a key.
+/// What a relay record says: its sender's watermark, and facts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Relayed {
+    pub sender: i64,
+    pub watermark: Option<Ms>,
+    pub facts: Vec<RelayFact>,
+}
+
+/// A relay record as it is sent to a partition.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RelayRecord {
     pub partition: u32,
-    pub key: Vec<u8>,
     pub value: Vec<u8>,
 }
