@@ -224,8 +224,10 @@ class Entries:
             return books.totals.cells.get(_address(key))
         if letter == "l":
             address = _address(key)
-            ahead = books.cells.ahead.get(address, {})
-            return [books.cells.levels.get(address, {}), sorted((at, level, step) for (at, level), step in ahead.items())]
+            levels, ahead = books.cells.levels.get(address), books.cells.ahead.get(address)
+            if levels is None and not ahead:  # steps that took each other back
+                return None
+            return [levels or {}, sorted((at, level, step) for (at, level), step in (ahead or {}).items())]
         if letter == "n":
             return 1 if _address(key) in books.addresses else None
         if letter == _SETTINGS:

@@ -71,17 +71,20 @@ impl Books {
         match key {
             Key::Cell(id) => put_parts(to, self.cells.get(id)?.parts()),
             Key::Totals(address) => put_parts(to, self.totals.cells.get(address)?.parts()),
-            Key::Levels(address) => self.put_levels(address, to),
+            Key::Levels(address) => self.put_levels(address, to)?,
             Key::Known(address) => to.int(self.addresses.get(address).map(|_| 1)?),
             _ => return None,
         }
         Some(())
     }
 
-    fn put_levels(&self, address: &Address, to: &mut Writer) {
+    fn put_levels(&self, address: &Address, to: &mut Writer) -> Option<()> {
+        let (levels, ahead) = (self.cells.levels.get(address), self.cells.ahead_of(address));
+        if levels.is_none() && ahead.is_empty() {
+            return None; // steps that took each other back
+        }
         to.array(2);
-        put_parts(to, self.cells.levels.get(address).map_or(&[], |cell| cell.parts()));
-        let ahead = self.cells.ahead_of(address);
+        put_parts(to, levels.map_or(&[], |cell| cell.parts()));
         to.array(ahead.len());
         for (at, level, step) in ahead {
             to.array(3);
@@ -89,6 +92,7 @@ impl Books {
             to.str(level);
             to.int(step);
         }
+        Some(())
     }
 
     /// Take one of these entries in.
