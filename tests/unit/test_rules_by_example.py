@@ -315,6 +315,15 @@ def test_a_contact_is_settled_when_its_time_is_up(settled: int, counted: int) ->
     assert [at for _, at, part, _ in facts if part in ("fcr_contacts", "fcr_resolved")] == [DAY_MS + 100] * 2 * counted
 
 
+@pytest.mark.parametrize(("after_end_s", "rated"), [(86_399.999, 1), (86_400, 0)])
+def test_a_day_after_the_end_the_same_id_is_a_new_session(rows: Any, after_end_s: float, rated: int) -> None:
+    """The horizon runs from the end (5): exactly then a rating is no longer in the session's queue, but in none."""
+    life = Life("a").then("session.ended", 10, ended_by="agent").then("session.rated", 10 + after_end_s, score=5, scale=5)
+    found = rows(life)
+    assert sum(each["rated"] for each in found if each["queue"] == "q") == rated
+    assert sum(each["rated"] for each in found) == 1
+
+
 # ---- quality and business ----
 
 
@@ -355,6 +364,14 @@ def test_changes() -> None:
 
 
 # ---- agents ----
+
+
+@pytest.mark.parametrize("ids", [("1", "2"), ("2", "1")])
+def test_who_leaves_has_no_status_of_the_same_millisecond(row: Any, ids: tuple[str, str]) -> None:
+    """Whatever the ids, a status comes before `agent.left` (2, 33): 10 s online and no more."""
+    status, left = is_now("ann", 10), ev("agent.left", 10, agent_id="ann")
+    status["id"], left["id"] = ids
+    assert row(is_now("ann", 0), status, left, ev("site.visits", 60, count=0, queue="q"), by="group")["online_s"] == 10
 
 
 def test_agent_time(row: Any) -> None:
