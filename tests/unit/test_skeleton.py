@@ -169,6 +169,14 @@ def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
     assert sorted(drawn) == sorted((each.__name__, each.__base__.__name__) for each in classes if each.__base__)
 
 
+def test_the_architecture_page_names_every_module() -> None:
+    """In its table of packages; the simulator's modules go by the name of their package."""
+    rooms = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## Packages")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`([\w/]+?)/?`", rooms))
+    expected = {name for name, path in MODULES.items() if path.name != "__init__.py" and not inside(name, "streams.simulator")}
+    assert {name for name in expected if name.rpartition(".")[2] not in named} == set()
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built wheel, installed alone into a folder."""
