@@ -211,4 +211,4 @@ def fetch(url: str, path: str, query: Mapping[str, str | None], *, option: str) 
         raise BoardError(f"{board.url} did not answer in HTTP: is it a floorpulse board? ({repr(error)[:200]})") from None
 
 
-__all__ = ["FORMATS", "Wanted", "fetch", "run_explain", "run_report"]
+__all__ = ["Wanted", "fetch", "run_explain", "run_report"]
