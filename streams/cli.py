@@ -89,7 +89,7 @@ def _duration_ms(text: str | None, option: str, least_ms: int = 0) -> int | None
     except PydanticCustomError as error:
         raise UsageError(f"{option} {text!r} {error.message()}") from None
     if found < least_ms:
-        raise UsageError(f"{option} {text!r} is no time at all: write, e.g., {option} 10m")
+        raise UsageError(f"{option} {text!r} must be longer than 0: write, e.g., {option} 10m")
     return found
 
 
@@ -107,7 +107,7 @@ def demo(
     from streams.demo import run_demo
 
     if not 0 < speed < inf:
-        raise UsageError(f"--speed {speed:g} is no finite number above 0; write, e.g., --speed 2")
+        raise UsageError(f"--speed {speed:g} is not a finite number above 0; write, e.g., --speed 2")
     length_ms = _duration_ms(duration, "--duration", least_ms=1)
     settings = _config(config, board={"listen": listen})
     run_demo(settings, duration_ms=length_ms, speed=speed, queues=queues, agents=agents, seed=seed)

@@ -118,9 +118,9 @@ def test_produce_cannot_resume_beyond_the_end(run: Run, sent: list[Collected]) -
 
 @pytest.mark.parametrize("speed", ["0", "-1", "nan", "inf", "-inf"])
 def test_produce_refuses_a_pace_that_is_none(run: Run, sent: list[Collected], speed: str) -> None:
-    """0 and less, and what is no finite number; before Kafka is asked."""
+    """0 and less, and what is not a finite number; before Kafka is asked."""
     Path("e.jsonl").write_bytes(lines_of(call("s", 5_000)))
     done = run("produce", "e.jsonl", "--speed", speed)
     assert (done.status, sent) == (2, [])
     assert is_one_line(done.err)
-    assert f"--speed {speed} is no finite number above 0; write --speed 60, or --speed max" in done.err
+    assert f"--speed {speed} is not a finite number above 0; write --speed 60, or --speed max" in done.err

@@ -47,7 +47,7 @@ def test_simulated_history_comes_before_the_start(run: Run) -> None:
     assert first.at < decode_batch(simulated(run).splitlines())[0].at - 19 * 60_000
     done = run("simulate", "--out", "e.jsonl", "--duration", "1m", "--history", "soon")
     assert done.status == 2
-    assert "--history 'soon' is no duration" in done.err
+    assert "--history 'soon' is not a duration" in done.err
 
 
 def test_simulate_writes_to_standard_output(tmp_path: Path) -> None:
