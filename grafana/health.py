@@ -233,4 +233,4 @@ def _cpu() -> Json:
     )
 
 
-__all__ = ["BUDGET", "FRESH", "rows"]
+__all__ = ["BUDGET", "rows"]

@@ -82,7 +82,7 @@ def _check_names(names: Iterable[str], reserved: Container[str] = RESERVED) -> N
         if name in reserved:
             raise ValueError(f"{name!r} is a reserved name")
         if not 1 <= len(name) <= MAX_NAME_CHARS or CONTROL.search(name):
-            raise ValueError(f"{name[:80]!r} is no name: write 1 to {MAX_NAME_CHARS} characters, none of them a control character")
+            raise ValueError(f"{name[:80]!r} is not a name: write 1 to {MAX_NAME_CHARS} characters without control characters")
 
 
 class _Section(BaseModel):
@@ -425,7 +425,7 @@ class Config(BaseSettings):
     def _whole_slices(cls, value: list[int]) -> list[int]:
         for window in value:
             if window % SLICE_MS or not SLICE_MS <= window <= HOUR_MS:
-                raise ValueError(f"a window of {window / 1000:g} s is no multiple of 10 s between 10 s and 60 m")
+                raise ValueError(f"a window of {window / 1000:g} s is not a multiple of 10 s between 10 s and 60 m")
         return sorted(set(value))
 
     @field_validator("queues")

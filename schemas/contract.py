@@ -212,4 +212,4 @@ def alerts_schema() -> Schema:
     }
 
 
-__all__ = ["DIALECT", "Schema", "alerts_schema", "event_schema", "events_schema", "part_names", "readings_schema"]
+__all__ = ["Schema", "alerts_schema", "events_schema", "readings_schema"]

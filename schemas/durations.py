@@ -28,7 +28,7 @@ def parse_duration(value: Any) -> int:
     else:
         ms = -1
     if not 0 <= ms <= MAX_DURATION_MS:
-        raise PydanticCustomError("duration", "is no duration: write 20s, 1h30m, 500ms or a number of seconds, at most 400d")
+        raise PydanticCustomError("duration", "is not a duration: write 20s, 1h30m, 500ms or a number of seconds, at most 400d")
     return round(ms)
 
 

@@ -6,6 +6,7 @@
     ├── ConfigError                 exit status 2: bad configuration
     ├── InvalidEvent                one record's own content is illegal; `reason` is a label value
     ├── KafkaUnreachable            no broker answers
+    ├── KafkaRefused                a broker answers, but does not do what it was asked
     ├── TopicError                  a topic is missing or laid out wrongly
     ├── JournalError                the journal cannot be used as it stands
     │   ├── JournalTruncated        its beginning is gone and no whole snapshot cycle is left

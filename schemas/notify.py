@@ -14,25 +14,25 @@ MAX_WEBHOOKS: Final = 20
 
 def _http(url: str | None) -> str | None:
     if url is not None and not url.startswith(("http://", "https://")):
-        raise ValueError("is no address: write http:// or https:// and so on")
+        raise ValueError("is not an address: it must begin with http:// or https://")
     return url
 
 
 def why_not_posted_to(url: str) -> str | None:
     """Return why nothing can be posted to an address, without the address, which may be a secret; None: it can be tried."""
     if not url.startswith(("http://", "https://")):
-        return "is no address: write http:// or https:// and so on"
+        return "is not an address: it must begin with http:// or https://"
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        return "is no address: its host or port cannot be read"
+        return "is not an address: its host or port cannot be read"
     if not host:
-        return "is no address: it names no host"
+        return "is not an address: it names no host"
     try:
         host.encode("idna")
     except UnicodeError:
-        return "is no address: each part of its host between dots must have 1 to 63 characters that names may have"
+        return "is not an address: each part of its host name must have 1 to 63 characters allowed in host names"
     return None
 
 

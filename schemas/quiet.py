@@ -49,7 +49,7 @@ def parse_quiet(text: str) -> QuietSpan:
         start, end = (_clock_ms(*pair) for pair in (found.group(2, 3), found.group(4, 5)))
         if start is not None and end is not None and start < DAY_MS and start != end:
             return QuietSpan(_days(found[1]), start, end)
-    raise PydanticCustomError("quiet_hours", "is no span of local time: write 22:00-06:00 or Mon,Sat-Sun 00:00-24:00")
+    raise PydanticCustomError("quiet_hours", "is not a span of local time: write 22:00-06:00 or Mon,Sat-Sun 00:00-24:00")
 
 
 def _clock_ms(hours: str, minutes: str) -> int | None:

@@ -36,7 +36,7 @@ def _window(value: Any) -> str:
         return str(value)
     ms = parse_duration(value)
     if ms % SLICE_MS or not SLICE_MS <= ms <= HOUR_MS:
-        raise PydanticCustomError("window", "is no window: write today, 7d, or a multiple of 10s up to 60m")
+        raise PydanticCustomError("window", "is not a window: write today, 7d, or a multiple of 10s up to 60m")
     return window_label(ms)
 
 
@@ -51,7 +51,7 @@ def _limit(value: Any) -> float:
     except PydanticCustomError:
         number = float("nan")
     if isinstance(value, bool) or not -1e12 < number < 1e12:
-        raise PydanticCustomError("limit", "is no limit: write 90s, 80% or a number")
+        raise PydanticCustomError("limit", "is not a limit: write 90s, 80% or a number")
     return number
 
 

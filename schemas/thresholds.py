@@ -90,7 +90,7 @@ class Thresholds(BaseModel):
     def _all_make_sense(self) -> Thresholds:
         for where, kpi, settings in self._named():
             if where.startswith(("queues.", "channels.")) and BY_ID[kpi].dimension == "group":
-                raise ValueError(f"{where}.{kpi}: is no indicator of queues")
+                raise ValueError(f"{where}.{kpi}: is not an indicator of queues")
             try:
                 self._resolved(kpi, settings, ())
             except ValueError as error:
@@ -113,7 +113,7 @@ class Thresholds(BaseModel):
         for group, kpis in self.groups.items():
             for kpi in kpis:
                 if BY_ID[kpi].dimension == "queue":
-                    raise ValueError(f"groups.{group}.{kpi}: is no indicator of groups")
+                    raise ValueError(f"groups.{group}.{kpi}: is not an indicator of groups")
                 yield f"groups.{group}", kpi, self._settings(kpi, self._layers("", "", group))
 
     def _layers(self, queue: str, channel: str, group: str) -> tuple[Mapping[str, KpiSettings], ...]:
@@ -253,7 +253,7 @@ def _check(kpi: Kpi, settings: KpiSettings, values: list[float]) -> None:
     if (kpi.unit == "ratio" and kpi.form == "ratio") or settings.stat == "share":
         wrong = next((value for value in values if not 0 <= value <= 1), None)
         if wrong is not None:
-            raise ValueError(f"limit {wrong:g} is no ratio between 0 and 1 (or write 80%)")
+            raise ValueError(f"limit {wrong:g} is not a ratio between 0 and 1 (or write 80%)")
     lacks = kpi.series is None or (settings.stat == "share" and kpi.share is None)
     if settings.stat not in (None, "mean") and lacks:
         what = "no percentiles" if kpi.series is None else "no target"

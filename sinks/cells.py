@@ -250,4 +250,4 @@ class Cells:
         return {names[number]: value for number, value in zip(flat[2::2], flat[3::2], strict=True)}
 
 
-__all__ = ["Cells", "Parts", "Place", "Stamp", "is_part"]
+__all__ = ["Cells", "Parts", "Place", "Stamp"]

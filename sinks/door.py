@@ -128,4 +128,4 @@ class Door:
             raise
 
 
-__all__ = ["ACCEPTS", "BACKLOG", "HANDSHAKES", "HELLO_S", "Door"]
+__all__ = ["HELLO_S", "Door"]

@@ -97,4 +97,4 @@ def added_up(by_partition: Mapping[int, Published]) -> Gauge:
     return Gauge(parts, tuple(sorted(ahead)))
 
 
-__all__ = ["NOTHING", "OLDEST", "ROSTER_SINCE", "Gauge", "Latest", "added_up"]
+__all__ = ["NOTHING", "OLDEST", "ROSTER_SINCE", "Gauge", "Latest"]

@@ -137,4 +137,4 @@ def _terms(kpi: Kpi, threshold: Threshold, view: View) -> tuple[Terms, Terms]:
     return kpi.terms(view.rules) if kpi.terms is not None else _NO_TERMS
 
 
-__all__ = ["SLOTS", "Measurer", "over_window", "state_of"]
+__all__ = ["SLOTS", "Measurer", "state_of"]

@@ -47,4 +47,4 @@ def takes_csv(headers: Mapping[str, str]) -> bool:
     return qualities(headers.get("Accept", "")).get("text/csv", 0.0) > 0
 
 
-__all__ = ["qualities", "takes_csv", "takes_gzip", "takes_openmetrics"]
+__all__ = ["takes_csv", "takes_gzip", "takes_openmetrics"]

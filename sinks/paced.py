@@ -110,4 +110,4 @@ async def begin(request: web.Request, response: web.StreamResponse) -> None:
         request.transport.set_write_buffer_limits(high=PIECE_BYTES)
 
 
-__all__ = ["LONGEST_S", "PIECE_BYTES", "TURNS", "WRITE_TIMEOUT_S", "Turns", "answer", "begin"]
+__all__ = ["PIECE_BYTES", "TURNS", "WRITE_TIMEOUT_S", "Turns", "answer", "begin"]

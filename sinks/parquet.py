@@ -51,4 +51,4 @@ def write_parquet(header: Sequence[str], units: Sequence[str], rows: Iterable[Se
     return written
 
 
-__all__ = ["START_UTC", "load_pyarrow", "write_parquet"]
+__all__ = ["load_pyarrow", "write_parquet"]

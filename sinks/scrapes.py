@@ -100,4 +100,4 @@ class Scrapes:
         return [form for form, made in self._made.items() if made.took_s > LONG_S]
 
 
-__all__ = ["LONG_S", "REMEMBERED_S", "SHARE", "Scrapes"]
+__all__ = ["REMEMBERED_S", "SHARE", "Scrapes"]

@@ -275,6 +275,6 @@ def ranks_of(configured: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int
 
 
 __all__ = [
-    "FEWEST_STAFFED", "GOALS", "QUALITY", "Contents", "Entry", "Key", "Setting", "Variant", "contents", "is_of_the_tile",
+    "FEWEST_STAFFED", "GOALS", "Contents", "Entry", "Key", "Setting", "Variant", "contents", "is_of_the_tile",
     "ranks_of", "shown_window", "staffing",
 ]  # fmt: skip

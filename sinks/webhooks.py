@@ -216,4 +216,4 @@ def posters(webhooks: Sequence[Webhook], done: Callable[[str, int], None], clock
     return {webhook.name: Poster(webhook, done, clock_ms) for webhook in webhooks}
 
 
-__all__ = ["MAX_PENDING", "Counts", "Failed", "Poster", "Refused", "end", "posters", "secret_of"]
+__all__ = ["MAX_PENDING", "Counts", "Failed", "Poster", "Refused", "end", "posters"]

@@ -123,4 +123,4 @@ def _text(unit: str, cell: Cell) -> str:
     return f"{cell:.6f}"
 
 
-__all__ = ["CHANGE", "START", "Cell", "Row", "Table", "change_between", "rounded"]
+__all__ = ["START", "Cell", "Row", "Table", "change_between", "rounded"]

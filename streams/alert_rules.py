@@ -187,4 +187,4 @@ def floor_alerts(spans: Spans, links: Links) -> list[Rule]:
     ]  # fmt: skip
 
 
-__all__ = ["ALERT", "GENERAL_PAGE", "PAGES", "Links", "floor_alerts", "indicator_alerts", "name_of"]
+__all__ = ["ALERT", "GENERAL_PAGE", "PAGES", "Links", "floor_alerts", "indicator_alerts"]

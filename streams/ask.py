@@ -150,7 +150,7 @@ def _board(url: str, option: str) -> _Board:
         host = ""
     if not host:
         shown = url.rpartition("@")[2][:200]
-        raise UsageError(f"{option} {shown!r} is no http or https address, e.g. http://127.0.0.1:9464")
+        raise UsageError(f"{option} {shown!r} is not an http or https address, e.g. http://127.0.0.1:9464")
     if not _PLAIN_PATH.fullmatch(parts.path):
         quoted = urllib.parse.quote(parts.path[:200], safe="/%")
         raise UsageError(f"{option}: the path {parts.path[:200]!r} cannot stand in an address as it is; write {quoted}")
@@ -184,7 +184,7 @@ def fetch(url: str, path: str, query: Mapping[str, str | None], *, option: str) 
     try:
         wanted = urllib.parse.urlencode({name: value for name, value in query.items() if value is not None})
     except UnicodeEncodeError as error:
-        raise UsageError(f"{error.object!r} cannot be asked for: it is no text in UTF-8") from None
+        raise UsageError(f"{error.object!r} cannot be asked for: it is not valid UTF-8") from None
     whole = f"{board.url}{path}?{wanted}"
     headers = {}
     if board.credentials is not None:
@@ -204,11 +204,11 @@ def fetch(url: str, path: str, query: Mapping[str, str | None], *, option: str) 
             raise BoardError(f"the board at {board.url} {what}: {remedy}") from None
         raise BoardError(f"the board answered {error.code}: {said} ({whole})") from None
     except http.client.InvalidURL:
-        raise UsageError(f"{option} {board.url!r} is no http or https address, e.g. http://127.0.0.1:9464") from None
+        raise UsageError(f"{option} {board.url!r} is not an http or https address, e.g. http://127.0.0.1:9464") from None
     except (OSError, ValueError) as error:
         raise BoardError(f"cannot ask the board at {whole}: {error}. Is it running? floorpulse board") from None
     except http.client.HTTPException as error:
         raise BoardError(f"{board.url} did not answer in HTTP: is it a floorpulse board? ({repr(error)[:200]})") from None
 
 
-__all__ = ["FORMATS", "Wanted", "fetch", "run_explain", "run_report"]
+__all__ = ["Wanted", "fetch", "run_explain", "run_report"]

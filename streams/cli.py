@@ -44,7 +44,7 @@ CheckedOption = Annotated[
     Path | None, typer.Option("--config", help="configuration file; checked, but nothing here depends on it", metavar="FILE")
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="the same seed gives the same centre")]
-DurationOption = Annotated[str | None, typer.Option("--duration", help="stop by itself after, e.g. 60s or 10m")]
+DurationOption = Annotated[str | None, typer.Option("--duration", help="stop after this long, e.g. 60s or 10m")]
 
 
 def _config(path: Path | None, **changes: Any) -> Config:
@@ -89,7 +89,7 @@ def _duration_ms(text: str | None, option: str, least_ms: int = 0) -> int | None
     except PydanticCustomError as error:
         raise UsageError(f"{option} {text!r} {error.message()}") from None
     if found < least_ms:
-        raise UsageError(f"{option} {text!r} is no time at all: write, e.g., {option} 10m")
+        raise UsageError(f"{option} {text!r} must be longer than 0: write, e.g., {option} 10m")
     return found
 
 
@@ -107,7 +107,7 @@ def demo(
     from streams.demo import run_demo
 
     if not 0 < speed < inf:
-        raise UsageError(f"--speed {speed:g} is no finite number above 0; write, e.g., --speed 2")
+        raise UsageError(f"--speed {speed:g} is not a finite number above 0; write, e.g., --speed 2")
     length_ms = _duration_ms(duration, "--duration", least_ms=1)
     settings = _config(config, board={"listen": listen})
     run_demo(settings, duration_ms=length_ms, speed=speed, queues=queues, agents=agents, seed=seed)
@@ -137,7 +137,7 @@ def board(
 
 @app.command(epilog="Example: floorpulse topics --create --partitions 12")
 def topics(
-    create: Annotated[bool, typer.Option("--create", help="create what is missing (without: only check)")] = False,
+    create: Annotated[bool, typer.Option("--create", help="create what is missing (without it, only check)")] = False,
     partitions: Annotated[int | None, typer.Option(min=1, max=1024, help="partitions of each co-partitioned topic")] = None,
     prefix: Annotated[str | None, typer.Option(help="topic prefix, e.g. acme. (default: kafka.topic_prefix)")] = None,
     replication: Annotated[int, typer.Option(min=-1, max=32_767, help="replication factor; -1 = the broker's default")] = -1,
@@ -153,14 +153,14 @@ def topics(
 
 @app.command(epilog="Example: floorpulse simulate --duration 10m --out events.jsonl")
 def simulate(
-    rate: Annotated[float | None, typer.Option(min=0.1, help="events per second in all (default: as the centre comes)")] = None,
+    rate: Annotated[float | None, typer.Option(min=0.1, help="events per second in total (default: the centre's own)")] = None,
     duration: DurationOption = None,
     out: Annotated[Path | None, typer.Option(help="write JSON Lines to this file instead of Kafka; - for standard output")] = None,
-    queues: Annotated[int, typer.Option(min=1, max=300)] = 6,
-    agents: Annotated[int | None, typer.Option(min=1, max=50_000)] = None,
+    queues: Annotated[int, typer.Option(min=1, max=300, help="number of queues")] = 6,
+    agents: Annotated[int | None, typer.Option(min=1, max=50_000, help="agents on duty (default: what the queues need)")] = None,
     seed: SeedOption = 1,
     start: Annotated[str | None, typer.Option(help="event time of the start, RFC 3339 (default: now)")] = None,
-    history: Annotated[str | None, typer.Option(help="send so much before the start at once, e.g. 2h")] = None,
+    history: Annotated[str | None, typer.Option(help="first send this much history at once, e.g. 2h")] = None,
     mess: Annotated[bool, typer.Option("--mess", help="add duplicates, late and invalid events, a wrong clock, lost ends")] = False,
     config: ConfigOption = None,
 ) -> None:
@@ -176,7 +176,7 @@ def simulate(
 @app.command(epilog="Example: floorpulse produce events.jsonl --speed 60")
 def produce(
     files: Annotated[list[Path], typer.Argument(help="canonical events, .jsonl or .jsonl.gz", metavar="FILE...")],
-    speed: Annotated[str, typer.Option(help="60 = sixty times real time; max = as fast as it goes")] = "max",
+    speed: Annotated[str, typer.Option(help="60 = sixty times real time; max = as fast as possible")] = "max",
     keep_going: Annotated[bool, typer.Option("--keep-going", help="put bad lines into FILE.rejected and go on")] = False,
     from_line: Annotated[int, typer.Option(min=1, help="start at this line of the first file")] = 1,
     end: Annotated[bool, typer.Option("--end/--no-end", help="end each partition with an end-of-input marker")] = True,
@@ -219,12 +219,12 @@ def explain(
     channel: Annotated[str | None, typer.Option(help="channel of the queue (default: all)")] = None,
     group: Annotated[str | None, typer.Option(help="group, for indicators by group (default: all)")] = None,
     window: Annotated[str | None, typer.Option(help="5m, 15m, 30m, 60m, today, 7d (default: 30m)")] = None,
-    stat: Annotated[str | None, typer.Option(help="mean, p50, p90, p95, max or share, where there are such")] = None,
+    stat: Annotated[str | None, typer.Option(help="mean, p50, p90, p95, max or share, where the indicator has them")] = None,
     variant: Annotated[str | None, typer.Option(help="direction, kind, currency, sender or status")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead")] = False,
     config: CheckedOption = None,
 ) -> None:
-    """Show how a number of a running board came about: formula, parts by partition, window, settings."""
+    """Explain a number of a running board: formula, parts by partition, window, settings."""
     _check(config)
     from streams.ask import run_explain
 
@@ -235,7 +235,7 @@ def explain(
 @app.command(epilog="Example: floorpulse rules --out /etc/prometheus/floorpulse.yml")
 def rules(
     out: Annotated[Path | None, typer.Option(help="file to write (default: standard output)", metavar="FILE")] = None,
-    check: Annotated[bool, typer.Option("--check", help="only say whether FILE is what the configuration gives")] = False,
+    check: Annotated[bool, typer.Option("--check", help="only check whether FILE is up to date with the configuration")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Print Prometheus rules made from the thresholds: recording rules, alerts of indicators and of the pipeline."""
@@ -302,7 +302,7 @@ def schema(
     name: Annotated[str, typer.Argument(help="events, readings, alerts or asyncapi", metavar="NAME")] = "asyncapi",
     config: CheckedOption = None,
 ) -> None:
-    """Print what others may rely on: JSON Schemas of events, readings and alerts, or the AsyncAPI document of all topics."""
+    """Print the public contract: JSON Schemas of events, readings and alerts, or the AsyncAPI document of all topics."""
     _check(config)
     from streams.open_data import text
 
@@ -321,7 +321,7 @@ ReasonOption = Annotated[list[str] | None, typer.Option("--reason", help="only t
 FromOption = Annotated[str | None, typer.Option("--from", help="set aside from this instant on, RFC 3339", metavar="INSTANT")]
 ToOption = Annotated[str | None, typer.Option("--to", help="set aside before this instant, RFC 3339", metavar="INSTANT")]
 LateOption = Annotated[bool, typer.Option("--late", help="look at the late records instead")]
-YesOption = Annotated[bool, typer.Option("--yes", help="really do it; without, only say what would be done")]
+YesOption = Annotated[bool, typer.Option("--yes", help="really do it; without it, only say what would be done")]
 
 
 def _wanted(reasons: list[str] | None, since: str | None, until: str | None, *, again: bool = False) -> Wanted:
@@ -410,7 +410,7 @@ def rebuild(
     prefix: Annotated[str | None, typer.Option(help="topic prefix to copy to (default: kafka.topic_prefix)")] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Copy the inputs to a new prefix, from which new workers recompute everything. May be repeated: it goes on."""
+    """Copy the inputs to a new prefix, from which new workers recompute everything. Run it again to go on where it stopped."""
     from streams.rebuild import run_rebuild
 
     settings = _config(config, kafka={"topic_prefix": prefix})

@@ -279,9 +279,7 @@ def _why(error: OSError) -> str:
 
 
 __all__ = [
-    "CONNECT_TIMEOUT_S",
     "SASL_MECHANISMS",
-    "SECURITY_PROTOCOLS",
     "KafkaSettings",
     "Options",
     "admin_options",

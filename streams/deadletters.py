@@ -170,7 +170,7 @@ async def one(config: Config, name: str, *, late: bool = False) -> Letter:
     """Read the letter `PARTITION@OFFSET`; raises `UsageError` or `UnknownName`."""
     partition, _, offset = name.partition("@")
     if not (_is_number(partition, _MOST_PARTITION) and _is_number(offset, _MOST_OFFSET)):
-        raise UsageError(f"{name[:50]!r} is no PARTITION@OFFSET, for example 3@17; floorpulse dead-letters list shows them")
+        raise UsageError(f"{name[:50]!r} is not PARTITION@OFFSET, for example 3@17; floorpulse dead-letters list shows them")
     short = LETTER_TOPICS[1 if late else 0]
     layout = Layout.of(config, [short])
     topic = layout.names[short]

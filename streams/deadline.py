@@ -67,4 +67,4 @@ def _do_nothing(_number: int, _frame: Any) -> None:
     """Take the place of the default, which would end the process here and now."""
 
 
-__all__ = ["LAST_WORDS_S", "Deadline", "end_process"]
+__all__ = ["Deadline", "end_process"]

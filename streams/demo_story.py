@@ -187,4 +187,4 @@ def _producer(config: Config) -> Any:
     return importlib.import_module("confluent_kafka").Producer(settings)
 
 
-__all__ = ["DAYS_BEFORE", "HISTORY_MS", "HORIZON_MS", "UNREAD", "Sent", "Story", "whole_sessions"]
+__all__ = ["HISTORY_MS", "HORIZON_MS", "Sent", "Story", "whole_sessions"]

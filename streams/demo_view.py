@@ -219,4 +219,4 @@ def plain_line(snapshot: Snapshot, story: Story) -> str:
     return escape(f"{clock(snapshot.now)} {story.count:,} events; waiting/oldest/SL {_WINDOW}: {queues}")
 
 
-__all__ = ["WIDTH", "Screen", "can_draw", "clock", "history_line", "intro", "last_line", "plain_line", "wait_text"]
+__all__ = ["WIDTH", "Screen", "can_draw", "clock", "history_line", "intro", "last_line", "plain_line"]

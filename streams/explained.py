@@ -90,4 +90,4 @@ def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-__all__ = ["MAX_PARTS", "WIDTH", "as_lines"]
+__all__ = ["WIDTH", "as_lines"]

@@ -193,6 +193,6 @@ class Job:
 
 
 __all__ = [
-    "BYTES_EACH", "MOST_JOBS", "Failed", "Job", "Task", "cores", "decode_message", "encode", "ended", "job_count", "named",
+    "BYTES_EACH", "Failed", "Job", "Task", "cores", "decode_message", "encode", "ended", "job_count", "named",
     "read_frame", "write_frame",
 ]  # fmt: skip

@@ -184,6 +184,6 @@ def read_lanes(path: Path, shares: int, progress: Callable[[int], None] = no_pro
 
 
 __all__ = [
-    "BATCH_LINES", "PARTITIONER", "Lane", "Lanes", "Line", "begins_at", "first_times", "line_count", "line_of", "open_lines",
-    "read_lanes", "read_lines", "time_of",
+    "BATCH_LINES", "PARTITIONER", "Lane", "Lanes", "Line", "begins_at", "first_times", "line_count", "open_lines",
+    "read_lanes", "read_lines",
 ]  # fmt: skip

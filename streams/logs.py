@@ -113,4 +113,4 @@ def silence_logs() -> None:
     logging.getLogger().handlers[:] = [logging.NullHandler()]
 
 
-__all__ = ["TELLING", "configure_logs", "fault", "places", "silence_logs", "told"]
+__all__ = ["configure_logs", "fault", "places", "silence_logs", "told"]

@@ -176,4 +176,4 @@ def newest_of(heartbeats: Collection[Mapping[str, Any]]) -> int | None:
     return max((each["clock"]["newest"] for each in heartbeats if each.get("clock", {}).get("newest") is not None), default=None)
 
 
-__all__ = ["AHEAD", "BATCH_BUCKETS", "EVERY_S", "LEAST_AHEAD", "SILENT_S", "Ahead", "Input", "Notice", "Seen", "Watch", "newest_of"]
+__all__ = ["EVERY_S", "SILENT_S", "Ahead", "Input", "Notice", "Seen", "Watch", "newest_of"]

@@ -120,4 +120,4 @@ def _messages(spans: Spans, links: Links) -> list[Rule]:
     ]  # fmt: skip
 
 
-__all__ = ["BOARD_JOB", "WORKER_JOB", "pipeline_alerts"]
+__all__ = ["pipeline_alerts"]

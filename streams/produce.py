@@ -73,7 +73,7 @@ class _Pace:
 
     def __init__(self, speed: float | None) -> None:
         if speed is not None and not 0 < speed < inf:
-            raise UsageError(f"--speed {speed:g} is no finite number above 0; write --speed 60, or --speed max")
+            raise UsageError(f"--speed {speed:g} is not a finite number above 0; write --speed 60, or --speed max")
         self._speed = speed
         self._began: tuple[float, int] | None = None
 

@@ -113,6 +113,6 @@ def recording(spans: Spans) -> list[Rule]:
 
 
 __all__ = [
-    "AGENTS", "BURN_WINDOWS_MS", "CAPACITY", "DAY_MS", "EVENTS", "FRESH_FLOOR", "FRESH_INSTANCE", "HOUR_MS", "LEVEL", "MINUTE_MS",
+    "AGENTS", "BURN_WINDOWS_MS", "CAPACITY", "DAY_MS", "EVENTS", "HOUR_MS", "LEVEL", "MINUTE_MS",
     "OFFERED", "OLDEST", "QUIET", "WAITING", "Rule", "Spans", "quoted", "recording",
 ]  # fmt: skip

@@ -53,7 +53,7 @@ class Needle:
         try:
             customer.encode()
         except UnicodeEncodeError:
-            raise UsageError(f"--customer {customer!r} is no text in UTF-8, as every id in an event is") from None
+            raise UsageError(f"--customer {customer!r} is not valid UTF-8, as every id in an event must be") from None
         self.texts = list(dict.fromkeys((customer, rules.customer(customer))))
         raw = [text.encode() for text in self.texts]
         self._words = [re.compile(rb"(?<!" + _WORD + rb")" + re.escape(each) + rb"(?!" + _WORD + rb")") for each in raw]

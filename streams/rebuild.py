@@ -167,4 +167,4 @@ def run_rebuild(config: Config, source: str) -> list[str]:
     ]
 
 
-__all__ = ["COPIED", "Origin", "check_source", "copy", "mark_of", "origin_of", "run_rebuild", "under"]
+__all__ = ["Origin", "check_source", "copy", "mark_of", "origin_of", "run_rebuild", "under"]

@@ -18,11 +18,10 @@ from streams.lines import PARTITIONER, Lanes, begins_at, first_times, read_lanes
 from streams.native import Core
 from streams.progress import no_progress
 from streams.share import Share
-from streams.shares import Here, Seat, Shares
+from streams.shares import FOR_EVER_MS, Here, Seat, Shares
 
 FLUSH_LINES: Final = 50_000
 """Lines between two flushes: few enough to bound memory, many enough that a session is mostly booked once."""
-_FOR_EVER_MS: Final = 1 << 60
 _NO_LIMIT: Final = 1 << 60
 
 
@@ -54,7 +53,7 @@ def report_rules(rules: Rules) -> Rules:
     partition keeps, nor on a customer's contacts: which one is too many depends on what else there is at a flush.
     """
     return replace(
-        rules, live=False, slices_kept_ms=0, quarters_kept_ms=_FOR_EVER_MS, sketches_kept_ms=_FOR_EVER_MS, max_ids=_NO_LIMIT,
+        rules, live=False, slices_kept_ms=0, quarters_kept_ms=FOR_EVER_MS, sketches_kept_ms=FOR_EVER_MS, max_ids=_NO_LIMIT,
         max_cells=_NO_LIMIT, max_contacts=_NO_LIMIT, agent_series=False, partitioner=PARTITIONER,
     )  # fmt: skip
 
@@ -115,7 +114,7 @@ def _read(files: Sequence[Path], shares: Shares, number: int, lateness_ms: int,
             if unflushed >= FLUSH_LINES:
                 if begins:
                     here = _last_time(lanes, here)
-                until_ms = min([*later, _FOR_EVER_MS if here is None else here]) + lateness_ms
+                until_ms = min([*later, FOR_EVER_MS if here is None else here]) + lateness_ms
                 if shares.flush(until_ms=until_ms):
                     unflushed = 0
     return read, names

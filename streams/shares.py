@@ -21,7 +21,8 @@ from schemas.readings import Dimension, Reading, ReadingKey
 from streams.lines import Lanes
 from streams.share import MAX_COMPLAINTS, Answer, Complaint, End, Flush, Flushed, Message, Pause, Share, Show, Shown, Standing, Take
 
-_FOR_EVER_MS: Final = 1 << 60
+FOR_EVER_MS: Final = 1 << 60
+"""Later than any event time, longer than any span."""
 _LOOPS: Final = 4
 """Flushes after the end of input at most: one books, one books what was relayed, one says that nothing is left."""
 Kind = TypeVar("Kind")
@@ -77,7 +78,7 @@ class Shares:
             seat.send(Take([(topic, lane.keys, lane.values) for topic, lane in mine if lane is not None]))
         self._numbers.append({place: lane.numbers for place, lane in lanes.items()})
 
-    def flush(self, at_ms: int = 0, at_end: tuple[str, ...] = INPUT_TOPICS, until_ms: int = _FOR_EVER_MS) -> bool:
+    def flush(self, at_ms: int = 0, at_end: tuple[str, ...] = INPUT_TOPICS, until_ms: int = FOR_EVER_MS) -> bool:
         """Bring all shares to the same clock, deliver what was relayed, and let them flush; does not wait for it.
 
         Where all topics have been read beyond `until_ms` they do not flush, and False is returned: what is still to come would
@@ -160,4 +161,4 @@ def _reading(share: int, kind: str, dimension: str, name: str, channel: str, len
     return Reading(key, {"parts": parts, "ahead": ahead})
 
 
-__all__ = ["Here", "Seat", "Shares"]
+__all__ = ["FOR_EVER_MS", "Here", "Seat", "Shares"]

@@ -19,7 +19,6 @@ import pytest
 import yaml
 
 STEP_S: Final = 15
-HOUR_STEPS: Final = 3600 // STEP_S
 FIRING: Final = 'count by (alertname) (ALERTS{alertstate="firing",alertname!="FloorpulseWatchdog"})'
 HEALTHY: Final[Mapping[str, str]] = {
     'up{job="floorpulse-board",instance="a"}': "1x9000",
@@ -89,4 +88,4 @@ def run(folder: Path, rules: str, scenarios: Sequence[Scenario], step_s: int = S
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-__all__ = ["HEALTHY", "HOUR_STEPS", "STEP_S", "Scenario", "level", "need", "run"]
+__all__ = ["HEALTHY", "STEP_S", "Scenario", "level", "need", "run"]

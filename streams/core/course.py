@@ -544,4 +544,4 @@ _BY_RANK: Final[dict[int, Callable[[Course, Milestone, Heed], None]]] = {
 }
 _STEPS: Final = tuple(_BY_RANK.get(rank, Course._holds) for rank in range(max(_BY_RANK) + 1))  # noqa: SLF001  # some ranks are free
 
-__all__ = ["Course", "Retroactive", "Waiting", "address_of"]
+__all__ = ["Course", "Retroactive", "Waiting"]

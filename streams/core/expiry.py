@@ -133,4 +133,4 @@ class Expiry:
         self._marks = {sender: mark for sender, mark in marks}  # noqa: C416  msgpack made lists of the pairs
 
 
-__all__ = ["ANNOUNCE_MS", "CLOSE_MS", "Expiry"]
+__all__ = ["Expiry"]

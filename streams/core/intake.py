@@ -79,4 +79,4 @@ def digest_of(topic: str, key: str, event_id: str) -> int:
     return xxhash.xxh3_64_intdigest(f"{topic}\0{key}\0{event_id}".encode())
 
 
-__all__ = ["KEY_OF_STRUCT", "TOPIC_OF_STRUCT", "Intake", "Reject", "check_topic", "digest_of", "kinds_of"]
+__all__ = ["Intake", "Reject", "check_topic", "digest_of", "kinds_of"]

@@ -119,4 +119,4 @@ def _is_large(record: Outgoing) -> bool:
     return record.value is not None and len(record.value) > SMALL_LETTER_BYTES
 
 
-__all__ = ["BATCH_BYTES", "Outlet"]
+__all__ = ["Outlet"]

@@ -59,4 +59,4 @@ class Rolling:
         return Piece(self._cycle, starts, not self._running, size)
 
 
-__all__ = ["CYCLE_FLUSHES", "FEWEST_FLUSHES", "LEAST", "Piece", "Rolling"]
+__all__ = ["CYCLE_FLUSHES", "LEAST", "Piece", "Rolling"]

@@ -192,4 +192,4 @@ class CompiledFloor:
         return self._floor.counts
 
 
-__all__ = ["CompiledFloor", "CompiledFlush", "Core", "check_made", "core_named", "is_made"]
+__all__ = ["CompiledFloor", "CompiledFlush", "Core", "core_named", "is_made"]

@@ -167,7 +167,7 @@ async def test_the_command_line_reaches_a_closed_board(
 @pytest.mark.parametrize("url", ["ftp://wand:geheim@host", "https://", "wand:geheim@host", "http://[::1", "https://wand:geheim@"])
 def test_a_wrong_address_shows_no_password(url: str) -> None:
     """One line that says what is wanted."""
-    with pytest.raises(UsageError, match="is no http or https address") as error:
+    with pytest.raises(UsageError, match="is not an http or https address") as error:
         fetch(url, "/", {}, option="--url")
     assert "geheim" not in str(error.value)
 

@@ -11,8 +11,12 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.config import Config
+from schemas.readings import DATE_MS, QUARTER_MS
+from schemas.zones import date_number
+from sinks import paced
 from sinks import reader as reading
 from sinks.board import Board
+from sinks.collector import Exposition, FloorCollector
 from sinks.reader import QUIET_S, Reader, _WentBack
 from streams.embedded import EmbeddedBroker
 from tests.builders import Publisher, Record
@@ -223,9 +227,6 @@ def test_a_clock_that_is_wrong_for_a_moment_costs_no_numbers() -> None:
 
 def test_percentiles_of_a_zone_that_appears_with_them_count_once() -> None:
     """A queue with a zone of its own, of which a date's sketch is read before its quarter-hour; or behind it."""
-    from schemas.readings import DATE_MS, QUARTER_MS
-    from schemas.zones import date_number
-
     zone = "Asia/Tokyo"
     queues = {"tokyo": {"channels": {"chat": {"zone": zone}}}}
     for lengths in ((DATE_MS, QUARTER_MS), (QUARTER_MS, DATE_MS)):
@@ -246,8 +247,6 @@ def test_percentiles_of_a_zone_that_appears_with_them_count_once() -> None:
 
 def test_ages_go_on_where_snapshots_have_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """An alert on old data must fire also where the board makes no snapshot any more."""
-    from sinks.collector import Exposition, FloorCollector
-
     board, exposition = ready_board(*four()), Exposition(FloorCollector(["5m"]))
     snapshot, now = board._take(), time.monotonic()
 
@@ -275,8 +274,6 @@ def test_whether_a_board_lives_is_no_matter_of_the_wall_clock() -> None:
 
 async def test_a_stream_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its connection is closed, not only forgotten: what it was sent would wait for it for ever."""
-    from sinks import paced
-
     monkeypatch.setattr(paced, "WRITE_TIMEOUT_S", 0.5)
     publishers = [Publisher(0)]
     with EmbeddedBroker() as broker:

@@ -99,7 +99,7 @@ def test_an_unknown_key_is_refused_with_its_line_and_the_nearest_name(text: str,
         ("kafka:\n  bootstrap: [http://a:9092]\n", ["line 2", "kafka.bootstrap.0", "HOST:PORT"]),
         ("kafka:\n  bootstrap: a:99999\n", ["line 2", "'a:99999'", "HOST:PORT"]),
         ("kafka:\n  bootstrap: ::1:9092\n", ["line 2", "'::1:9092'", "[::1]:9092"]),
-        ("alerts:\n  enabled: true\n  board_url: wall.example\n", ["line 3", "alerts.board_url: is no address", "'wall.example'"]),
+        ("alerts:\n  enabled: true\n  board_url: wall.example\n", ["line 3", "board_url: is not an address", "'wall.example'"]),
         ("kafka:\n  partitioner: md5\n", ["line 2", "kafka.partitioner", "md5"]),
         ("kafka:\n  group: x\n  security_protocol: SASL_SSL\n", ["line 3", "sasl_username", "sasl_password"]),
         ("customers:\n  repeat_within: 3h\n  hash_ids: true\n", ["line 3", "hash_key of 16 characters"]),
@@ -117,7 +117,7 @@ def test_an_unknown_key_is_refused_with_its_line_and_the_nearest_name(text: str,
         ("changes:\n- effective_from: 2026-02-01 09:00:00\n", ["line 2", "2026-02-01 09:00:00", "has no offset"]),
         ("zone: UTC\nagents:\n  default_capacity: !!int two\n", ["line 3", "not YAML", "'two' is no int"]),
         ("zone: UTC\nduplicates: {max_ids: " + "9" * 5000 + "}\n", ["line 2", "is no int"]),
-        ("time:\n  lateness: " + "9" * 400 + "\n", ["line 2", "time.lateness", "is no duration"]),
+        ("time:\n  lateness: " + "9" * 400 + "\n", ["line 2", "time.lateness", "is not a duration"]),
         ("zone: \0\n", ["c.yaml", "not YAML", "#x0000"]),
         ("queues: &all\n  q: *all\n", ["c.yaml", "too deeply", "alias"]),
         ("queues: " + "[" * 3000, ["c.yaml", "too deeply"]),
@@ -157,7 +157,7 @@ def test_reserved_names_are_no_queues(name: str) -> None:
 def test_what_no_event_may_be_called_is_neither_queue_nor_channel(name: str) -> None:
     """Its gauges would stay at 0 for ever."""
     message = refusal(f'queues:\n  "{name}": {{}}\n')
-    assert "is no name: write 1 to 128 characters" in message
+    assert "is not a name: write 1 to 128 characters" in message
     assert "line 3: queues.q.channel: " in refusal(f'queues:\n  q:\n    channel: "{name}"\n')
     assert "queues" in refusal(f'changes:\n- effective_from: 2026-01-01T00:00:00Z\n  queues: {{"{name}": {{}}}}\n')
 
@@ -351,7 +351,7 @@ NO_DURATIONS = [10**400, "", "s", "5x", "-5s", "5s-", "1,5s", "5 minutes", "nan"
 @pytest.mark.parametrize("text", NO_DURATIONS)
 def test_what_is_no_duration_is_refused(text: object) -> None:
     """Negative, endless, longer than 400 days, in words."""
-    with pytest.raises(ValueError, match="no duration"):
+    with pytest.raises(ValueError, match="not a duration"):
         parse_duration(text)
 
 

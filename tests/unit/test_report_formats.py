@@ -181,4 +181,4 @@ def test_a_board_that_does_not_answer_is_told(run: Run) -> None:
     assert err.count("\n") == 1
     status, _, err = run("explain", "--url", "ftp://x", "--kpi", "answered")
     assert status == 2
-    assert "--url 'ftp://x' is no http or https address" in err
+    assert "--url 'ftp://x' is not an http or https address" in err

@@ -17,6 +17,8 @@ from typing import Final
 
 import pytest
 
+from schemas import errors
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 PACKAGES: Final = ("schemas", "streams", "sinks")
 
@@ -152,6 +154,27 @@ def _documented(value: object) -> bool:
         return True
     doc = value.__doc__ or ""
     return bool(doc) and not doc.startswith(f"{value.__name__}(")  # what a dataclass writes by itself
+
+
+def test_the_tree_of_errors_is_drawn_as_it_is() -> None:
+    """At the top of their module: each class once, under its parent."""
+    drawn: list[tuple[str, str]] = []
+    path = ["Exception"]
+    for line in (errors.__doc__ or "").splitlines():
+        if found := re.match(r"    ([│├└─ ]*)([A-Z]\w+)  ", line):
+            depth = len(found[1]) // 4
+            path[depth + 1 :] = [found[2]]
+            drawn.append((found[2], path[depth]))
+    classes = [each for _, each in inspect.getmembers(errors, inspect.isclass) if each.__module__ == errors.__name__]
+    assert sorted(drawn) == sorted((each.__name__, each.__base__.__name__) for each in classes if each.__base__)
+
+
+def test_the_architecture_page_names_every_module() -> None:
+    """In its table of packages; the simulator's modules go by the name of their package."""
+    rooms = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## Packages")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`([\w/]+?)/?`", rooms))
+    expected = {name for name, path in MODULES.items() if path.name != "__init__.py" and not inside(name, "streams.simulator")}
+    assert {name for name in expected if name.rpartition(".")[2] not in named} == set()
 
 
 @pytest.fixture(scope="module")

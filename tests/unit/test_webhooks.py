@@ -283,7 +283,7 @@ def test_an_address_in_a_file_is_refused_like_any_other(tmp_path: Path) -> None:
     """By the name of its webhook, not by itself."""
     address = tmp_path / "url"
     address.write_text("http://hooks..example/T0PSECRET\n")
-    with pytest.raises(ConfigError, match="the address of w is no address") as refused:
+    with pytest.raises(ConfigError, match="the address of w is not an address") as refused:
         Posting(url_file=str(address))
     assert "T0PSECRET" not in str(refused.value)
 

@@ -1,0 +1,126 @@
+"""`floorpulse produce` on the command line: routes, bad lines, resuming, pace; no broker is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from schemas.config import Config
+from streams import produce as produce_module
+from tests.builders import T0
+from tests.command_line import HELD, Run, call, is_one_line, lines_of
+
+
+class Collected:
+    """Stands in for the connection to Kafka: keeps what would be sent."""
+
+    sent = 0
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.records: list[tuple[str, bytes, bytes]] = []
+        self.ended_at: int | None = None
+        made.append(self)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        return None
+
+    async def send(self, topic: str, key: bytes, value: bytes) -> None:
+        """Keep a record."""
+        self.records.append((topic, key, value))
+        self.sent += 1
+
+    async def flush(self) -> None:
+        """Have nothing in flight."""
+
+    async def end_input(self, at_ms: int) -> None:
+        """Keep the time of the markers."""
+        self.ended_at = at_ms
+
+
+made: list[Collected] = []
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[Collected]:
+    """The connections that `produce` makes, none of them to a broker."""
+    made.clear()
+    monkeypatch.setattr(produce_module, "Sender", Collected)
+    return made
+
+
+def test_produce_sends_each_line_to_its_topic_under_its_key(run: Run, sent: list[Collected]) -> None:
+    """Bytes as they stand in the file; at the end markers with the newest time."""
+    events = [*call("s", 5_000), {"type": "agent.status", "agent_id": "a", "status": "away"}, {"type": "site.visits", "count": 1}]
+    Path("e.jsonl").write_bytes(lines_of(events))
+    done = run("produce", "e.jsonl")
+    assert (done.status, done.out) == (0, "")
+    lines = Path("e.jsonl").read_bytes().splitlines()
+    routes = [("queues", b"s"), ("queues", b"s"), ("status", b"a"), ("business", b"")]
+    assert sent[0].records == [(*route, line) for route, line in zip(routes, lines, strict=True)]
+    assert sent[0].ended_at == T0 + 5_000
+    assert done.err == "4 events sent; last line: e.jsonl --from-line 4\n"
+
+
+def test_produce_stops_at_the_first_bad_line(run: Run, sent: list[Collected]) -> None:
+    """One line: file, number, what is wrong, and how to go on; what came before it is sent, nothing is ended."""
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5_000)) + b"\n{nope\n" + lines_of([HELD]))
+    done = run("produce", "e.jsonl")
+    assert done.status == 1
+    assert is_one_line(done.err)
+    assert "e.jsonl line 4: " in done.err
+    assert "--keep-going puts such lines into e.jsonl.rejected" in done.err
+    assert len(sent[0].records) == 2
+    assert sent[0].ended_at is None
+
+
+def test_produce_keeps_going_where_wanted(run: Run, sent: list[Collected]) -> None:
+    """Bad lines go into a file of their own, as they are."""
+    Path("e.jsonl").write_bytes(b"{nope\n" + lines_of(call("s", 5_000)) + b'{"type":"x"}\n')
+    done = run("produce", "e.jsonl", "--keep-going", "--no-end")
+    assert done.status == 0
+    assert Path("e.jsonl.rejected").read_bytes() == b'{nope\n{"type":"x"}\n'
+    assert done.err.startswith("2 events sent, 2 bad lines in e.jsonl.rejected")
+    assert sent[0].ended_at is None
+
+
+def test_produce_resumes_at_a_line(run: Run, sent: list[Collected]) -> None:
+    """As the summary of the run before says."""
+    Path("e.jsonl").write_bytes(b"{nope\n" + lines_of(call("s", 5_000)))
+    assert run("produce", "e.jsonl", "--from-line", "3").status == 0
+    assert [record[0] for record in sent[0].records] == ["queues"]
+
+
+@pytest.mark.parametrize("line", [3, 4])
+def test_produce_has_nothing_to_resume_behind_the_last_line(run: Run, sent: list[Collected], line: int) -> None:
+    """Neither at an empty last line nor right behind it: the file was wholly sent."""
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5_000)) + b"\n")
+    done = run("produce", "e.jsonl", "--from-line", str(line))
+    assert (done.status, sent[0].records) == (0, [])
+    assert done.err.startswith("0 events sent")
+
+
+def test_produce_cannot_resume_beyond_the_end(run: Run, sent: list[Collected]) -> None:
+    """It is another file, or a slip; nothing is sent, of the files behind it neither."""
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5_000)) + b"\n")
+    Path("f.jsonl").write_bytes(lines_of(call("t", 5_000)))
+    for line in ("5", "999"):
+        done = run("produce", "e.jsonl", "f.jsonl", "--from-line", line)
+        assert (done.status, is_one_line(done.err)) == (2, True)
+        assert f"--from-line {line}: e.jsonl has 3 lines" in done.err
+    assert all(not connection.records for connection in sent)
+
+
+@pytest.mark.parametrize("speed", ["0", "-1", "nan", "inf", "-inf"])
+def test_produce_refuses_a_pace_that_is_none(run: Run, sent: list[Collected], speed: str) -> None:
+    """0 and less, and what is not a finite number; before Kafka is asked."""
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5_000)))
+    done = run("produce", "e.jsonl", "--speed", speed)
+    assert (done.status, sent) == (2, [])
+    assert is_one_line(done.err)
+    assert f"--speed {speed} is not a finite number above 0; write --speed 60, or --speed max" in done.err

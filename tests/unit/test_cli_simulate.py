@@ -1,0 +1,63 @@
+"""`floorpulse simulate` on the command line: a file of valid events, the same for the same seed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from schemas.codec import decode_batch
+from schemas.errors import InvalidEvent
+from tests.command_line import Run, rows_of
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def simulated(run: Run, *more: str) -> bytes:
+    """Return the file of ten simulated minutes."""
+    done = run("simulate", "--out", "e.jsonl", "--duration", "10m", "--start", "2026-11-21T08:00:00Z", "--queues", "2", *more)
+    assert (done.status, done.out) == (0, "")
+    data = Path("e.jsonl").read_bytes()
+    assert done.err == f"{data.count(bytes([10]))} events in e.jsonl\n"
+    return data
+
+
+def test_simulate_writes_valid_events(run: Run) -> None:
+    """Every line is an event that the decoder accepts, and the report can be made of them."""
+    lines = simulated(run, "--seed", "3").splitlines()
+    assert len(lines) > 200
+    assert [event for event in decode_batch(lines) if isinstance(event, InvalidEvent)] == []
+    done = run("report", "e.jsonl")
+    assert ", 0 invalid; " in done.err
+    assert sum(int(row["answered"]) for row in rows_of(done.out)) > 5
+
+
+def test_the_same_seed_gives_the_same_file(run: Run) -> None:
+    """To the byte; another seed gives another."""
+    first = simulated(run, "--seed", "3")
+    assert simulated(run, "--seed", "3") == first
+    assert simulated(run, "--seed", "4") != first
+
+
+def test_simulated_history_comes_before_the_start(run: Run) -> None:
+    """As long as asked for; a length that is none is a usage error."""
+    first = decode_batch(simulated(run, "--history", "20m").splitlines())[0]
+    assert not isinstance(first, InvalidEvent)
+    assert first.at < decode_batch(simulated(run).splitlines())[0].at - 19 * 60_000
+    done = run("simulate", "--out", "e.jsonl", "--duration", "1m", "--history", "soon")
+    assert done.status == 2
+    assert "--history 'soon' is not a duration" in done.err
+
+
+def test_simulate_writes_to_standard_output(tmp_path: Path) -> None:
+    """`-` as everywhere; nothing else stands between the events. In a process of its own, as it writes bytes."""
+    command = [sys.executable, "-m", "streams.cli", "simulate", "--out", "-", "--duration", "2m", "--start", "2026-11-21T08:00:00Z"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FLOORPULSE_")}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment | {"PYTHONPATH": str(ROOT)}, capture_output=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    events = decode_batch(done.stdout.splitlines())
+    assert len(events) > 20
+    assert [event for event in events if isinstance(event, InvalidEvent)] == []
