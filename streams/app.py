@@ -350,7 +350,7 @@ def made_anew(tp: TP, offset: int, end: int) -> JournalMismatch:
     )
 
 
-def build_app(ownership: Ownership, names: Mapping[str, str], group: str, **settings: Any) -> faust.App:
+def build_app(ownership: Ownership, names: Mapping[str, str], group: str, *, slabs: bool = False, **settings: Any) -> faust.App:
     """Return the Faust app of a worker: no web server, no tables, no topics made, no leader."""
     app = faust.App(
         group,
@@ -368,7 +368,7 @@ def build_app(ownership: Ownership, names: Mapping[str, str], group: str, **sett
         **settings,
     )
     app._create_directories = lambda: None  # type: ignore[method-assign]  # noqa: SLF001  # nothing is kept there
-    install(app, ownership)
+    install(app, ownership, slabs=slabs)
     ownership.attach(app)
 
     async def process(stream: Any) -> None:

@@ -8,16 +8,30 @@ handed out then says which offsets it covers (`Span`), and `idle` how far the lo
 The records handed out are those that aiokafka reads from the log, with offset, timestamp and its type, key, value and headers.
 Of each it would make another object, of eleven fields, which takes as long as to check and unpack it.
 
+For the compiled core not even those are made: it reads the bytes of the answer itself (`Slab`). aiokafka does not keep them where
+one can reach them, so `Tap` stands before its client and notes what the broker answered. What aiokafka decides stays with it (which
+answers are for us, where reading goes on, how much is taken at a time); only what a record batch holds is read by
+`streams/native/src/log.rs`, which leaves the formats of before 2017 to aiokafka.
+
 What this relies on inside aiokafka 0.14 is held by `tests/unit/test_fetches_contract.py`.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, cast, overload
+
+from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
+from aiokafka.errors import CorruptRecordException
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.structs import TopicPartition
 
 from streams.journal.contiguity import Span
+from streams.native import reader
+
+_CODECS: Final[Mapping[int, Callable[[bytes], bytes]]] = {1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode}
 
 
 class Batch(list[Any]):
@@ -30,12 +44,70 @@ class Batch(list[Any]):
     def piece(self, begin: int, end: int) -> Batch:
         """Return a part; what was skipped is told with the last one."""
         made = Batch(self[begin:end])
-        made.span = self.span
-        if self.span is not None and made:
-            first = self.span.begin if begin == 0 else self[begin - 1].offset + 1
-            last = end >= len(self)
-            made.span = Span(first, self.span.end if last else made[-1].offset + 1, self.span.skipped if last else {})
+        made.span = _span_of(self, made, begin, end)
         return made
+
+
+class Fetched(NamedTuple):
+    """A record of a slab."""
+
+    offset: int
+    timestamp: int
+    timestamp_type: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]]
+
+
+class Slab(Sequence[Fetched]):
+    """Records of one partition in offset order, as they lie in the log; `span` as in `Batch`.
+
+    `held` is for the compiled core. Who asks for a single record has it made, for letters and the like.
+    """
+
+    __slots__ = ("held", "span")
+
+    def __init__(self, held: Any, span: Span | None = None) -> None:
+        self.held = held
+        self.span = span
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+    @overload
+    def __getitem__(self, index: int) -> Fetched: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Slab: ...
+
+    def __getitem__(self, index: int | slice) -> Fetched | Slab:
+        if isinstance(index, slice):
+            begin, end, _ = index.indices(len(self))
+            return Slab(self.held.piece(begin, end))
+        return Fetched(*self.held.record(index if index >= 0 else len(self) + index))
+
+    @property
+    def offsets(self) -> Sequence[int]:
+        """The offset of each record."""
+        if self.held.is_dense():
+            first = self.held.offset(0) if len(self) else 0
+            return range(first, first + len(self))
+        return cast(list[int], self.held.offsets())
+
+    def piece(self, begin: int, end: int) -> Slab:
+        """Return a part; what was skipped is told with the last one."""
+        made = self[begin:end]
+        made.span = _span_of(self, made, begin, end)
+        return made
+
+
+def _span_of(whole: Batch | Slab, part: Sequence[Any], begin: int, end: int) -> Span | None:
+    span = whole.span
+    if span is None or not part:
+        return span
+    first = span.begin if begin == 0 else whole[begin - 1].offset + 1
+    last = end >= len(whole)
+    return Span(first, span.end if last else part[-1].offset + 1, span.skipped if last else {})
 
 
 def batch_of(records: list[Any], span: Span | None = None) -> Batch:
@@ -91,6 +163,71 @@ class _Watched:
         return batch
 
 
+def _decompress(codec: int, data: bytes) -> bytes:
+    unpack = _CODECS.get(codec)
+    if unpack is None:
+        raise ValueError(f"unknown codec {codec}")
+    return bytes(unpack(data))
+
+
+class _Native:
+    """Stands for aiokafka's `PartitionRecords`, and hands out slabs."""
+
+    __slots__ = ("_read", "_reader", "_result", "_tp")
+
+    def __init__(self, tp: Any, result: Any, read: _Read, native: Any) -> None:
+        self._tp = tp
+        self._result = result
+        self._read = read
+        self._reader = native
+
+    @property
+    def next_fetch_offset(self) -> int:
+        return cast(int, self._reader.next_fetch_offset)
+
+    def getall(self, max_records: int | None = None) -> Sequence[Any]:
+        """Stand for aiokafka's `FetchResult.getall`."""
+        result = self._result
+        records = self._taken(result, max_records) if result.check_assignment(self._tp) and result.has_more() else []
+        if not result.has_more():
+            del result.getall, self._result  # they hold each other, and the answer
+        return records
+
+    def _taken(self, result: Any, max_records: int | None) -> Slab:
+        try:
+            records = self._reader.read(sys.maxsize if max_records is None else max_records)
+        except ValueError as error:
+            raise CorruptRecordException(f"{self._tp.topic} {self._tp.partition} at {self.next_fetch_offset}: {error}") from None
+        finally:
+            self._read.markers += self._reader.take_markers()
+        result._update_position()  # noqa: SLF001  # as aiokafka's own does
+        if self._reader.is_done():
+            result._partition_records = None  # noqa: SLF001  # the same
+        return Slab(records)
+
+
+class Tap:
+    """Stands before aiokafka's client, and notes the bytes that a broker has answered for each partition."""
+
+    def __init__(self, client: Any, fetches: Fetches) -> None:
+        self._client = client
+        self._fetches = fetches
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def send(self, node_id: Any, request: Any, **options: Any) -> Any:
+        """Send, and note the answer: it is put into `Fetches`, or dropped, before anybody else has a turn."""
+        response = await self._client.send(node_id, request, **options)
+        if isinstance(request, FetchRequest):
+            self._fetches.answers = {
+                TopicPartition(topic, partition): data[-1]
+                for topic, partitions in response.topics
+                for partition, _, _, *data in partitions
+            }
+        return response
+
+
 def _as_it_is(_tp: Any, record: Any) -> Any:
     """Take the place of the method that makes a `ConsumerRecord` of a record."""
     return record
@@ -101,6 +238,8 @@ class Fetches(OrderedDict[Any, Any]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.answers: dict[Any, bytes] = {}
+        """The bytes of the newest answer, where a `Tap` notes them."""
         self.idle: dict[Any, tuple[int, int]] = {}
         """By partition: the end of what was handed out, and how far the log held nothing more. Read by other threads."""
         self._reads: dict[Any, _Read] = {}
@@ -111,10 +250,17 @@ class Fetches(OrderedDict[Any, Any]):
             read = self._reads.get(tp)
             if read is None or read.reached != records.next_fetch_offset:
                 read = self._reads[tp] = _Read(records.next_fetch_offset)
-            read.records = records
-            read.aborted = read.aborted or bool(records._aborted_transactions)  # noqa: SLF001  # no public way
-            records._records = _Watched(records._records, read)  # noqa: SLF001  # the same
-            records._consumer_record = _as_it_is  # noqa: SLF001  # the same
+            aborted = records._aborted_transactions  # noqa: SLF001  # no public way
+            read.aborted = read.aborted or bool(aborted)
+            answer = self.answers.pop(tp, None)
+            native = None if answer is None else reader(answer, records.next_fetch_offset, aborted, _decompress)
+            if native is not None:
+                read.records = result._partition_records = _Native(tp, result, read, native)  # noqa: SLF001  # the same
+                result.getall = read.records.getall
+            else:
+                read.records = records
+                records._records = _Watched(records._records, read)  # noqa: SLF001  # the same
+                records._consumer_record = _as_it_is  # noqa: SLF001  # the same
         super().__setitem__(tp, result)
 
     def __delitem__(self, tp: Any) -> None:
@@ -128,14 +274,15 @@ class Fetches(OrderedDict[Any, Any]):
         super().clear()
         self._reads.clear()
 
-    def spanned(self, drained: Mapping[Any, list[Any]]) -> dict[Any, Batch]:
+    def spanned(self, drained: Mapping[Any, Any]) -> dict[Any, Batch | Slab]:
         """Return what aiokafka has just handed out as batches that know what they cover."""
-        made = {}
+        made: dict[Any, Batch | Slab] = {}
         for tp, records in drained.items():
             read = self._reads.get(tp)
-            made[tp] = batch_of(records, None if read is None else read.take(len(records)))
+            span = None if read is None else read.take(len(records))
+            made[tp] = Slab(records.held, span) if isinstance(records, Slab) else batch_of(records, span)
         self.idle = {tp: (read.origin, read.reached) for tp, read in self._reads.items()}
         return made
 
 
-__all__ = ["Batch", "Fetches", "batch_of"]
+__all__ = ["Batch", "Fetched", "Fetches", "Slab", "Tap", "batch_of"]

@@ -30,7 +30,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import structlog
 from prometheus_client import Histogram
@@ -38,11 +38,12 @@ from prometheus_client import Histogram
 from schemas.errors import KafkaUnreachable, Replaced
 from schemas.markers import END_OF_INPUT, read_end_of_input
 from schemas.readings import ReadingKey, encode_key, encode_value
+from streams.fetches import Slab
 from streams.journal.contiguity import Explanation, Finding, Span, cut
 from streams.journal.fold import KEPT_CYCLES, Folded
 from streams.journal.follow import Follow
 from streams.journal.letters import letter
-from streams.journal.ports import Floor, Landed, Ports, Record
+from streams.journal.ports import CompiledFloor, Floor, Landed, Ports, Record, Reject
 from streams.journal.record import Delta, Outgoing, encode_within
 from streams.journal.rolling import CYCLE_FLUSHES, Rolling
 from streams.notices import Seen
@@ -197,7 +198,7 @@ class Partition:
         Without a `span` each hole in the batch is asked about.
         """
         if records and not self.closed:
-            offsets = [record.offset for record in records]
+            offsets = records.offsets if isinstance(records, Slab) else [record.offset for record in records]
             begin, end, hole = cut(self.next[topic], offsets, span)
             if end > begin:
                 self._healing.pop(topic, None)
@@ -226,8 +227,7 @@ class Partition:
             self._note_skipped(topic, cause, count)
 
     def _apply(self, topic: str, records: Sequence[Record]) -> None:
-        keys, values = [record.key for record in records], [record.value for record in records]
-        rejects = self._floor.apply(topic, keys, values, self._ports.clock_ms())
+        rejects, markers, size = self._taken(topic, records)
         self._tally.seen.took(topic, self.number, records, rejects)
         if rejects:
             name = self._ports.names[topic]
@@ -237,12 +237,23 @@ class Partition:
         self.next[topic] = records[-1].offset + 1
         self.pending += len(records)
         if topic == "relay":  # a record of it holds many facts
-            self.pending += sum(len(value) for value in values if value is not None) // FACT_BYTES
+            self.pending += size // FACT_BYTES
         self._tally.events += len(records)
         if self.received is not None and topic != "relay":
-            self.received[topic] = self.received.get(topic, 0) + len(values) - _markers_in(values)
+            self.received[topic] = self.received.get(topic, 0) + len(records) - markers
         if self.pending >= self._limits.flush_events or self._reject_bytes >= self._limits.reject_bytes:
             self._wanted.set()
+
+    def _taken(self, topic: str, records: Sequence[Record]) -> tuple[Sequence[Reject], int, int]:
+        """Let the floor take a batch; return what it set aside, how many end-of-input markers there are, and the values' bytes."""
+        now_ms = self._ports.clock_ms()
+        if isinstance(records, Slab):
+            held = records.held
+            rejects = cast(CompiledFloor, self._floor).apply_records(topic, held, now_ms)
+            return rejects, sum(read_end_of_input(value) is not None for value in held.holding(_MARKER)), held.value_bytes()
+        keys, values = [record.key for record in records], [record.value for record in records]
+        rejects = self._floor.apply(topic, keys, values, now_ms)
+        return rejects, _markers_in(values), sum(len(value) for value in values if value is not None)
 
     async def _explain(self, topic: str, records: Sequence[Record], offsets: Sequence[int], span: Span | None) -> None:
         """Find out about the hole before `records`: go back to what was lost, take what the log really follows with."""

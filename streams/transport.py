@@ -34,7 +34,7 @@ from faust.types import TP, ConsumerMessage
 from faust.types.tuples import Message
 
 from schemas.errors import FloorpulseError
-from streams.fetches import Batch, Fetches
+from streams.fetches import Batch, Fetches, Slab, Tap
 
 BATCH_RECORDS: Final = 2_000
 """The most records in a batch: some milliseconds of work, so that partitions and heartbeats get their turn."""
@@ -60,9 +60,9 @@ class Offsets(Protocol):
 class BatchScheduler(DefaultSchedulingStrategy):
     """Cut fetched records into batches, one from each partition in turn."""
 
-    def iterate(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, Batch]]:
+    def iterate(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, Batch | Slab]]:
         """Yield the batches; `BatchThread` has made them."""
-        waiting = deque((tp, cast(Batch, fetched), 0) for tp, fetched in records.items() if fetched)
+        waiting = deque((tp, cast(Batch | Slab, fetched), 0) for tp, fetched in records.items() if fetched)
         while waiting:
             tp, fetched, begin = waiting.popleft()
             end = begin + BATCH_RECORDS
@@ -71,7 +71,7 @@ class BatchScheduler(DefaultSchedulingStrategy):
                 waiting.append((tp, fetched, end))
 
 
-class BatchSchema(faust.Schema[None, Batch]):
+class BatchSchema(faust.Schema[None, Batch | Slab]):
     """Hand the batch over as it is."""
 
     def compile(self, app: Any, **_: Any) -> Callable[..., Awaitable[Any]]:
@@ -119,6 +119,8 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001  # no public way to what was skipped
         assert not fetcher._records, "nothing can be fetched before the first assignment"  # noqa: SLF001
         self.fetches = fetcher._records = Fetches()  # noqa: SLF001
+        if cast(BatchTransport, cast(driver.Consumer, self.consumer).transport).slabs:
+            fetcher._client = Tap(fetcher._client, self.fetches)  # noqa: SLF001
 
     async def _fetch_records(self, consumer: Any, active_partitions: Any, timeout: float | None = None,  # noqa: ASYNC109
                              max_records: int | None = None) -> Any:  # fmt: skip
@@ -158,7 +160,7 @@ class BatchConsumer(driver.Consumer):
     def _new_consumer_thread(self) -> BatchThread:
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
 
-    def _to_message(self, tp: TP, batch: Batch) -> ConsumerMessage:
+    def _to_message(self, tp: TP, batch: Batch | Slab) -> ConsumerMessage:
         last = batch[-1]
         return ConsumerMessage(
             tp.topic,
@@ -226,13 +228,16 @@ class BatchTransport(driver.Transport):
 
     Consumer = BatchConsumer
     offsets: Offsets
+    slabs = False
+    """Whether batches are `Slab`s, for the compiled core."""
 
 
-def install(app: faust.App, offsets: Offsets) -> None:
-    """Make an app fetch in batches and take its offsets from `offsets`."""
+def install(app: faust.App, offsets: Offsets, *, slabs: bool = False) -> None:
+    """Make an app fetch in batches, as `Slab`s where the compiled core takes them, and take its offsets from `offsets`."""
     app.conf.ConsumerScheduler = BatchScheduler  # type: ignore[assignment]  # a setting's type, as Faust declares it
     transport = BatchTransport(app.conf.broker_consumer, app)
     transport.offsets = offsets
+    transport.slabs = slabs
     app.transport = transport
 
 

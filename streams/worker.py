@@ -94,7 +94,7 @@ class WorkerSettings:
     max_ahead_ms: int = 300_000
     live: bool = True
     core: str = "python"
-    """Which core counts; it only stands in the log."""
+    """Which core counts: `compiled` or `python`, as `thaw` makes them."""
 
 
 class Worker:
@@ -191,6 +191,7 @@ class Worker:
             self.ownership,
             settings.names,
             settings.group,
+            slabs=settings.core == "compiled",
             broker_session_timeout=settings.session_timeout_s,
             broker_heartbeat_interval=settings.session_timeout_s / 4,
             broker_request_timeout=max(20.0, settings.session_timeout_s),

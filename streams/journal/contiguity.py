@@ -40,7 +40,8 @@ class Span(NamedTuple):
 def cut(expected: int, offsets: Sequence[int], span: Span | None = None) -> Cut:
     """Find what of a batch (offsets ascending) follows on from `expected`; what was seen before is left out."""
     count = len(offsets)
-    if offsets == list(range(expected, expected + count)):
+    following = range(expected, expected + count)
+    if offsets == (following if isinstance(offsets, range) else list(following)):
         return Cut(0, count, False)
     begin = end = bisect_left(offsets, expected)
     if span is not None and span.begin <= expected:

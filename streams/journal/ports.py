@@ -76,6 +76,13 @@ class Floor(Protocol):
         """Return key and value of a reading as it is after the last flush."""
 
 
+class CompiledFloor(Floor, Protocol):
+    """What the compiled core can do as well."""
+
+    def apply_records(self, topic: str, records: Any, now_ms: int) -> Sequence[Reject]:
+        """Take a batch of records as they lie in the log (`streams.fetches.Slab.held`)."""
+
+
 class Record(Protocol):
     """A record as aiokafka gives it."""
 
@@ -156,4 +163,4 @@ class Ports(NamedTuple):
     clock_ms: Callable[[], int]
 
 
-__all__ = ["Floor", "Flush", "Landed", "Log", "Ports", "Record", "Reject", "Sender", "Source"]
+__all__ = ["CompiledFloor", "Floor", "Flush", "Landed", "Log", "Ports", "Record", "Reject", "Sender", "Source"]

@@ -8,7 +8,7 @@ one core takes over where a worker with the other stopped. `tests/property/test_
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -38,6 +38,12 @@ _GONE = msgspec.Raw(b"\xc0")
 def is_made() -> bool:
     """Tell whether the compiled core is there."""
     return _MADE
+
+
+def reader(data: bytes, offset: int, aborted: Sequence[tuple[int, int]],
+           decompress: Callable[[int, bytes], bytes]) -> _native.Reader | None:  # fmt: skip
+    """Return a reader of what a broker has answered for a partition, from an offset on; None where it holds an older format."""
+    return _native.Reader(data, offset, list(aborted), decompress) if _native.Reader.can_read(data) else None
 
 
 def check_made() -> None:
@@ -88,6 +94,10 @@ def _body(value: bytes | None) -> dict[str, Any] | None:
     return {name: part for name, part in msgspec.json.decode(value).items() if name not in ("v", "epoch", "seq")}
 
 
+def _rejects(found: Sequence[tuple[int, str, str, str]]) -> list[Reject]:
+    return [Reject(index, "late" if outcome == "late" else "invalid", *why) for index, outcome, *why in found]
+
+
 class CompiledFloor:
     """The state of one partition; see `streams.core.floor.Floor`."""
 
@@ -112,8 +122,11 @@ class CompiledFloor:
 
     def apply(self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None], now_ms: int) -> list[Reject]:
         """Take a batch of records of one logical topic, in offset order; return those set aside."""
-        rejects = self._floor.apply(topic, list(keys), list(values), now_ms)
-        return [Reject(index, "late" if outcome == "late" else "invalid", *why) for index, outcome, *why in rejects]
+        return _rejects(self._floor.apply(topic, list(keys), list(values), now_ms))
+
+    def apply_records(self, topic: str, records: _native.Records, now_ms: int) -> list[Reject]:
+        """Take a batch of records as they lie in the log (`streams.fetches.Slab`); return those set aside."""
+        return _rejects(self._floor.apply_records(topic, records, now_ms))
 
     def flush(self, seq: int, now_ms: int, at_end: Collection[str] = (), epoch: int = 0) -> CompiledFlush:
         """Book what was touched, forget what is over, and return all that changed since the last flush."""
@@ -192,4 +205,4 @@ class CompiledFloor:
         return self._floor.counts
 
 
-__all__ = ["CompiledFloor", "CompiledFlush", "Core", "core_named", "is_made"]
+__all__ = ["CompiledFloor", "CompiledFlush", "Core", "core_named", "is_made", "reader"]

@@ -33,6 +33,7 @@ mod kept;
 mod keys;
 mod levels;
 mod lives;
+mod log;
 mod milestones;
 mod names;
 mod numbers;
@@ -105,6 +106,24 @@ fn targets_of(kinds: &[String]) -> Vec<Target> {
     kinds.iter().filter_map(|kind| Target::of(kind)).collect()
 }
 
+type Pair<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
+impl PyFloor {
+    /// Take keys and values of one topic.
+    fn take(&mut self, py: Python<'_>, topic: &str, pairs: Vec<Pair<'_>>, now_ms: Ms) -> PyResult<Vec<Rejected>> {
+        let known = Topic::of(topic);
+        if known.is_none() && topic != RELAY {
+            return Err(PyValueError::new_err(format!("unknown topic {topic:?}")));
+        }
+        let floor = &mut self.0;
+        let rejects = py.allow_threads(|| match known {
+            Some(topic) => floor.apply(topic, pairs.into_iter(), now_ms),
+            None => floor.apply_relay(pairs.into_iter().map(|(_, value)| value)),
+        });
+        Ok(rejects.into_iter().map(|each| (each.index, each.outcome, each.reason, each.detail)).collect())
+    }
+}
+
 #[pymethods]
 impl PyFloor {
     /// Start empty; `settings` is the msgpack of the settings' entry.
@@ -145,19 +164,15 @@ impl PyFloor {
         values: &Bound<'_, PyList>,
         now_ms: Ms,
     ) -> PyResult<Vec<Rejected>> {
-        let known = Topic::of(topic);
-        if known.is_none() && topic != RELAY {
-            return Err(PyValueError::new_err(format!("unknown topic {topic:?}")));
-        }
         let (keys, values): (Vec<_>, Vec<_>) = (keys.iter().collect(), values.iter().collect());
-        let keys: Vec<Option<&[u8]>> = keys.iter().map(bytes_of).collect();
-        let values: Vec<Option<&[u8]>> = values.iter().map(bytes_of).collect();
-        let floor = &mut self.0;
-        let rejects = py.allow_threads(|| match known {
-            Some(topic) => floor.apply(topic, keys.into_iter().zip(values), now_ms),
-            None => floor.apply_relay(values.into_iter()),
-        });
-        Ok(rejects.into_iter().map(|each| (each.index, each.outcome, each.reason, each.detail)).collect())
+        let pairs = keys.iter().map(bytes_of).zip(values.iter().map(bytes_of)).collect();
+        self.take(py, topic, pairs, now_ms)
+    }
+
+    /// Take records as they lie in the log; return those set aside.
+    fn apply_records(&mut self, py: Python<'_>, topic: &str, records: &log::Records, now_ms: Ms) -> PyResult<Vec<Rejected>> {
+        let pairs = records.pairs(py);
+        self.take(py, topic, pairs, now_ms)
     }
 
     /// Book what was touched, and return what changed: (entries, readings without the heartbeat, relay records).
@@ -341,5 +356,7 @@ impl PyFloor {
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<log::Reader>()?;
+    module.add_class::<log::Records>()?;
     module.add_class::<PyFloor>()
 }
