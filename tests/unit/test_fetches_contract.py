@@ -332,6 +332,7 @@ def test_pieces_of_a_slab_cover_what_it_covers() -> None:
     client = Fetching(0, slabs=True)
     client.fetch(log_batch(0, [0, 1, 3]), log_batch(4, [0], marker=COMMIT))
     slab = client.batch()
+    assert isinstance(slab, Slab)
     pieces = [slab.piece(begin, begin + 2) for begin in (0, 2)]
     assert [([each.offset for each in piece], piece.span) for piece in pieces] == [
         ([0, 1], Span(0, 2)), ([3], Span(2, 5, {"marker": 1, "compaction": 1})),

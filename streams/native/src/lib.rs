@@ -62,6 +62,7 @@ use cells::{CellId, QUARTER_MS};
 use facts::{Topic, TOPICS};
 use floor::Floor;
 use keys::Key;
+use log::Pair;
 use names::{Address, Ms};
 use pack::Writer;
 use parts::Part;
@@ -105,8 +106,6 @@ fn topics_of(names: &[String]) -> Vec<Topic> {
 fn targets_of(kinds: &[String]) -> Vec<Target> {
     kinds.iter().filter_map(|kind| Target::of(kind)).collect()
 }
-
-type Pair<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 
 impl PyFloor {
     /// Take keys and values of one topic.

@@ -24,6 +24,8 @@ const CONTROL: u16 = 0x20;
 const ABORT_MARKER: [u8; 4] = [0, 0, 0, 0];
 const NONE: i32 = -1;
 
+/// Key and value of a record.
+pub type Pair<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 type Header<'py> = (String, Option<Bound<'py, PyBytes>>);
 type Whole<'py> = (i64, i64, u8, Option<Bound<'py, PyBytes>>, Option<Bound<'py, PyBytes>>, Vec<Header<'py>>);
 
@@ -74,7 +76,7 @@ impl Records {
     }
 
     /// Keys and values.
-    pub fn pairs<'py>(&'py self, py: Python<'py>) -> Vec<(Option<&'py [u8]>, Option<&'py [u8]>)> {
+    pub fn pairs<'py>(&'py self, py: Python<'py>) -> Vec<Pair<'py>> {
         let buffers = self.buffers(py);
         let pair = |place: &Place| {
             let data = buffers[place.buffer as usize];
