@@ -31,6 +31,7 @@ BROKER: Final = {"group.min.session.timeout.ms": "1000", "log.cleaner.enable": "
 CALM_S: Final = 25.0
 """So long without any progress, and the next blow waits for some."""
 SETTLE_S: Final = 180.0
+_STOPS_IN_LOG: Final = re.compile(rb'"why": "(.*?)", "event": "worker.stopping"')
 _EVENTS_IN_LOG: Final = re.compile(rb'"event": "([a-z_.]+)"')
 
 
@@ -65,6 +66,8 @@ class Result:
     done: dict[str, int] = field(default_factory=dict)
     told: dict[str, int] = field(default_factory=dict)
     """How often the workers logged what."""
+    ended: list[str] = field(default_factory=list)
+    """Why workers stopped, where nobody had told them to."""
     readings: int = 0
     stale_readings: int = 0
     cells: int = 0
@@ -200,13 +203,15 @@ worker: {{session_timeout: {SESSION_TIMEOUT_S}s, flush_interval: 200ms, flush_ev
         got, left = self._witness.cells(), self._witness.left_by_compaction()
         differing = sorted(key for key in got.keys() | want.keys() if got.get(key) != want.get(key))
         afterwards = sorted(key for key in left.keys() | want.keys() if left.get(key) != want.get(key))
+        log = self.log.read_bytes()
         outcomes = sum(self._witness.outcomes()[0].values(), Counter[str]())
         return Result(
             plan=asdict(self._plan),
             seconds=round(seconds, 1),
             sent=len(load.records),
             done=dict(self._fleet.done),
-            told=dict(Counter(event.decode() for event in _EVENTS_IN_LOG.findall(self.log.read_bytes()))),
+            told=dict(Counter(event.decode() for event in _EVENTS_IN_LOG.findall(log))),
+            ended=[why.decode() for why in _STOPS_IN_LOG.findall(log) if why != b"told to"],
             readings=self._witness.read,
             stale_readings=self._witness.stale,
             cells=len(want),
