@@ -5,6 +5,7 @@
 * `peers`: floorpulse, and other stream processors, at the same job on the same Kafka (`tests/bench/versus.py`); `--peers` chooses.
 * `decode`, `core`, `compiled`, `report`, `report-compiled`: CPU of one process, in memory. The transport's ceiling is a row
   among the peers.
+* `unpack`: what a broker has answered, as records and as slabs, handed to a partition with the compiled core.
 * `stages`: where a worker's CPU goes, without a client.
 * `drain`, `drain-compiled`: one worker against a backlog. `workers`: two workers against one.
 * `live`: time from an event (its own time, given just before it is sent) to its count on /metrics, direct and by relay.
@@ -48,6 +49,7 @@ from tests.bench.screens import bench_screens
 from tests.bench.sockets import bench_scrape, bench_sockets
 from tests.bench.stages import bench_stages
 from tests.bench.state import bench_state
+from tests.bench.unpacking import bench_unpack
 from tests.bench.versus import OURS, Contest, figures, markdown_of, table_of
 from tests.bench.workload import write_events
 
@@ -61,6 +63,7 @@ BENCHES: dict[str, Bench] = {
     "workers": bench_workers, "live": bench_live, "scrape": bench_scrape, "sockets": bench_sockets,
     "screens": bench_screens, "board": bench_board, "start": bench_start, "idle": bench_idle,
     "recovery": bench_recovery, "poison": bench_poison, "stages": bench_stages, "scaling": bench_scaling,
+    "unpack": bench_unpack,
 }  # fmt: skip
 ONCE = frozenset({"live", "scrape", "sockets", "screens", "board", "idle", "state", "recovery", "poison", "scaling"})
 """Long ones, which have many samples of their own, or no noise."""
