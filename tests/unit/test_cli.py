@@ -568,6 +568,55 @@ def test_produce_cannot_resume_beyond_the_end(run: Run, sent: list[Collected]) -
     assert all(not connection.records for connection in sent)
 
 
+@pytest.mark.usefixtures("sent")
+def test_produce_resumed_keeps_the_bad_lines_of_the_run_before(run: Run) -> None:
+    """They lie beside those that come now; a run from the first line begins anew."""
+    Path("e.jsonl").write_bytes(b"{nope\n" + lines_of(call("s", 5_000)) + b'{"type":"x"}\n')
+    run("produce", "e.jsonl", "--keep-going")
+    run("produce", "e.jsonl", "--keep-going", "--from-line", "4")
+    assert Path("e.jsonl.rejected").read_bytes() == b'{nope\n{"type":"x"}\n{"type":"x"}\n'
+    run("produce", "e.jsonl", "--keep-going")
+    assert Path("e.jsonl.rejected").read_bytes() == b'{nope\n{"type":"x"}\n'
+
+
+def test_produce_does_not_write_bad_lines_over_a_file_that_it_reads(run: Run, sent: list[Collected]) -> None:
+    """The bad lines of one file, mended and sent with it."""
+    Path("e.jsonl").write_bytes(b"{nope\n")
+    mended = lines_of(call("s", 5_000))
+    Path("e.jsonl.rejected").write_bytes(mended)
+    done = run("produce", "e.jsonl", "e.jsonl.rejected", "--keep-going")
+    assert (done.status, is_one_line(done.err), sent) == (2, True, [])
+    assert "e.jsonl.rejected anew, which is one of the files that are read" in done.err
+    assert Path("e.jsonl.rejected").read_bytes() == mended
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("line", [1, 3, 4])
+def test_produce_reads_a_pipe(run: Run, sent: list[Collected], packed: bool, line: int) -> None:
+    """All of it: what a look beforehand takes from a pipe is gone."""
+    lines = lines_of(call("s", 5_000))
+    os.mkfifo("pipe")
+    content = gzip.compress(lines) if packed else lines
+    filling = threading.Thread(target=Path("pipe").write_bytes, args=(content,), daemon=True)
+    filling.start()
+    done = run("produce", "pipe", "--from-line", str(line))
+    filling.join()
+    assert (done.status, is_one_line(done.err)) == (2 if line == 4 else 0, True)
+    assert len(sent[0].records) == max(0, 3 - line)
+
+
+@pytest.mark.usefixtures("sent")
+def test_produce_says_that_bad_lines_have_no_place(run: Run) -> None:
+    """Beside a pipe of the shell, /dev/fd/63, no file can be made."""
+    reading, writing = os.pipe()
+    os.write(writing, b"{nope\n")
+    os.close(writing)
+    done = run("produce", f"/dev/fd/{reading}", "--keep-going")
+    os.close(reading)
+    assert (done.status, is_one_line(done.err)) == (2, True)
+    assert f"--keep-going cannot write /dev/fd/{reading}.rejected: No such file or directory" in done.err
+
+
 @pytest.mark.parametrize("speed", ["0", "-1", "nan", "inf", "-inf"])
 def test_produce_refuses_a_pace_that_is_none(run: Run, sent: list[Collected], speed: str) -> None:
     """0 and less, and what is no finite number; before Kafka is asked."""
