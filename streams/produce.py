@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import IO
+from typing import IO, Final
 
 from schemas.codec import decode_batch
 from schemas.config import Config
@@ -17,6 +17,9 @@ from schemas.errors import FloorpulseError, InvalidEvent, UsageError
 from streams.lines import Line, is_pipe, line_count, open_lines, read_lines
 from streams.progress import no_progress
 from streams.sender import Sender
+
+SETTLE_S: Final = 5.0
+"""Who interrupts does not wait for a broker that is away."""
 
 
 @dataclass
@@ -43,19 +46,21 @@ async def produce(
     from_line: int = 1,
     end: bool = True,
     progress: Callable[[int], None] = no_progress,
+    done: Produced | None = None,
 ) -> Produced:
     """Send files; `speed` None = as fast as it goes, 60 = sixty times real time.
 
     Raises `BadLine` at the first line that is no valid event unless `keep_going` (then such lines go to FILE.rejected, behind
     those of the run that is resumed), and `UsageError` where the first file ends before `from_line`; one line behind its end
-    is all right: nothing is left to send. With `end` every partition gets an end-of-input marker.
+    is all right: nothing is left to send. With `end` every partition gets an end-of-input marker. `done` is filled as it
+    goes, for whoever interrupts.
     """
     for file in files:
         if not is_pipe(file):  # what a look took from it would be lost
             open_lines(file).close()
         if keep_going:
             _spare_inputs(Path(f"{file}.rejected"), files)
-    done = Produced()
+    done = done or Produced()
     pace = _Pace(speed)
     async with Sender(config) as sender:
         try:
@@ -64,11 +69,22 @@ async def produce(
                 from_line = 1
             if end and done.newest_ms is not None:
                 await sender.end_input(done.newest_ms)
+        except asyncio.CancelledError:
+            await _settle(sender, done)
+            raise
         finally:
             done.sent = sender.sent
         await sender.flush()
         done.sent = sender.sent
     return done
+
+
+async def _settle(sender: Sender, done: Produced) -> None:
+    """Wait for what is in flight when it is interrupted, or leave open where to resume."""
+    try:
+        await asyncio.wait_for(sender.flush(), SETTLE_S)
+    except (FloorpulseError, TimeoutError):
+        done.resume = ""
 
 
 class _Pace:

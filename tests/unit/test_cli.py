@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import gzip
 import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -603,6 +605,29 @@ def test_produce_reads_a_pipe(run: Run, sent: list[Collected], packed: bool, lin
     filling.join()
     assert (done.status, is_one_line(done.err)) == (2 if line == 4 else 0, True)
     assert len(sent[0].records) == max(0, 3 - line)
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_produce_interrupted_says_where_to_resume(
+    run: Run, sent: list[Collected], monkeypatch: pytest.MonkeyPatch, away: bool
+) -> None:
+    """Ctrl-C: at the line whose turn it was; nowhere if the broker does not say what it has."""
+    Path("e.jsonl").write_bytes(lines_of([*call("s", 5_000), *call("t", 600_000)]))
+
+    async def interrupted(_: float) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        await forever()
+
+    async def forever(*_: object) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(asyncio, "sleep", interrupted)
+    monkeypatch.setattr(produce_module, "SETTLE_S", 0.1)
+    if away:
+        monkeypatch.setattr(Collected, "flush", forever)
+    done = run("produce", "e.jsonl", "--speed", "0.0001")
+    assert (done.status, len(sent[0].records), sent[0].ended_at) == (130, 1, None)
+    assert done.err == f"1 events sent; last line: {'-' if away else 'e.jsonl --from-line 2'}\n"
 
 
 @pytest.mark.usefixtures("sent")
