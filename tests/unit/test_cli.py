@@ -681,6 +681,14 @@ def test_the_same_seed_gives_the_same_file(run: Run) -> None:
     assert simulated(run, "--seed", "4") != first
 
 
+def test_simulate_packs_a_file_that_is_named_so(run: Run) -> None:
+    """Which `report` would refuse otherwise; the same seed gives the same bytes, whatever the file's name."""
+    for name in ("e.jsonl", "e.jsonl.gz", "f.jsonl.gz"):
+        assert run("simulate", "--out", name, "--duration", "1m", "--start", "2026-11-21T08:00:00Z").status == 0
+    assert gzip.decompress(Path("e.jsonl.gz").read_bytes()) == Path("e.jsonl").read_bytes()
+    assert Path("e.jsonl.gz").read_bytes() == Path("f.jsonl.gz").read_bytes()
+
+
 def test_simulated_history_comes_before_the_start(run: Run) -> None:
     """As long as asked for; a length that is none is a usage error."""
     first = decode_batch(simulated(run, "--history", "20m").splitlines())[0]
