@@ -95,6 +95,11 @@ def open_lines(path: Path) -> IO[bytes]:
     return file
 
 
+def is_pipe(path: Path) -> bool:
+    """Tell whether a path can be read but once: a pipe, a terminal."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def line_count(path: Path) -> int:
     """Return how many lines a file has, empty ones included."""
     return sum(len(texts) for _, texts in _read_texts(path, no_progress))
@@ -113,7 +118,7 @@ def first_times(values: Iterable[bytes]) -> list[int]:
 
 def begins_at(path: Path) -> int | None:
     """Return the earliest of a file's first times, None where it has none; 0 of a pipe, which cannot be read twice to know."""
-    if not path.is_file() and path.exists():
+    if is_pipe(path):
         return 0
     try:
         return min(first_times(text for _, texts in _read_texts(path, no_progress) for text in texts), default=None)
@@ -184,6 +189,6 @@ def read_lanes(path: Path, shares: int, progress: Callable[[int], None] = no_pro
 
 
 __all__ = [
-    "BATCH_LINES", "PARTITIONER", "Lane", "Lanes", "Line", "begins_at", "first_times", "line_count", "open_lines",
+    "BATCH_LINES", "PARTITIONER", "Lane", "Lanes", "Line", "begins_at", "first_times", "is_pipe", "line_count", "open_lines",
     "read_lanes", "read_lines",
 ]  # fmt: skip

@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import IO
+from typing import IO, Final
 
 from schemas.codec import decode_batch
 from schemas.config import Config
 from schemas.errors import FloorpulseError, InvalidEvent, UsageError
-from streams.lines import Line, line_count, open_lines, read_lines
+from streams.lines import Line, is_pipe, line_count, open_lines, read_lines
 from streams.progress import no_progress
 from streams.sender import Sender
+
+SETTLE_S: Final = 5.0
+"""Who interrupts does not wait for a broker that is away."""
 
 
 @dataclass
@@ -43,16 +46,21 @@ async def produce(
     from_line: int = 1,
     end: bool = True,
     progress: Callable[[int], None] = no_progress,
+    done: Produced | None = None,
 ) -> Produced:
     """Send files; `speed` None = as fast as it goes, 60 = sixty times real time.
 
-    Raises `BadLine` at the first line that is no valid event unless `keep_going` (then such lines go to FILE.rejected), and
-    `UsageError` where the first file ends before `from_line`; one line behind its end is all right: nothing is left to send.
-    With `end` every partition gets an end-of-input marker.
+    Raises `BadLine` at the first line that is no valid event unless `keep_going` (then such lines go to FILE.rejected, behind
+    those of the run that is resumed), and `UsageError` where the first file ends before `from_line`; one line behind its end
+    is all right: nothing is left to send. With `end` every partition gets an end-of-input marker. `done` is filled as it
+    goes, for whoever interrupts.
     """
     for file in files:
-        open_lines(file).close()
-    done = Produced()
+        if not is_pipe(file):  # what a look took from it would be lost
+            open_lines(file).close()
+        if keep_going:
+            _spare_inputs(Path(f"{file}.rejected"), files)
+    done = done or Produced()
     pace = _Pace(speed)
     async with Sender(config) as sender:
         try:
@@ -61,11 +69,22 @@ async def produce(
                 from_line = 1
             if end and done.newest_ms is not None:
                 await sender.end_input(done.newest_ms)
+        except asyncio.CancelledError:
+            await _settle(sender, done)
+            raise
         finally:
             done.sent = sender.sent
         await sender.flush()
         done.sent = sender.sent
     return done
+
+
+async def _settle(sender: Sender, done: Produced) -> None:
+    """Wait for what is in flight when it is interrupted, or leave open where to resume."""
+    try:
+        await asyncio.wait_for(sender.flush(), SETTLE_S)
+    except (FloorpulseError, TimeoutError):
+        done.resume = ""
 
 
 class _Pace:
@@ -88,11 +107,12 @@ class _Pace:
 
 async def _send_file(sender: Sender, file: Path, pace: _Pace, keep_going: bool, from_line: int, done: Produced,
                      progress: Callable[[int], None]) -> None:  # fmt: skip
-    reached = from_line == 1
+    reached, last = from_line == 1, 0
     with ExitStack() as stack:
         rejected: IO[bytes] | None = None
         for lines in read_lines(file, progress):
             wanted = [line for line in lines if line.number >= from_line]
+            last = lines[-1].number
             reached = reached or bool(wanted)
             for line, event in zip(wanted, decode_batch([line.value for line in wanted]), strict=True):
                 done.resume = f"{file} --from-line {line.number}"
@@ -101,7 +121,7 @@ async def _send_file(sender: Sender, file: Path, pace: _Pace, keep_going: bool, 
                         raise _bad_line(file, line, event)
                     if rejected is None:
                         done.rejected_files.append(f"{file}.rejected")
-                        rejected = stack.enter_context(_open_rejected(file))
+                        rejected = stack.enter_context(_open_rejected(file, resumed=from_line > 1))
                     rejected.write(line.value + b"\n")
                     done.rejected += 1
                     continue
@@ -110,13 +130,22 @@ async def _send_file(sender: Sender, file: Path, pace: _Pace, keep_going: bool, 
                     await asyncio.sleep(wait)
                 await sender.send(line.topic, line.key, line.value)
                 done.newest_ms = event.at if done.newest_ms is None else max(done.newest_ms, event.at)
-    if not reached and from_line > (lines_there := line_count(file)) + 1:
+    if not reached and from_line > (lines_there := last if is_pipe(file) else line_count(file)) + 1:
         what = "1 line" if lines_there == 1 else f"{lines_there} lines"
         raise UsageError(f"--from-line {from_line}: {file} has {what}, so there is nothing to resume at; give a smaller number")
 
 
-def _open_rejected(file: Path) -> IO[bytes]:
-    return Path(f"{file}.rejected").open("wb")
+def _spare_inputs(rejected: Path, files: Sequence[Path]) -> None:
+    if rejected.exists() and any(file.exists() and rejected.samefile(file) for file in files):
+        raise UsageError(f"--keep-going would write {rejected} anew, which is one of the files that are read; give it another name")
+
+
+def _open_rejected(file: Path, *, resumed: bool) -> IO[bytes]:
+    rejected = Path(f"{file}.rejected")
+    try:
+        return rejected.open("ab" if resumed else "wb")
+    except OSError as error:
+        raise UsageError(f"--keep-going cannot write {rejected}: {error.strerror}; put the events into a file elsewhere") from None
 
 
 def _bad_line(file: Path, line: Line, error: InvalidEvent) -> BadLine:

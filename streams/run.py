@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from streams.app import Thaw
     from streams.core.floor import Floor
     from streams.native import CompiledFloor
+    from streams.produce import Produced
     from streams.worker import WorkerSettings
 
 BOARD_STOP_S: Final = 20.0
@@ -155,14 +157,24 @@ def run_topics(config: Config, *, create: bool, partitions: int | None, replicat
 
 def run_produce(config: Config, files: Sequence[Path], speed: float | None, *, keep_going: bool, from_line: int, end: bool) -> None:
     """Send files to Kafka, with a progress bar and a summary."""
-    from streams.produce import produce
+    from streams.produce import Produced, produce
 
-    with progress_bar("sending", text_size(files)) as advance:
-        done = asyncio.run(
-            produce(config, files, speed=speed, keep_going=keep_going, from_line=from_line, end=end, progress=advance)
-        )
+    done = Produced()
+    try:
+        with progress_bar("sending", text_size(files)) as advance:
+            asyncio.run(
+                produce(
+                    config, files, speed=speed, keep_going=keep_going, from_line=from_line, end=end, progress=advance, done=done
+                )
+            )
+    finally:
+        if sys.exc_info()[0] in (None, KeyboardInterrupt):  # of what failed the error's line says where
+            typer.echo(_summary(done), err=True)
+
+
+def _summary(done: Produced) -> str:
     rejected = f", {done.rejected} bad lines in {', '.join(done.rejected_files)}" if done.rejected else ""
-    typer.echo(f"{done.sent} events sent{rejected}; last line: {done.resume or '-'}", err=True)
+    return f"{done.sent} events sent{rejected}; last line: {done.resume or '-'}"
 
 
 __all__ = [

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import time
+from typing import IO
 
 import typer
 
@@ -71,10 +73,20 @@ def run_simulation(config: Config, plan: Plan, out: Path | None) -> None:
         typer.echo(f"{count} events in {out}", err=True)
 
 
+def _opened(out: Path) -> AbstractContextManager[IO[bytes]]:
+    if str(out) == "-":
+        return nullcontext(sys.stdout.buffer)
+    if out.suffix != ".gz":
+        return out.open("wb")
+    file = out.open("wb")
+    packed = gzip.GzipFile(fileobj=file, mode="wb", filename="", mtime=0)  # the same seed, the same bytes
+    packed.myfileobj = file  # type: ignore[assignment]  # it closes it in the end, as one that it has opened itself
+    return packed  # type: ignore[return-value]  # a GzipFile is an IO[bytes] in all that matters
+
+
 def _to_file(records: Iterator[Record], out: Path, duration_ms: int, start_ms: int) -> int:
     count = 0
-    opened = nullcontext(sys.stdout.buffer) if str(out) == "-" else out.open("wb")
-    with opened as file, progress_bar("simulating", duration_ms) as advance:
+    with _opened(out) as file, progress_bar("simulating", duration_ms) as advance:
         told = start_ms
         for at, _, _, event in records:
             file.write(encode(event))

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+import os
+import signal
+import threading
 from pathlib import Path
 from typing import Self
 
@@ -124,3 +129,75 @@ def test_produce_refuses_a_pace_that_is_none(run: Run, sent: list[Collected], sp
     assert (done.status, sent) == (2, [])
     assert is_one_line(done.err)
     assert f"--speed {speed} is not a finite number above 0; write --speed 60, or --speed max" in done.err
+
+
+@pytest.mark.usefixtures("sent")
+def test_produce_resumed_keeps_the_bad_lines_of_the_run_before(run: Run) -> None:
+    """They lie beside those that come now; a run from the first line begins anew."""
+    Path("e.jsonl").write_bytes(b"{nope\n" + lines_of(call("s", 5_000)) + b'{"type":"x"}\n')
+    run("produce", "e.jsonl", "--keep-going")
+    run("produce", "e.jsonl", "--keep-going", "--from-line", "4")
+    assert Path("e.jsonl.rejected").read_bytes() == b'{nope\n{"type":"x"}\n{"type":"x"}\n'
+    run("produce", "e.jsonl", "--keep-going")
+    assert Path("e.jsonl.rejected").read_bytes() == b'{nope\n{"type":"x"}\n'
+
+
+def test_produce_does_not_write_bad_lines_over_a_file_that_it_reads(run: Run, sent: list[Collected]) -> None:
+    """The bad lines of one file, mended and sent with it."""
+    Path("e.jsonl").write_bytes(b"{nope\n")
+    mended = lines_of(call("s", 5_000))
+    Path("e.jsonl.rejected").write_bytes(mended)
+    done = run("produce", "e.jsonl", "e.jsonl.rejected", "--keep-going")
+    assert (done.status, is_one_line(done.err), sent) == (2, True, [])
+    assert "e.jsonl.rejected anew, which is one of the files that are read" in done.err
+    assert Path("e.jsonl.rejected").read_bytes() == mended
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("line", [1, 3, 4])
+def test_produce_reads_a_pipe(run: Run, sent: list[Collected], packed: bool, line: int) -> None:
+    """All of it: what a look beforehand takes from a pipe is gone."""
+    lines = lines_of(call("s", 5_000))
+    os.mkfifo("pipe")
+    content = gzip.compress(lines) if packed else lines
+    filling = threading.Thread(target=Path("pipe").write_bytes, args=(content,), daemon=True)
+    filling.start()
+    done = run("produce", "pipe", "--from-line", str(line))
+    filling.join()
+    assert (done.status, is_one_line(done.err)) == (2 if line == 4 else 0, True)
+    assert len(sent[0].records) == max(0, 3 - line)
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_produce_interrupted_says_where_to_resume(
+    run: Run, sent: list[Collected], monkeypatch: pytest.MonkeyPatch, away: bool
+) -> None:
+    """Ctrl-C: at the line whose turn it was; nowhere if the broker does not say what it has."""
+    Path("e.jsonl").write_bytes(lines_of([*call("s", 5_000), *call("t", 600_000)]))
+
+    async def interrupted(_: float) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        await forever()
+
+    async def forever(*_: object) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(asyncio, "sleep", interrupted)
+    monkeypatch.setattr(produce_module, "SETTLE_S", 0.1)
+    if away:
+        monkeypatch.setattr(Collected, "flush", forever)
+    done = run("produce", "e.jsonl", "--speed", "0.0001")
+    assert (done.status, len(sent[0].records), sent[0].ended_at) == (130, 1, None)
+    assert done.err == f"1 events sent; last line: {'-' if away else 'e.jsonl --from-line 2'}\n"
+
+
+@pytest.mark.usefixtures("sent")
+def test_produce_says_that_bad_lines_have_no_place(run: Run) -> None:
+    """Beside a pipe of the shell, /dev/fd/63, no file can be made."""
+    reading, writing = os.pipe()
+    os.write(writing, b"{nope\n")
+    os.close(writing)
+    done = run("produce", f"/dev/fd/{reading}", "--keep-going")
+    os.close(reading)
+    assert (done.status, is_one_line(done.err)) == (2, True)
+    assert f"--keep-going cannot write /dev/fd/{reading}.rejected: No such file or directory" in done.err
