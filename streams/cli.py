@@ -419,12 +419,19 @@ def rebuild(
         typer.echo(line)
 
 
+def _config_last(arguments: list[str]) -> list[str]:
+    """Let `--config FILE` stand before the command, too: each command takes it as its own."""
+    taken = 2 if arguments[:1] == ["--config"] else 1 if arguments and arguments[0].startswith("--config=") else 0
+    rest = arguments[taken:]
+    return [*rest, *arguments[:taken]] if rest and not rest[0].startswith("-") else rest or arguments
+
+
 def main() -> None:
     """Run the command line and exit."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     _settle_outputs()
-    arguments = arguments or ["--help"]
+    arguments = _config_last(arguments) or ["--help"]
     for library in ("aiokafka", "kafka", "faust", "mode"):
         logging.getLogger(library).addHandler(logging.NullHandler())
     command = next((a for a in arguments if not a.startswith("-")), "")

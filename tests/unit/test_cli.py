@@ -238,7 +238,8 @@ def test_commands_that_need_no_configuration_take_one_and_check_it(run: Run, com
     """`--config` is understood everywhere."""
     Path("good.yaml").write_text("zone: UTC\n", encoding="utf-8")
     Path("bad.yaml").write_text("znoe: UTC\n", encoding="utf-8")
-    assert run(*command, "--config", "good.yaml") == run(*command)
+    assert run(*command, "--config", "good.yaml") == run("--config", "good.yaml", *command) == run(*command)
+    assert run("--config=bad.yaml", *command) == run(*command, "--config", "bad.yaml")
     done = run(*command, "--config", "bad.yaml")
     assert (done.status, done.out) == (2, "")
     assert "bad.yaml line 1: unknown key znoe" in done.err
