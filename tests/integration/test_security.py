@@ -102,7 +102,8 @@ def refused(config: KafkaSection, timeout_s: float = 2) -> str:
 def test_a_wrong_password_is_told(security: Security, mechanism: str) -> None:
     """The message points at the user or says what the broker said, and keeps the password to itself."""
     wrong = section(security, "SASL_SSL", mechanism)
-    text = refused(KafkaSection(**{**vars(wrong), "sasl_password": SecretStr("battery staple")}), timeout_s=6)  # a busy broker takes its time
+    config = KafkaSection(**{**vars(wrong), "sasl_password": SecretStr("battery staple")})
+    text = refused(config, timeout_s=6)  # a busy broker takes its time
     assert "kafka.sasl_password" in text or "Authentication failed" in text
     assert "battery" not in text
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import random
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -122,6 +123,25 @@ def test_markers_and_aborted_records_are_known_by_cause(slabs: bool) -> None:
     client.fetch(log_batch(7, [0]))
     assert client.take() == ([7], Span(3, 8, {"marker": 1, "aborted": 3}))
     assert client.fetches.idle == {client.tp: (8, 8)}
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 100])
+@pytest.mark.parametrize("slabs", [False, True])
+def test_markers_are_told_with_what_comes_before_them(slabs: bool, most: int) -> None:
+    """However few records are taken at a time: spans meet, and each covers its records and what it says was skipped."""
+    client = Fetching(0, slabs=slabs)
+    lot = [log_batch(0, [0, 1, 2]), log_batch(3, [0], marker=COMMIT, transactional=True)]
+    client.fetch(*lot, log_batch(4, [0, 2]), log_batch(7, [0], marker=COMMIT, transactional=True), log_batch(8, [0]))
+    offsets, reached, skipped = [], 0, Counter[str]()
+    while client.tp in client.fetches:
+        found, span = client.take(most)
+        if span is not None:
+            assert span.begin == reached
+            assert span.end - span.begin == len(found) + sum(span.skipped.values())
+            assert all(count > 0 for count in span.skipped.values())
+            reached, skipped = span.end, skipped + Counter(span.skipped)
+        offsets += found
+    assert (offsets, reached, skipped) == ([0, 1, 2, 4, 6, 8], 9, Counter(marker=2, compaction=1))
 
 
 @pytest.mark.parametrize("slabs", [False, True])
