@@ -227,7 +227,7 @@ class Partition:
             self._note_skipped(topic, cause, count)
 
     def _apply(self, topic: str, records: Sequence[Record]) -> None:
-        rejects, markers, size = self._taken(topic, records)
+        rejects = self._taken(topic, records)
         self._tally.seen.took(topic, self.number, records, rejects)
         if rejects:
             name = self._ports.names[topic]
@@ -236,24 +236,20 @@ class Partition:
             self._reject_bytes += sum(len(each.key or b"") + len(each.value or b"") for each in letters)
         self.next[topic] = records[-1].offset + 1
         self.pending += len(records)
-        if topic == "relay":  # a record of it holds many facts
-            self.pending += size // FACT_BYTES
         self._tally.events += len(records)
-        if self.received is not None and topic != "relay":
-            self.received[topic] = self.received.get(topic, 0) + len(records) - markers
+        if topic == "relay":  # a record of it holds many facts
+            self.pending += _bytes_of(records) // FACT_BYTES
+        elif self.received is not None:
+            self.received[topic] = self.received.get(topic, 0) + len(records) - _markers_in(records)
         if self.pending >= self._limits.flush_events or self._reject_bytes >= self._limits.reject_bytes:
             self._wanted.set()
 
-    def _taken(self, topic: str, records: Sequence[Record]) -> tuple[Sequence[Reject], int, int]:
-        """Let the floor take a batch; return what it set aside, how many end-of-input markers there are, and the values' bytes."""
+    def _taken(self, topic: str, records: Sequence[Record]) -> Sequence[Reject]:
+        """Let the floor take a batch; return what it set aside."""
         now_ms = self._ports.clock_ms()
         if isinstance(records, Slab):
-            held = records.held
-            rejects = cast(CompiledFloor, self._floor).apply_records(topic, held, now_ms)
-            return rejects, sum(read_end_of_input(value) is not None for value in held.holding(_MARKER)), held.value_bytes()
-        keys, values = [record.key for record in records], [record.value for record in records]
-        rejects = self._floor.apply(topic, keys, values, now_ms)
-        return rejects, _markers_in(values), sum(len(value) for value in values if value is not None)
+            return cast(CompiledFloor, self._floor).apply_records(topic, records.held, now_ms)
+        return self._floor.apply(topic, [record.key for record in records], [record.value for record in records], now_ms)
 
     async def _explain(self, topic: str, records: Sequence[Record], offsets: Sequence[int], span: Span | None) -> None:
         """Find out about the hole before `records`: go back to what was lost, take what the log really follows with."""
@@ -498,11 +494,21 @@ class Partition:
         _log.warning("journal.zombie", partition=self.number, records=offset - self._last - 1)
 
 
-def _markers_in(values: Sequence[bytes | None]) -> int:
+def _markers_in(records: Sequence[Record]) -> int:
     """Count the end-of-input markers among records; in nearly every batch one look at all of them finds none."""
-    if _MARKER not in b"\n".join([value for value in values if value is not None]):
+    if isinstance(records, Slab):
+        return sum(read_end_of_input(value) is not None for value in records.held.holding(_MARKER))
+    values = [value for record in records if (value := record.value) is not None]
+    if _MARKER not in b"\n".join(values):
         return 0
-    return sum(value is not None and _MARKER in value and read_end_of_input(value) is not None for value in values)
+    return sum(_MARKER in value and read_end_of_input(value) is not None for value in values)
+
+
+def _bytes_of(records: Sequence[Record]) -> int:
+    """Return how many bytes the values of records take."""
+    if isinstance(records, Slab):
+        return cast(int, records.held.value_bytes())
+    return sum(len(record.value or b"") for record in records)
 
 
 def _starting_count(folded: Folded) -> dict[str, int] | None:
