@@ -40,6 +40,11 @@ def is_made() -> bool:
     return _MADE
 
 
+def heap_bytes() -> int:
+    """Return the bytes of the compiled core's own heap, used or not, beside its large blocks; 0 where there is none."""
+    return _native.heap_bytes() if _MADE else 0
+
+
 def reader(data: bytes, offset: int, aborted: Sequence[tuple[int, int]],
            decompress: Callable[[int, bytes], bytes]) -> _native.Reader | None:  # fmt: skip
     """Return a reader of what a broker has answered for a partition, from an offset on; None where it holds an older format."""
@@ -205,4 +210,4 @@ class CompiledFloor:
         return self._floor.counts
 
 
-__all__ = ["CompiledFloor", "CompiledFlush", "Core", "core_named", "is_made", "reader"]
+__all__ = ["CompiledFloor", "CompiledFlush", "Core", "core_named", "heap_bytes", "is_made", "reader"]

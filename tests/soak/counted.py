@@ -1,9 +1,9 @@
 """A command of floorpulse that writes down what a soak wants to know of it: `python -m tests.soak.counted FILE board --config ...`.
 
 The file holds numbers by name: tasks, bytes of what is kept for days, and where memory lies: blocks of Python's allocator, bytes of
-the C library's heap that are used and that are free, bytes that it has mapped apart. Quarter-hours, dates and the roster's hours
-come and stay for 15 or 31 days, reviews and agents' changes for one: a soak sees them grow, and must be able to tell that from a
-leak.
+the C library's heap that are used and that are free, bytes that it has mapped apart, bytes of the compiled core's heap. Quarter-hours,
+dates and the roster's hours come and stay for 15 or 31 days, reviews and agents' changes for one: a soak sees them grow, and must be
+able to tell that from a leak.
 
 What is kept is measured in a child of the process, a copy as it stands at that moment: adding up two million objects takes note of
 each, and notes made in the process itself make it grow with what it holds.
@@ -29,7 +29,7 @@ from schemas.readings import SLICE_MS
 from sinks.cells import Cells
 from streams.cli import main
 from streams.core.floor import Floor
-from streams.native import CompiledFloor
+from streams.native import CompiledFloor, heap_bytes
 from tests.soak.state import kept_of, size_of
 
 EVERY_S = 5.0
@@ -126,7 +126,7 @@ Which of them grow tells what leaves them: blocks of 4 KiB did, buffers of readi
 
 def memory() -> dict[str, int]:
     """Return where memory lies; of the C library's heap nothing where it cannot be asked."""
-    found = {"blocks": sys.getallocatedblocks()}
+    found = {"blocks": sys.getallocatedblocks(), "core_heap": heap_bytes()}
     ask = getattr(_LIBRARY, "mallinfo2", None)
     if ask is not None:
         ask.restype = _Heap

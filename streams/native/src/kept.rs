@@ -12,12 +12,13 @@ use rustc_hash::FxHashMap;
 use crate::floor::Floor;
 use crate::names::Name;
 
-/// Bytes of an allocation: with eight of its own, in steps of 16, at least 32.
+#[cfg(target_os = "linux")]
+pub use crate::apart::taken as allocated;
+
+/// Bytes of an allocation: where the system's allocator is used, what was asked for.
+#[cfg(not(target_os = "linux"))]
 pub fn allocated(bytes: usize) -> usize {
-    if bytes == 0 {
-        return 0;
-    }
-    ((bytes + 8 + 15) & !15).max(32)
+    bytes
 }
 
 /// Bytes of a vector's places.

@@ -353,8 +353,18 @@ impl PyFloor {
     }
 }
 
+/// Bytes of the core's own heap, used or not, beside its large blocks; 0 where it has none of its own.
+#[pyfunction]
+fn heap_bytes() -> usize {
+    #[cfg(target_os = "linux")]
+    return apart::committed();
+    #[cfg(not(target_os = "linux"))]
+    return 0;
+}
+
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(heap_bytes, module)?)?;
     module.add_class::<log::Reader>()?;
     module.add_class::<log::Records>()?;
     module.add_class::<PyFloor>()
