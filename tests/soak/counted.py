@@ -1,9 +1,9 @@
 """A command of floorpulse that writes down what a soak wants to know of it: `python -m tests.soak.counted FILE board --config ...`.
 
-The file holds numbers by name: tasks, bytes of what is kept for days, and where memory lies: blocks of Python's allocator, bytes of
-the C library's heap that are used and that are free, bytes that it has mapped apart, bytes of the compiled core's heap. Quarter-hours,
-dates and the roster's hours come and stay for 15 or 31 days, reviews and agents' changes for one: a soak sees them grow, and must be
-able to tell that from a leak.
+The file holds numbers by name: tasks, bytes of what is kept for days, and where memory lies: blocks of Python's allocator, bytes
+of the C library's heap that are used and that are free, bytes that it has mapped apart, bytes of the compiled core's heap.
+Quarter-hours, dates and the roster's hours come and stay for 15 or 31 days, reviews and agents' changes for one: a soak sees them
+grow, and must be able to tell that from a leak.
 
 What is kept is measured in a child of the process, a copy as it stands at that moment: adding up two million objects takes note of
 each, and notes made in the process itself make it grow with what it holds.
