@@ -294,7 +294,7 @@ class Worker(_Section):
 
     listen: WorkerAddress = Field(_WORKER_LISTEN, description="its own /metrics, /livez, /readyz")
     flush_interval: Duration = Field(500, ge=50, le=60_000, description="longest time between two flushes with something to say")
-    flush_events: int = Field(60_000, ge=100, le=1_000_000, description="events that make a flush due at once")
+    flush_events: int = Field(150_000, ge=100, le=1_000_000, description="events that make a flush due at once")
     compression: Literal["zstd", "lz4", "gzip", "snappy", "none"] = Field(
         "zstd", description="of what it publishes; gzip takes a multiple of CPU, for clients that read nothing else"
     )

@@ -80,8 +80,8 @@ class Limits:
     interval_s: float = 0.5
     catch_up_s: float = 5.0
     heartbeat_s: float = 5.0
-    flush_events: int = 60_000
-    backlog_events: int = 180_000
+    flush_events: int = 150_000
+    backlog_events: int = 450_000
     reject_bytes: int = 4 << 20
     cycle_flushes: int = CYCLE_FLUSHES
 

@@ -64,6 +64,10 @@ def kafka(partitions: int = PARTITIONS) -> Iterator[str]:
         yield str(config)
 
 
+QUEUED: Final = 500_000
+"""How many events may wait to be sent, of the million that the producer takes."""
+
+
 def fill(bootstrap: str, prefix: str, file: Path, partitions: int = PARTITIONS) -> int:
     """Send a file's events as fast as it goes (`floorpulse produce` takes its time to check them); return how many."""
     sent, failed = 0, []
@@ -75,7 +79,8 @@ def fill(bootstrap: str, prefix: str, file: Path, partitions: int = PARTITIONS) 
                 prefix + topic, value, key, place, on_delivery=lambda error, _: failed.append(error) if error else None
             )
             sent += 1
-        producer.poll(0)
+        while len(producer) > QUEUED:
+            producer.poll(0.1)
     producer.flush()
     if failed:
         raise RuntimeError(f"{len(failed)} of {sent} events were not taken, the first: {failed[0]}")
