@@ -53,9 +53,9 @@ class Flushed(NamedTuple):
     heartbeat: dict[str, Any]
 
     @property
-    def packed(self) -> msgspec.Raw:
+    def packed(self) -> list[msgspec.Raw]:
         """All of the changed cells, and the accounting."""
-        return msgspec.Raw(msgspec.msgpack.encode(self.entries))
+        return [msgspec.Raw(msgspec.msgpack.encode(self.entries))]
 
     @property
     def changed(self) -> int:
@@ -111,10 +111,10 @@ class Floor:
         self.cycle = [*self.cells, COUNTS]
         return len(self.cycle)
 
-    def piece(self, size: int) -> msgspec.Raw:
+    def piece(self, size: int) -> list[msgspec.Raw]:
         """Cells' counts, and the accounting."""
         keys, self.cycle = self.cycle[:size], self.cycle[size:]
-        return msgspec.Raw(msgspec.msgpack.encode({key: self.counts if key == COUNTS else self.cells[key] for key in keys}))
+        return [msgspec.Raw(msgspec.msgpack.encode({key: self.counts if key == COUNTS else self.cells[key] for key in keys}))]
 
 
 class Broken(Exception):

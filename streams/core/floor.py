@@ -74,9 +74,9 @@ class Flush:
     seq: int
 
     @property
-    def packed(self) -> msgspec.Raw:
-        """The entries as msgpack of a map, nil for what is gone."""
-        return msgspec.Raw(_pack(self.entries))
+    def packed(self) -> list[msgspec.Raw]:
+        """The entries as msgpack of a map, here one, nil for what is gone."""
+        return [msgspec.Raw(_pack(self.entries))]
 
     @property
     def changed(self) -> int:
@@ -354,9 +354,9 @@ class Floor:
         """Begin a cycle of the rolling snapshot with all entries that there are; return how many."""
         return self.entries.begin_cycle()
 
-    def piece(self, size: int) -> msgspec.Raw:
-        """Return the next entries of the cycle as msgpack of a map, without what is gone or stands in the last flush."""
-        return msgspec.Raw(_pack(self.entries.piece(size)))
+    def piece(self, size: int) -> list[msgspec.Raw]:
+        """Return the next entries of the cycle as msgpack of maps, here one, without what is gone or stands in the last flush."""
+        return [msgspec.Raw(_pack(self.entries.piece(size)))]
 
     def record(self, key: ReadingKey, now_ms: int, epoch: int, seq: int) -> tuple[bytes, bytes | None]:
         """Return a reading, encoded, as it is after the last flush; a value of None where what its key names is over."""

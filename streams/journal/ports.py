@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-import msgspec
-
 from schemas.readings import ReadingKey
-from streams.journal.record import Outgoing
+from streams.journal.record import Maps, Outgoing
 
 
 class Reject(Protocol):
@@ -38,8 +36,8 @@ class Flush(Protocol):
     """What a floor hands over at a flush."""
 
     @property
-    def packed(self) -> msgspec.Raw:
-        """Give the changed entries as msgpack of a map, nil for a deleted one."""
+    def packed(self) -> Maps:
+        """Give the changed entries as msgpack of maps, nil for a deleted one."""
 
     @property
     def changed(self) -> int:
@@ -69,8 +67,8 @@ class Floor(Protocol):
     def begin_cycle(self) -> int:
         """Begin a cycle of the rolling snapshot with all entries that there are; return how many."""
 
-    def piece(self, size: int) -> msgspec.Raw:
-        """Return the next entries of the cycle as msgpack of a map, without what is gone or stands in the last flush."""
+    def piece(self, size: int) -> Maps:
+        """Return the next entries of the cycle as msgpack of maps, without what is gone or stands in the last flush."""
 
     def record(self, key: ReadingKey, now_ms: int, epoch: int, seq: int) -> tuple[bytes, bytes | None]:
         """Return key and value of a reading as it is after the last flush."""

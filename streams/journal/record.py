@@ -15,7 +15,8 @@ that takes half as much CPU again, and with three copies of all that is not comp
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 import zstandard
@@ -41,7 +42,9 @@ _KEY_HEAD: Final = 5
 Values = dict[str, msgspec.Raw]
 """Entries as they are read: by key, still encoded."""
 Held = TypeVar("Held")
-"""How a record holds entries: as `Values` when it is read; when it is written, any mapping, or `msgspec.Raw` of one."""
+"""How a record holds entries: as `Values` when it is read; when it is written, any mapping, or `Maps`."""
+Maps = list[msgspec.Raw]
+"""Entries in one mapping or several, each encoded: so nobody has to take what is dealt out already apart again."""
 
 
 class Outgoing(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -141,8 +144,9 @@ def thaw_entries(entries: Mapping[str, bytes]) -> dict[str, Any]:
 
 def encode_within(delta: Delta[Any], limit: int) -> list[bytes]:
     """Return a flush as records of at most `limit` bytes, mostly one; raises `JournalError` if it cannot be."""
-    if _packed(delta.entries) + _packed(delta.piece) <= limit:
-        whole = encode(delta)
+    entries, piece = _one(delta.entries, limit), _one(delta.piece, limit)
+    if entries is not None and piece is not None:
+        whole = encode(msgspec.structs.replace(delta, entries=entries, piece=piece))
         if len(whole) <= limit:
             return [whole]
     shares = list(_deal(delta, limit - _OVERHEAD))
@@ -164,52 +168,79 @@ def encode_within(delta: Delta[Any], limit: int) -> list[bytes]:
     ]
 
 
-class _Share(NamedTuple):
+@dataclass(slots=True)
+class _Share:
     """What one of several records holds of a flush."""
 
-    entries: dict[str, Any]
-    outbox: list[Outgoing]
-    piece: dict[str, Any]
+    entries: dict[str, Any] | msgspec.Raw = field(default_factory=dict)
+    outbox: list[Outgoing] = field(default_factory=list)
+    piece: dict[str, Any] | msgspec.Raw = field(default_factory=dict)
+    used: int = 0
+
+    def takes(self, thing: _Thing, room: int) -> bool:
+        """Tell whether it has room for that, too; a mapping that is encoded already cannot be added to."""
+        held = getattr(self, thing.kind)
+        fits_in = not held if thing.key is None else not isinstance(held, msgspec.Raw)
+        return fits_in and self.used + thing.size <= room
+
+    def add(self, thing: _Thing) -> None:
+        self.used += thing.size
+        if thing.kind == "outbox":
+            self.outbox.append(thing.value)
+        elif thing.key is None:
+            setattr(self, thing.kind, thing.value)
+        else:
+            getattr(self, thing.kind)[thing.key] = thing.value
+
+
+class _Thing(NamedTuple):
+    """What is not divided: an entry, a record of the outbox, or a mapping of entries (no key), with the most bytes of it."""
+
+    kind: Literal["entries", "outbox", "piece"]
+    key: str | None
+    value: Any
+    size: int
 
 
 def _deal(delta: Delta[Any], room: int) -> Iterable[_Share]:
     """Deal contents out, in order, into shares of at most `room` bytes."""
-    share, used = _Share({}, [], {}), 0
-    for kind, key, value, size in _contents(delta):
-        if used + size > room:
-            if size > room:
+    share = _Share()
+    for thing in _contents(delta, room):
+        if not share.takes(thing, room):
+            if thing.size > room:
                 raise JournalError(
-                    f"{kind} {key!r:.200} takes {size} bytes, more than the {room} that a journal record holds (8 MiB is the "
-                    "limit of most clusters). Lower limits.milestones, so that no single session grows so large"
+                    f"{thing.kind} {thing.key!r:.200} takes {thing.size} bytes, more than the {room} that a journal record holds "
+                    "(8 MiB is the limit of most clusters). Lower limits.milestones, so that no single session grows so large"
                 )
             yield share
-            share, used = _Share({}, [], {}), 0
-        used += size
-        if kind == "outbox":
-            share.outbox.append(value)
-        elif kind == "entries":
-            share.entries[key] = value
-        else:
-            share.piece[key] = value
+            share = _Share()
+        share.add(thing)
     yield share
 
 
-def _contents(delta: Delta[Any]) -> Iterable[tuple[str, str, Any, int]]:
-    """Yield kind, name, value, and the most bytes that it takes."""
-    for key, value in _held(delta.entries).items():
-        yield "entries", key, value, _size(key, value)
+def _contents(delta: Delta[Any], room: int) -> Iterable[_Thing]:
+    yield from _things("entries", delta.entries, room)
     for record in delta.outbox:
-        yield "outbox", record.topic, record, len(_encoder.encode(record))
-    for key, value in _held(delta.piece).items():
-        yield "piece", key, value, _size(key, value)
+        yield _Thing("outbox", record.topic, record, len(_encoder.encode(record)))
+    yield from _things("piece", delta.piece, room)
 
 
-def _held(entries: Mapping[str, Any] | msgspec.Raw) -> Mapping[str, Any]:
-    return _values_decoder.decode(entries) if isinstance(entries, msgspec.Raw) else entries
+def _things(kind: Literal["entries", "piece"], held: Mapping[str, Any] | Maps, room: int) -> Iterable[_Thing]:
+    """Yield maps as they are; what one holds that takes more than `room` entry by entry."""
+    for each in held if isinstance(held, list) else [held]:
+        if isinstance(each, msgspec.Raw) and len(memoryview(each)) <= room:
+            yield _Thing(kind, None, each, len(memoryview(each)))
+        else:
+            entries = _values_decoder.decode(each) if isinstance(each, msgspec.Raw) else each
+            for key, value in entries.items():
+                yield _Thing(kind, key, value, _size(key, value))
 
 
-def _packed(entries: Mapping[str, Any] | msgspec.Raw) -> int:
-    return len(memoryview(entries)) if isinstance(entries, msgspec.Raw) else 0
+def _one(held: Mapping[str, Any] | Maps, limit: int) -> Mapping[str, Any] | msgspec.Raw | None:
+    """Return entries that one record may hold; None for several maps, or one that takes more than `limit`."""
+    if not isinstance(held, list):
+        return held
+    return held[0] if len(held) == 1 and len(memoryview(held[0])) <= limit else None
 
 
 def _size(key: str, value: Any) -> int:
@@ -224,6 +255,7 @@ __all__ = [
     "VERSION",
     "Claim",
     "Delta",
+    "Maps",
     "Outgoing",
     "Written",
     "decode",

@@ -67,10 +67,10 @@ def core_named(name: Core) -> type[Floor | CompiledFloor]:
 class CompiledFlush:
     """What one flush hands out; see `streams.core.floor.Flush`."""
 
-    def __init__(self, packed: bytes, changed: int, records: list[tuple[bytes, bytes | None]], relay: list[RelayRecord],
+    def __init__(self, packed: list[bytes], changed: int, records: list[tuple[bytes, bytes | None]], relay: list[RelayRecord],
                  partition: int, heartbeat: dict[str, Any]) -> None:  # fmt: skip
         """Hold what the compiled floor gave."""
-        self.packed = msgspec.Raw(packed)
+        self.packed = list(map(msgspec.Raw, packed))
         self.changed = changed
         self.relay = relay
         self.heartbeat = heartbeat
@@ -84,7 +84,7 @@ class CompiledFlush:
     @property
     def entries(self) -> dict[str, msgspec.Raw | None]:
         """The changed entries, values still encoded, None = gone."""
-        return {key: None if value == _GONE else value for key, value in _values(self.packed).items()}
+        return {key: None if value == _GONE else value for packed in self.packed for key, value in _values(packed).items()}
 
     @property
     def readings(self) -> list[Reading]:
@@ -185,9 +185,9 @@ class CompiledFloor:
         """Begin a cycle of the rolling snapshot with all entries that there are; return how many."""
         return self._floor.begin_cycle()
 
-    def piece(self, size: int) -> msgspec.Raw:
-        """Return the next entries of the cycle as msgpack of a map, without what is gone or stands in the last flush."""
-        return msgspec.Raw(self._floor.piece(size))
+    def piece(self, size: int) -> list[msgspec.Raw]:
+        """Return the next entries of the cycle as msgpack of maps, without what is gone or stands in the last flush."""
+        return list(map(msgspec.Raw, self._floor.piece(size)))
 
     def record(self, key: ReadingKey, now_ms: int, epoch: int, seq: int) -> tuple[bytes, bytes | None]:
         """Return a reading, encoded, as it is after the last flush; a value of None where what its key names is over."""

@@ -11,19 +11,28 @@ use crate::rules::Rules;
 use crate::session::Session;
 use crate::told::Target;
 
-/// Entries as msgpack of a map, while they are written: those that are gone are nil.
+/// Entries as msgpack of maps, while they are written: those that are gone are nil.
+///
+/// The journal takes records of a few MiB. So that it can take the maps as they are, another one is begun beyond `MOST` bytes.
 pub struct Packed {
+    done: Vec<Vec<u8>>,
     to: Writer,
     text: String,
-    all: u32,
-    /// How many of them are not gone.
+    /// How many are in the map that is being written.
+    held: u32,
+    /// How many are not gone, of all maps.
     pub present: usize,
 }
 
+/// What one map takes at most, unless a single entry takes more.
+const MOST: usize = 4 << 20;
+/// A map's head, with room for any number.
+const HEAD: [u8; 5] = [0xdf, 0, 0, 0, 0];
+
 impl Packed {
-    /// Start with none; the head has room for any number.
+    /// Start with none.
     pub fn new() -> Packed {
-        Packed { to: Writer(vec![0xdf, 0, 0, 0, 0]), text: String::new(), all: 0, present: 0 }
+        Packed { done: Vec::new(), to: Writer(HEAD.to_vec()), text: String::new(), held: 0, present: 0 }
     }
 
     /// Write a key and, by `write`, its value; what says None is left out again.
@@ -33,13 +42,18 @@ impl Packed {
         key.write(&mut self.text);
         self.to.str(&self.text);
         let is_there = write(&mut self.to).is_some();
-        if is_there {
-            self.all += 1;
-            self.present += 1;
-        } else {
+        if !is_there {
             self.to.0.truncate(before);
+            return false;
         }
-        is_there
+        if self.to.0.len() > MOST && self.held > 0 {
+            let last = self.to.0.split_off(before);
+            self.close();
+            self.to.0.extend_from_slice(&last);
+        }
+        self.held += 1;
+        self.present += 1;
+        true
     }
 
     /// Write an entry that is gone.
@@ -51,10 +65,17 @@ impl Packed {
         self.present -= 1;
     }
 
-    /// The bytes of the map.
-    pub fn done(mut self) -> Vec<u8> {
-        self.to.0[1..5].copy_from_slice(&self.all.to_be_bytes());
-        self.to.0
+    fn close(&mut self) {
+        let mut map = std::mem::replace(&mut self.to.0, HEAD.to_vec());
+        map[1..HEAD.len()].copy_from_slice(&self.held.to_be_bytes());
+        self.done.push(map);
+        self.held = 0;
+    }
+
+    /// The bytes of each map, at least one.
+    pub fn done(mut self) -> Vec<Vec<u8>> {
+        self.close();
+        self.done
     }
 }
 

@@ -186,7 +186,7 @@ impl PyFloor {
         epoch: i64,
         now_ms: Ms,
         at_end: Vec<String>,
-    ) -> PyResult<((Bytes<'py>, usize), Vec<(Bytes<'py>, MaybeBytes<'py>)>, Vec<(u32, Bytes<'py>)>)> {
+    ) -> PyResult<((Vec<Bytes<'py>>, usize), Vec<(Bytes<'py>, MaybeBytes<'py>)>, Vec<(u32, Bytes<'py>)>)> {
         let floor = &mut self.0;
         let (entries, present, readings, relay) = py.allow_threads(|| {
             let relay = floor.settle(seq, now_ms, &topics_of(&at_end));
@@ -202,7 +202,7 @@ impl PyFloor {
         let record = |(key, value): (&[u8], Option<&[u8]>)| (PyBytes::new(py, key), value.map(|value| PyBytes::new(py, value)));
         let readings = readings.records().map(record).collect();
         let relay = relay.iter().map(|each| (each.partition, PyBytes::new(py, &each.value)));
-        Ok(((PyBytes::new(py, &entries), present), readings, relay.collect()))
+        Ok(((maps_of(py, entries), present), readings, relay.collect()))
     }
 
     /// Begin a cycle of the rolling snapshot; return how many entries there are.
@@ -210,10 +210,10 @@ impl PyFloor {
         py.allow_threads(|| self.0.begin_cycle())
     }
 
-    /// The next entries of the cycle as msgpack of a map, without what is gone or stands in the last flush.
-    fn piece<'py>(&mut self, py: Python<'py>, size: usize) -> Bytes<'py> {
+    /// The next entries of the cycle as msgpack of maps, without what is gone or stands in the last flush.
+    fn piece<'py>(&mut self, py: Python<'py>, size: usize) -> Vec<Bytes<'py>> {
         let piece = py.allow_threads(|| self.0.piece(size).done());
-        PyBytes::new(py, &piece)
+        maps_of(py, piece)
     }
 
     /// The keys of all entries.
@@ -351,6 +351,10 @@ impl PyFloor {
     fn sessions(&self) -> usize {
         self.0.sessions.len()
     }
+}
+
+fn maps_of(py: Python<'_>, each: Vec<Vec<u8>>) -> Vec<Bytes<'_>> {
+    each.iter().map(|bytes| PyBytes::new(py, bytes)).collect()
 }
 
 /// Bytes of the core's own heap, used or not, beside its large blocks; 0 where it has none of its own.
