@@ -17,8 +17,12 @@ from faust.types import TP
 
 from streams.transport import BATCH_RECORDS, QUEUED_BATCHES
 
-POLL_RECORDS: Final = 10_000
-"""The most records taken from the fetched data at a time: a fetch is bounded in compressed bytes only."""
+POLL_RECORDS: Final = 60_000
+"""The most records taken from the fetched data at a time: a fetch is bounded in compressed bytes only.
+
+It is as many as a fetch of uncompressed events holds (16 topics and partitions, a megabyte each): aiokafka asks a broker for more
+once all that it sent has been taken, so that the next fetch is under way while this one is counted.
+"""
 IN_FLIGHT: Final = POLL_RECORDS + (QUEUED_BATCHES + 2) * BATCH_RECORDS
 """Records that may be handed out and not yet served: taken, queued, in the processor's hand."""
 ROUND: Final = 50_000

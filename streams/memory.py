@@ -18,6 +18,12 @@ worked on is met.
 """
 
 
+LARGE_BYTES: Final = 128 << 10
+"""The size from which blocks are mapped apart by `share_heap`: where glibc begins, too, before it moves its bound."""
+_M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
+
+
 @contextmanager
 def collector_off() -> Iterator[None]:
     """Keep the collector from walking through what is being loaded again and again while it grows."""
@@ -51,6 +57,19 @@ def give_back() -> None:
         trim(ctypes.c_size_t(0))
 
 
+def share_heap() -> None:
+    """Let all threads share one heap, with large blocks apart from it; to be called before threads are started.
+
+    By default glibc gives every thread a heap of its own, and maps a block apart only where it is larger than any that was freed
+    before. A board's threads hand payloads and readings of up to megabytes to one another, and each of its four heaps kept holes of
+    its own: beside 46 MiB in use some 35 MiB, and 6 more an hour.
+    """
+    tune = getattr(ctypes.CDLL(None), "mallopt", None)
+    if tune is not None:  # glibc, and others that understand it or do not mind
+        tune(_M_ARENA_MAX, 1)
+        tune(_M_MMAP_THRESHOLD, LARGE_BYTES)
+
+
 def tidy_memory() -> None:
     """Free what hangs together in circles among what is young, and give back what is free.
 
@@ -60,4 +79,4 @@ def tidy_memory() -> None:
     give_back()
 
 
-__all__ = ["GC_THRESHOLD", "collector_off", "give_back", "settle_memory", "tidy_memory"]
+__all__ = ["GC_THRESHOLD", "LARGE_BYTES", "collector_off", "give_back", "settle_memory", "share_heap", "tidy_memory"]

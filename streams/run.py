@@ -101,7 +101,9 @@ def run_board(config: Config) -> None:
     """Run one board until it is told to stop."""
     from sinks.loop import new_loop
     from streams.logs import configure_logs
+    from streams.memory import share_heap
 
+    share_heap()
     configure_logs("floorpulse board")
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(_serve_board(config))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import os
 import subprocess
@@ -76,6 +77,40 @@ def test_holes_in_the_heap_are_given_back() -> None:
     """62 MiB of them, between blocks that stay; in a process of its own, whose heap is known."""
     done = subprocess.run([sys.executable, "-c", _HOLES], check=True, capture_output=True, text=True)
     assert int(done.stdout) > 40
+
+
+_HEAPS = """
+import ctypes, sys, threading
+from pathlib import Path
+from xml.etree import ElementTree
+from streams.memory import LARGE_BYTES, share_heap
+from tests.soak.counted import holes, memory
+
+if sys.argv[2] == "shared":
+    share_heap()
+library = ctypes.CDLL(None)
+library.malloc.restype = ctypes.c_void_p
+library.free(ctypes.c_void_p(library.malloc(ctypes.c_size_t(8 << 20))))  # by itself glibc moves its bound to 8 MiB now
+threads = [threading.Thread(target=library.malloc, args=(ctypes.c_size_t(1000),)) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+before = memory()["mapped"]
+library.malloc(ctypes.c_size_t(LARGE_BYTES))
+file = Path(sys.argv[1])
+holes(file)
+print(len(ElementTree.parse(file).findall("heap")), memory()["mapped"] - before >= LARGE_BYTES)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="the C library cannot be asked how many heaps it has")
+@pytest.mark.parametrize(("how", "one_heap", "is_apart"), [("shared", True, "True"), ("as it is", False, "False")])
+def test_a_boards_threads_share_a_heap_and_large_blocks_are_apart(tmp_path: Path, how: str, one_heap: bool, is_apart: str) -> None:
+    """In a process of its own; by default each thread has one, and what is large lies in it."""
+    done = subprocess.run([sys.executable, "-c", _HEAPS, str(tmp_path / "heap"), how], check=True, capture_output=True, text=True)
+    heaps, apart = done.stdout.split()
+    assert (int(heaps) == 1, apart) == (one_heap, is_apart)
 
 
 async def test_a_board_gives_memory_back_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
