@@ -96,9 +96,8 @@ pub fn taken(bytes: usize) -> usize {
 
 /// Bytes of the core's own heap that can be written to, used or not; large blocks are not among them.
 pub fn committed() -> usize {
-    let (mut one, mut found) = (0, 0);
-    let ignored: *mut usize = &mut one;
-    // SAFETY: each is written once; which of them comes last does not matter but for the one of its own.
-    unsafe { mi_process_info(ignored, ignored, ignored, ignored, ignored, &mut found, ignored, ignored) };
+    let (mut found, none) = (0, std::ptr::null_mut());
+    // SAFETY: what is null is not written.
+    unsafe { mi_process_info(none, none, none, none, none, &mut found, none, none) };
     found
 }
