@@ -88,7 +88,7 @@ fn or_null(mapped: *mut libc::c_void) -> *mut u8 {
 pub fn taken(bytes: usize) -> usize {
     match bytes {
         0 => 0,
-        LARGE.. => bytes.next_multiple_of(PAGE),
+        LARGE.. => (bytes + PAGE - 1) & !(PAGE - 1),
         // SAFETY: it only reckons.
         _ => unsafe { mi_good_size(bytes) },
     }
