@@ -115,6 +115,17 @@ def test_a_bad_configuration_is_status_2(run: Run) -> None:
         assert done.err == told
 
 
+@pytest.mark.parametrize("command", [["check-config"], ["topics"], ["report", "e.jsonl"]])
+def test_a_variable_that_names_no_broker_is_status_2(run: Run, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    """Of every command, as for other wrong settings; not only of those that ask Kafka."""
+    monkeypatch.setenv("FLOORPULSE_KAFKA__BOOTSTRAP", "")
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5)))
+    done = run(*command)
+    assert (done.status, done.out) == (2, "")
+    told = "kafka.bootstrap: names no broker: write at least one, such as kafka.internal:9092 ('')"
+    assert done.err == f"floorpulse: environment FLOORPULSE_KAFKA__BOOTSTRAP: {told}\n"
+
+
 def test_a_board_that_does_not_answer_is_status_1(run: Run) -> None:
     """It failed, though it was asked rightly."""
     done = run("report", "--live", "http://127.0.0.1:1")
