@@ -7,7 +7,10 @@ import gzip
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from fcntl import ioctl
 from pathlib import Path
+from termios import FIONREAD
 from typing import Self
 
 import pytest
@@ -26,6 +29,7 @@ class Collected:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.records: list[tuple[str, bytes, bytes]] = []
+        self.places: list[str] = []
         self.ended_at: int | None = None
         made.append(self)
 
@@ -35,16 +39,24 @@ class Collected:
     async def __aexit__(self, *error: object) -> None:
         return None
 
-    async def send(self, topic: str, key: bytes, value: bytes) -> None:
+    @property
+    def first_open(self) -> str | None:
+        """The place of the first record since the last flush."""
+        return next(iter(self.places), None)
+
+    async def send(self, topic: str, key: bytes, value: bytes, place: str = "") -> None:
         """Keep a record."""
         self.records.append((topic, key, value))
+        self.places.append(place)
         self.sent += 1
 
     async def flush(self) -> None:
         """Have nothing in flight."""
+        self.places = []
 
-    async def end_input(self, at_ms: int) -> None:
+    async def end_input(self, at_ms: int, place: str = "") -> None:
         """Keep the time of the markers."""
+        del place
         self.ended_at = at_ms
 
 
@@ -168,19 +180,36 @@ def test_produce_reads_a_pipe(run: Run, sent: list[Collected], packed: bool, lin
     assert len(sent[0].records) == max(0, 3 - line)
 
 
+@pytest.fixture
+def _alive() -> Iterator[None]:
+    """SIGTERM that nobody handles is an error instead of the end of the tests."""
+
+    def left_alone(*_: object) -> None:
+        raise AssertionError("SIGTERM was left to its default")
+
+    before = signal.signal(signal.SIGTERM, left_alone)
+    yield
+    after = signal.signal(signal.SIGTERM, before)
+    assert after is left_alone
+
+
+async def forever(*_: object) -> None:
+    """Wait for nothing."""
+    await asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.usefixtures("_alive")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("away", [False, True])
 def test_produce_interrupted_says_where_to_resume(
-    run: Run, sent: list[Collected], monkeypatch: pytest.MonkeyPatch, away: bool
+    run: Run, sent: list[Collected], monkeypatch: pytest.MonkeyPatch, away: bool, number: int
 ) -> None:
-    """Ctrl-C: at the line whose turn it was; nowhere if the broker does not say what it has."""
+    """Ctrl-C or SIGTERM: at the line whose turn it was, or the first of which the broker does not say that it has it."""
     Path("e.jsonl").write_bytes(lines_of([*call("s", 5_000), *call("t", 600_000)]))
 
     async def interrupted(_: float) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
         await forever()
-
-    async def forever(*_: object) -> None:
-        await asyncio.get_running_loop().create_future()
 
     monkeypatch.setattr(asyncio, "sleep", interrupted)
     monkeypatch.setattr(produce_module, "SETTLE_S", 0.1)
@@ -188,7 +217,65 @@ def test_produce_interrupted_says_where_to_resume(
         monkeypatch.setattr(Collected, "flush", forever)
     done = run("produce", "e.jsonl", "--speed", "0.0001")
     assert (done.status, len(sent[0].records), sent[0].ended_at) == (130, 1, None)
-    assert done.err == f"1 events sent; last line: {'-' if away else 'e.jsonl --from-line 2'}\n"
+    assert done.err == f"1 events sent; last line: e.jsonl --from-line {1 if away else 2}\n"
+
+
+@pytest.mark.usefixtures("_alive", "sent")
+def test_produce_interrupted_with_all_in_flight_resumes_at_what_is_open(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last line was sent, but that is not what Kafka has."""
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5_000)))
+
+    async def flush(_: Collected) -> None:
+        if first.pop("time", False):
+            os.kill(os.getpid(), signal.SIGTERM)
+        await forever()
+
+    first = {"time": True}
+    monkeypatch.setattr(produce_module, "SETTLE_S", 0.1)
+    monkeypatch.setattr(Collected, "flush", flush)
+    done = run("produce", "e.jsonl", "--no-end")
+    assert (done.status, done.err) == (130, "2 events sent; last line: e.jsonl --from-line 1\n")
+
+
+@pytest.mark.usefixtures("_alive")
+def test_produce_ends_by_sigterm_where_ctrl_c_is_off(run: Run, sent: list[Collected], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a shell does for what a script runs in the background."""
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5_000)))
+
+    async def interrupted(_: float) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await forever()
+
+    monkeypatch.setattr(asyncio, "sleep", interrupted)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        done = run("produce", "e.jsonl", "--speed", "0.0001")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (done.status, len(sent[0].records), done.err) == (130, 1, "1 events sent; last line: e.jsonl --from-line 2\n")
+
+
+@pytest.mark.usefixtures("_alive")
+def test_produce_ends_by_sigterm_while_it_waits_for_a_pipe(run: Run, sent: list[Collected]) -> None:
+    """Whose other end says nothing more."""
+    os.mkfifo("pipe")
+    over = threading.Event()
+
+    def fill() -> None:
+        with Path("pipe").open("wb", buffering=0) as pipe:
+            for line in lines_of(call("s", 5_000)).splitlines(keepends=True):
+                pipe.write(line)
+                while ioctl(pipe, FIONREAD, bytes(4)) != bytes(4):  # until it is read
+                    over.wait(0.001)
+            os.kill(os.getpid(), signal.SIGTERM)
+            over.wait()
+
+    filling = threading.Thread(target=fill, daemon=True)
+    filling.start()
+    done = run("produce", "pipe")
+    over.set()
+    filling.join()
+    assert (done.status, sent[0].records, done.err) == (130, [], "0 events sent; last line: pipe --from-line 1\n")
 
 
 @pytest.mark.usefixtures("sent")
