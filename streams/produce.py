@@ -6,14 +6,17 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import IO, Final
+from typing import IO, Any, Final
 
-from schemas.codec import decode_batch
+from schemas.codec import Decoded, decode_batch
 from schemas.config import Config
 from schemas.errors import FloorpulseError, InvalidEvent, KafkaRefused, KafkaUnreachable, TopicError, UsageError
+from schemas.rules import Rules
+from streams.core.intake import status_of
 from streams.lines import Line, is_pipe, line_count, open_lines, read_lines
 from streams.progress import no_progress
 from streams.sender import Sender
@@ -54,11 +57,11 @@ async def produce(
 ) -> Produced:
     """Send files; `speed` None = as fast as it goes, 60 = sixty times real time.
 
-    Raises `BadLine` at the first line that is no valid event unless `keep_going` (then such lines go to FILE.rejected, behind
-    those of the run that is resumed), and `UsageError` where the first file ends before `from_line`; one line behind its end
-    is all right: nothing is left to send. Where Kafka does not take what it should, the error says from where to go on. With
-    `end` every partition gets an end-of-input marker. `done` is filled as it goes, for whoever interrupts: by cancelling, or,
-    while it is `reading`, by `KeyboardInterrupt`.
+    Raises `BadLine` at the first line that is no valid event under this configuration unless `keep_going` (then such lines go
+    to FILE.rejected, behind those of the run that is resumed), and `UsageError` where the first file ends before `from_line`; one
+    line behind its end is all right: nothing is left to send. Where Kafka does not take what it should, the error says from where
+    to go on. With `end` every partition gets an end-of-input marker. `done` is filled as it goes, for whoever interrupts: by
+    cancelling, or, while it is `reading`, by `KeyboardInterrupt`.
     """
     for file in files:
         if not is_pipe(file):  # what a look took from it would be lost
@@ -67,7 +70,7 @@ async def produce(
             _spare_inputs(Path(f"{file}.rejected"), files)
     done = done or Produced()
     done.resume = _place(files[0], from_line)
-    pace = _Pace(speed)
+    pace, decode = _Pace(speed), partial(_decode, config.rules())
     async with AsyncExitStack() as stack:
         try:
             sender = await stack.enter_async_context(Sender(config))
@@ -75,7 +78,7 @@ async def produce(
             raise type(error)(f"{error}. Nothing was sent; go on from {done.resume}") from error
         try:
             for file in files:
-                await _send_file(sender, file, pace, keep_going, from_line, done, progress)
+                await _send_file(sender, file, decode, pace, keep_going, from_line, done, progress)
                 from_line = 1
             if end and done.newest_ms is not None:
                 await sender.end_input(done.newest_ms, done.resume)
@@ -119,8 +122,21 @@ class _Pace:
         return self._began[0] + (at_ms - self._began[1]) / 1000 / self._speed - monotonic()
 
 
-async def _send_file(sender: Sender, file: Path, pace: _Pace, keep_going: bool, from_line: int, done: Produced,
-                     progress: Callable[[int], None]) -> None:  # fmt: skip
+def _decode(rules: Rules, values: Sequence[bytes]) -> list[Any]:
+    """Decode lines: events, and an `InvalidEvent` for each that a worker would refuse whatever came before it, and whenever."""
+    return [_refused(event, rules) or event for event in decode_batch(values)]
+
+
+def _refused(event: Decoded, rules: Rules) -> InvalidEvent | None:
+    try:
+        status_of(event, rules)
+    except InvalidEvent as error:
+        return error
+    return None
+
+
+async def _send_file(sender: Sender, file: Path, decode: Callable[[Sequence[bytes]], list[Any]], pace: _Pace, keep_going: bool,
+                     from_line: int, done: Produced, progress: Callable[[int], None]) -> None:  # fmt: skip
     reached, last = from_line == 1, 0
     with ExitStack() as stack:
         rejected: IO[bytes] | None = None
@@ -128,7 +144,7 @@ async def _send_file(sender: Sender, file: Path, pace: _Pace, keep_going: bool, 
             wanted = [line for line in lines if line.number >= from_line]
             last = lines[-1].number
             reached = reached or bool(wanted)
-            for line, event in zip(wanted, decode_batch([line.value for line in wanted]), strict=True):
+            for line, event in zip(wanted, decode([line.value for line in wanted]), strict=True):
                 done.resume = _place(file, line.number)
                 if isinstance(event, InvalidEvent):
                     if not keep_going:

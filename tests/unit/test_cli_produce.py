@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -16,9 +17,10 @@ from typing import Self
 import pytest
 
 from schemas.config import Config
+from schemas.instants import format_instant
 from streams import produce as produce_module
 from tests.builders import T0
-from tests.command_line import HELD, Run, call, is_one_line, lines_of
+from tests.command_line import HELD, Event, Run, call, is_one_line, lines_of
 
 
 class Collected:
@@ -104,6 +106,38 @@ def test_produce_keeps_going_where_wanted(run: Run, sent: list[Collected]) -> No
     assert Path("e.jsonl.rejected").read_bytes() == b'{nope\n{"type":"x"}\n'
     assert done.err.startswith("2 events sent, 2 bad lines in e.jsonl.rejected")
     assert sent[0].ended_at is None
+
+
+def test_produce_refuses_a_status_that_nothing_maps_at_its_time(run: Run, sent: list[Collected]) -> None:
+    """As a worker does with the same configuration; it names the place where it would be mapped."""
+    status = {"type": "agent.status", "agent_id": "a"}
+    events = [{**status, "status": name, "at": at} for name in ("away", "tea", "lunch") for at in (T0, T0 + 1000)]
+    Path("e.jsonl").write_bytes(lines_of(events))
+    Path("floorpulse.yaml").write_text(
+        f"agents: {{statuses: {{tea: break}}}}\nchanges:\n- effective_from: {format_instant(T0 + 1000)}\n"
+        "  agents: {statuses: {lunch: meal}}\n",
+        encoding="utf-8",
+    )
+    done = run("produce", "e.jsonl")
+    assert (done.status, is_one_line(done.err)) == (1, True)
+    assert "e.jsonl line 5: status 'lunch' is not mapped (statuses in the configuration). --keep-going" in done.err
+    assert run("produce", "e.jsonl", "--keep-going").status == 0
+    assert [len(connection.records) for connection in sent] == [4, 5]
+
+
+def test_produce_refuses_the_lines_that_a_report_does(run: Run, sent: list[Collected]) -> None:
+    """Whatever they are refused for, as long as it does not depend on what came before."""
+    whole: list[Event] = [*call("s", 5_000), HELD, {"type": "site.visits", "count": 1}, {"type": "agent.joined", "agent_id": "a"}]
+    whole += [{"type": "agent.status", "agent_id": "a", "status": "busy"}, {"type": "cost.booked", "amount": 1, "currency": "EUR"}]
+    odd: list[object] = [None, "", "all", "lunch", "Busy", "x" * 129, "a\x00b", "2026-11-21T14:00:00", -1, 1.5, True, ["g"], {}]
+    spoilt = [{**event, field: value} for event in whole for field in event for value in odd]
+    Path("e.jsonl").write_bytes(lines_of([{"id": f"e{n}", **event} for n, event in enumerate([*whole, *spoilt])]))
+    run("produce", "e.jsonl", "--keep-going")
+    Path("good.jsonl").write_bytes(b"".join(value + b"\n" for _, _, value in sent[0].records))
+    invalid = [re.search(r"(\d+) invalid", run("report", name).err) for name in ("e.jsonl.rejected", "good.jsonl")]
+    refused = len(Path("e.jsonl.rejected").read_bytes().splitlines())
+    assert [found and int(found[1]) for found in invalid] == [refused, 0]
+    assert 100 < refused < len(spoilt)
 
 
 def test_produce_resumes_at_a_line(run: Run, sent: list[Collected]) -> None:
