@@ -65,10 +65,20 @@ def _broker(server: str) -> str:
     return server
 
 
+def _some_broker(servers: list[str]) -> list[str]:
+    """Leave out empty places, as behind a last comma; refuse a list of nothing else."""
+    named = [server for server in servers if server]
+    if not named:
+        raise ValueError("names no broker: write at least one, such as kafka.internal:9092")
+    return named
+
+
 WorkerAddress = Annotated[str, AfterValidator(partial(_address, example=_WORKER_LISTEN))]
 BoardAddress = Annotated[str, AfterValidator(partial(_address, example=_BOARD_LISTEN))]
 TextList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
-BrokerList = Annotated[list[Annotated[str, AfterValidator(_broker)]], NoDecode, BeforeValidator(_split)]
+BrokerList = Annotated[
+    list[Annotated[str, AfterValidator(_broker)]], NoDecode, BeforeValidator(_split), AfterValidator(_some_broker)
+]
 
 
 def _refusal(why: str, *keys: tuple[str | int, ...]) -> PydanticCustomError:

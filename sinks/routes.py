@@ -15,7 +15,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from schemas.errors import InvalidEvent, UsageError
-from schemas.instants import parse_instant
+from schemas.instants import format_instant, parse_instant
 from sinks.answers import Answers
 from sinks.collector import OPENMETRICS, TEXT, Exposition, product_version
 from sinks.describe import as_bytes, everything
@@ -136,6 +136,8 @@ def _choice(request: web.Request) -> Choice:
     known_parameters(query, _INTERVAL_PARAMETERS)
     chosen = choose(query.get("interval", "15m"), query.get("by", "queue"), query.get("zone"), query.get("compare"))
     since, until = (_instant(query.get(name), name) for name in ("since", "until"))
+    if since is not None and until is not None and since > until:
+        raise UsageError(f"since {format_instant(since)} is after until {format_instant(until)}: swap the two")
     return Choice(
         chosen.interval_ms,
         chosen.by,

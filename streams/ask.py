@@ -55,7 +55,7 @@ def run_report(config: Config, files: Sequence[Path], wanted: Wanted, *, live: s
         load_pyarrow()  # before hours of work, not after
     if bool(files) == bool(live):
         raise UsageError("give either files or --live URL, e.g. floorpulse report events.jsonl --out table.csv")
-    target = _target(wanted.out)
+    target = _target(wanted.out, wanted.form)
     if target is not None and any(file.exists() and target.exists() and target.samefile(file) for file in files):
         raise UsageError(f"--out {wanted.out} is one of the files that are read; name another one, or its events would be lost")
     if live:
@@ -101,12 +101,16 @@ def _write_parquet(header: Sequence[str], units: Sequence[str], rows: Iterable[S
     write_parquet(header, units, rows, sys.stdout.buffer if target is None else target)
 
 
-def _target(out: str) -> Path | None:
+def _target(out: str, form: str) -> Path | None:
     """Return where to write; None: standard output."""
+    if out == "-":
+        return None
     path = Path(out)
-    if out != "-" and not path.parent.is_dir():
+    if path.is_dir():
+        raise UsageError(f"--out {out!r} is a folder; name a file: --out {path / f'table.{form}'}")
+    if not path.parent.is_dir():
         raise UsageError(f"--out {out}: the folder {path.parent} does not exist")
-    return None if out == "-" else path
+    return path
 
 
 def run_explain(url: str, asked: Mapping[str, str | None], *, as_json: bool) -> None:

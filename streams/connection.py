@@ -16,10 +16,10 @@ from typing import Any, Final, Protocol
 
 from faust.auth import SASLCredentials, SSLCredentials
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaProtocolError
 from pydantic import SecretStr
 
-from schemas.errors import ConfigError, KafkaRefused, KafkaUnreachable
+from schemas.errors import ConfigError, FloorpulseError, KafkaRefused, KafkaUnreachable
 
 SASL_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 SECURITY_PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -133,7 +133,8 @@ def servers_of(connection: Mapping[str, Any]) -> str:
 def open_admin(connection: Mapping[str, Any], *, timeout_s: float = CONNECT_TIMEOUT_S) -> Iterator[KafkaAdminClient]:
     """Connect kafka-python's admin client for the length of a `with`; raises `KafkaUnreachable`.
 
-    What a broker refuses meanwhile and nobody has caught is raised as `KafkaRefused`.
+    What answers in no way that the client understands is told by `KafkaRefused`, as is what a broker refuses meanwhile and
+    nobody has caught.
 
     Between the tries kafka-python waits longer and longer, and only its log tells why they failed; it is read here
     and kept from stderr.
@@ -142,7 +143,7 @@ def open_admin(connection: Mapping[str, Any], *, timeout_s: float = CONNECT_TIME
         try:
             admin = _Admin(bootstrap_timeout_ms=int(timeout_s * 1000), **connection)
         except (KafkaError, OSError) as error:
-            raise KafkaUnreachable(_unreachable(connection, timeout_s, failures or [error])) from error
+            raise _not_connected(connection, timeout_s, failures or [error]) from error
     try:
         yield admin
     except KafkaError as error:
@@ -190,10 +191,14 @@ def _failures() -> Iterator[list[BaseException]]:
         logger.propagate, logger.level = before
 
 
-def _unreachable(connection: Mapping[str, Any], timeout_s: float, failures: list[BaseException]) -> str:
-    reason = _reason(failures, sasl="sasl_mechanism" in connection)
-    tries = "1 try" if len(failures) == 1 else f"{len(failures)} tries"
-    return unreachable(servers_of(connection), f"{tries} in {timeout_s:g} s", reason)
+def _not_connected(connection: Mapping[str, Any], timeout_s: float, failures: list[BaseException]) -> FloorpulseError:
+    """Say that nobody answers, or that somebody does, but not as a Kafka would."""
+    servers = servers_of(connection)
+    tries = ("1 try" if len(failures) == 1 else f"{len(failures)} tries") + f" in {timeout_s:g} s"
+    answers = [failure for failure in failures if isinstance(failure, KafkaProtocolError)]
+    if answers:
+        return KafkaRefused(no_administration(servers, tries, str(answers[-1])))
+    return KafkaUnreachable(unreachable(servers, tries, _reason(failures, sasl="sasl_mechanism" in connection)))
 
 
 def unreachable(servers: str, tries: str, reason: str) -> str:
@@ -201,6 +206,15 @@ def unreachable(servers: str, tries: str, reason: str) -> str:
     return (
         f"cannot reach Kafka at {servers} (kafka.bootstrap; {tries}: {reason}). Check that the broker runs and that its "
         "advertised listener is reachable from here. Without Kafka: floorpulse demo"
+    )
+
+
+def no_administration(servers: str, tries: str, reason: str) -> str:
+    """Say that something answers, though not as a Kafka would, and what it may be."""
+    return (
+        f"what answers at {servers} does not speak as Kafka does to an administrator's client (kafka.bootstrap; {tries}: {reason})"
+        ". The embedded broker of floorpulse demo takes no administrative requests, and has its topics already; of another one "
+        "check the port and kafka.security_protocol"
     )
 
 
@@ -286,6 +300,7 @@ __all__ = [
     "aiokafka_options",
     "bootstrap_servers",
     "faust_options",
+    "no_administration",
     "open_admin",
     "servers_of",
     "ssl_context",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -164,19 +165,46 @@ def run_produce(config: Config, files: Sequence[Path], speed: float | None, *, k
     done = Produced()
     try:
         with progress_bar("sending", text_size(files)) as advance:
-            asyncio.run(
-                produce(
-                    config, files, speed=speed, keep_going=keep_going, from_line=from_line, end=end, progress=advance, done=done
-                )
+            work = produce(
+                config, files, speed=speed, keep_going=keep_going, from_line=from_line, end=end, progress=advance, done=done
             )
+            _run_until_stopped(work, lambda: done.reading)
     finally:
         if sys.exc_info()[0] in (None, KeyboardInterrupt):  # of what failed the error's line says where
             typer.echo(_summary(done), err=True)
 
 
+def _run_until_stopped(work: Coroutine[Any, Any, Any], blocked: Callable[[], bool]) -> None:
+    """Run something that SIGTERM ends as Ctrl-C does: it is cancelled, or interrupted where it is `blocked` in a call.
+
+    SIGTERM is not passed on as SIGINT, which a shell switches off for what its scripts run in the background.
+    """
+
+    async def main() -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def stop(_number: int, _frame: object) -> None:
+            if blocked():
+                raise KeyboardInterrupt
+            task.cancel()
+            loop.call_soon_threadsafe(lambda: None)  # wakes it up
+
+        before = signal.signal(signal.SIGTERM, stop)
+        try:
+            await work
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    try:
+        asyncio.run(main())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
 def _summary(done: Produced) -> str:
     rejected = f", {done.rejected} bad lines in {', '.join(done.rejected_files)}" if done.rejected else ""
-    return f"{done.sent} events sent{rejected}; last line: {done.resume or '-'}"
+    return f"{done.sent} events sent{rejected}; last line: {done.resume}"
 
 
 __all__ = [

@@ -21,6 +21,8 @@ from streams.topics import DEFAULT_PARTITIONS, missing_topics
 MAX_IN_FLIGHT: Final = 20_000
 """Records sent and not yet acknowledged; then the sender waits."""
 METADATA_TIMEOUT_S: Final = 10.0
+GIVE_UP_S: Final = 1.0
+"""So long it takes at most to disconnect: aiokafka waits for what is in flight, and that until its broker is back."""
 PROBE_S: Final = 3.0
 
 
@@ -33,7 +35,8 @@ def _say_why(kafka: Kafka, servers: str, error: Exception) -> None:
 class Sender:
     """A producer of events; use as an async context manager.
 
-    `sent` counts acknowledged records. A record that the broker refuses raises `FloorpulseError` at the next call.
+    `sent` counts acknowledged records. A record that the broker does not take raises `FloorpulseError` at the next call, with the
+    place from which to go on if records were sent with theirs.
     """
 
     def __init__(self, config: Config) -> None:
@@ -42,8 +45,11 @@ class Sender:
         self._config = config
         self._partition_of = PARTITIONERS[config.kafka.partitioner]
         self._partitions: dict[str, int] = {}
-        self._waiting: set[asyncio.Future[Any]] = set()
+        self._waiting: dict[asyncio.Future[Any], str] = {}
+        """What is in flight, in the order in which it was sent, and where it came from."""
         self._failure: BaseException | None = None
+        self._failed_at: str | None = None
+        self._ending = False
         self._turn = 0
 
     async def __aenter__(self) -> Self:
@@ -54,11 +60,10 @@ class Sender:
             max_batch_size=512 * 1024, metadata_max_age_ms=60_000,
         )  # fmt: skip
         try:
-            await self._producer.start()
-        except (KafkaError, OSError) as error:
-            await self._producer.stop()
-            await asyncio.to_thread(_say_why, self._config.kafka, servers, error)
-        try:
+            try:
+                await self._producer.start()
+            except (KafkaError, OSError) as error:
+                await asyncio.to_thread(_say_why, self._config.kafka, servers, error)
             for topic in INPUT_TOPICS:
                 self._partitions[topic] = await self._count(topic, servers)
         except BaseException:
@@ -79,19 +84,30 @@ class Sender:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for what is in flight unless something failed, then disconnect."""
+        """Wait for what is in flight unless Kafka did not take a record or somebody interrupts, then disconnect."""
         try:
-            if error is None:
+            if self._failure is None and not isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
                 await self.flush()
         finally:
             for future in self._waiting:
                 future.cancel()
-            await self._producer.stop()
+            try:
+                await asyncio.wait_for(self._producer.stop(), GIVE_UP_S)
+            except TimeoutError:
+                await self._producer.client.close()
 
-    async def send(self, topic: str, key: bytes, value: bytes) -> None:
-        """Send one record of a logical topic; one without a key goes to the partitions in turn."""
+    @property
+    def first_open(self) -> str | None:
+        """The place of the first record that is not acknowledged; None: all are."""
+        return self._failed_at if self._failure is not None else next(iter(self._waiting.values()), None)
+
+    async def send(self, topic: str, key: bytes, value: bytes, place: str = "") -> None:
+        """Send one record of a logical topic; one without a key goes to the partitions in turn.
+
+        `place`: where it comes from, in words from which a person can go on.
+        """
         if self._failure is not None:
-            raise FloorpulseError(f"Kafka refused a record on {topic}: {self._failure!r}") from self._failure
+            raise self._not_taken(f"a record on {topic}") from self._failure
         count = self._partitions[topic]
         if key:
             partition = self._partition_of(key, count)
@@ -100,22 +116,35 @@ class Sender:
             partition = self._turn % count
         if len(self._waiting) >= MAX_IN_FLIGHT:
             await asyncio.wait(self._waiting, return_when=asyncio.FIRST_COMPLETED)
-        await self._track(self._producer.send(self._config.kafka.topic_prefix + topic, value, key=key, partition=partition))
+        await self._track(self._producer.send(self._config.kafka.topic_prefix + topic, value, key=key, partition=partition), place)
 
-    async def _track(self, sending: Awaitable[asyncio.Future[Any]]) -> None:
-        future = await sending
-        self._waiting.add(future)
+    async def _track(self, sending: Awaitable[asyncio.Future[Any]], place: str) -> None:
+        try:
+            future = await sending
+        except KafkaError as error:  # its buffer was full for too long
+            self._fail(error, place)
+            raise self._not_taken("a record") from error
+        self._waiting[future] = place
         future.add_done_callback(self._done)
 
     def _done(self, future: asyncio.Future[Any]) -> None:
-        self._waiting.discard(future)
-        if future.cancelled():
-            return
-        error = future.exception()
-        if error is None:
-            self.sent += 1
-        elif self._failure is None:
+        if not future.cancelled():
+            error = future.exception()
+            if error is None:
+                self.sent += not self._ending  # all events are acknowledged by then, and markers are none
+            else:
+                self._fail(error, self._waiting[future])
+        del self._waiting[future]
+
+    def _fail(self, error: BaseException, place: str) -> None:
+        """Keep the first failure, and what was the first record in flight then, the failed one among them."""
+        if self._failure is None:
+            self._failed_at = next(iter(self._waiting.values()), place)
             self._failure = error
+
+    def _not_taken(self, what: str) -> FloorpulseError:
+        go_on = f". {self.sent} events were sent; go on from {self._failed_at}" if self._failed_at else ""
+        return FloorpulseError(f"Kafka did not take {what}: {self._failure!r}{go_on}")
 
     async def flush(self) -> None:
         """Wait until everything sent is acknowledged."""
@@ -123,18 +152,19 @@ class Sender:
         while self._waiting:
             await asyncio.wait(self._waiting)
         if self._failure is not None:
-            raise FloorpulseError(f"Kafka refused a record: {self._failure!r}") from self._failure
+            raise self._not_taken("a record") from self._failure
 
-    async def end_input(self, at_ms: int) -> None:
-        """Put an end-of-input marker on every partition of every input topic."""
+    async def end_input(self, at_ms: int, place: str = "") -> None:
+        """Put an end-of-input marker on every partition of every input topic; `place` as for records."""
         await self.flush()
+        self._ending = True
         marker = end_of_input(at_ms)
         for topic, count in self._partitions.items():
             for partition in range(count):
                 name = self._config.kafka.topic_prefix + topic
-                await self._track(self._producer.send(name, marker, key=b"", partition=partition))
+                await self._track(self._producer.send(name, marker, key=b"", partition=partition), place)
         await self.flush()
-        self.sent -= sum(self._partitions.values())
+        self._ending = False
 
 
 __all__ = ["Sender"]

@@ -33,7 +33,7 @@ from streams.core.complaints import CLOSED, OPENED, Complaints
 from streams.core.customers import Customers
 from streams.core.expiry import Expiry
 from streams.core.ids import Ids
-from streams.core.intake import Intake, Reject, check_topic, digest_of
+from streams.core.intake import Intake, Reject, check_topic, digest_of, status_of
 from streams.core.milestones import MILLION
 from streams.core.output import Entries, heartbeat_body, readings_of
 from streams.core.relay import TO_AGENT, TO_CUSTOMER, Bundles, RelayRecord, decode_relay
@@ -184,11 +184,7 @@ class Floor:
     def _agent_event(self, event: Decoded, topic: str, key: bytes | None, latest: int) -> str:
         agent_id: str = event.agent_id
         self._intake.check(event, key, latest, agent_id in self.agents)
-        status: str | None = None
-        if type(event) is _STATUS:
-            status = self.rules.at(event.at).status(event.status)
-            if status is None:
-                raise InvalidEvent("status", f"status {event.status!r:.140} is not mapped (statuses in the configuration)")
+        status = status_of(event, self.rules)
         if self.expiry.agent_is_late(event.at):
             return "late"
         covered = self.ids.covers(event.at)

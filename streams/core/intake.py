@@ -16,6 +16,7 @@ from schemas.rules import Rules
 
 TOPIC_OF_STRUCT: Final[dict[type, str]] = {STRUCT_OF[kind]: topic for kind, topic in TOPIC_OF.items()}
 KEY_OF_STRUCT: Final[dict[type, str]] = {STRUCT_OF[kind]: key for kind, key in KEY_OF.items()}
+_STATUS: Final = STRUCT_OF["agent.status"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,16 @@ def check_topic(event: Decoded, topic: str) -> None:
         raise InvalidEvent("wrong_topic", f"this type belongs on topic {right}, it came on {topic}")
 
 
+def status_of(event: Decoded, rules: Rules) -> str | None:
+    """Return the standard status of an `agent.status`, None of another type; raises `InvalidEvent` where nothing maps its name."""
+    if type(event) is not _STATUS:
+        return None
+    status = rules.at(event.at).status(event.status)
+    if status is None:
+        raise InvalidEvent("status", f"status {event.status!r:.140} is not mapped (statuses in the configuration)")
+    return status
+
+
 def kinds_of(topic: str) -> frozenset[type]:
     """Return the types of events that belong on a topic."""
     return frozenset(kind for kind, right in TOPIC_OF_STRUCT.items() if right == topic)
@@ -79,4 +90,4 @@ def digest_of(topic: str, key: str, event_id: str) -> int:
     return xxhash.xxh3_64_intdigest(f"{topic}\0{key}\0{event_id}".encode())
 
 
-__all__ = ["Intake", "Reject", "check_topic", "digest_of", "kinds_of"]
+__all__ = ["Intake", "Reject", "check_topic", "digest_of", "kinds_of", "status_of"]

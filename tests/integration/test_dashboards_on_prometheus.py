@@ -25,12 +25,12 @@ NOTHING_TO_SHOW: Final = {"floorpulse-floor/Arrivals a minute/B"}
 
 
 def _further(now_ms: int) -> list[dict[str, object]]:
-    """What the demo has none of: a complaint that is settled, a status that nobody knows, an event that is too late."""
+    """What the demo has none of: a complaint that is settled, an event from a clock that is wrong, one that is too late."""
     complaint = {"complaint_id": "k1", "queue": "Orders"}
     return [
         {"id": "k1-opened", "type": "complaint.opened", "at": now_ms - 3 * HOUR_MS, **complaint},
         {"id": "k1-closed", "type": "complaint.closed", "at": now_ms - HOUR_MS, **complaint},
-        {"id": "odd-1", "type": "agent.status", "at": now_ms, "agent_id": "juggler", "status": "juggling"},
+        {"id": "odd-1", "type": "agent.status", "at": now_ms + HOUR_MS, "agent_id": "early", "status": "busy"},
         {"id": "late-1", "type": "session.ended", "at": now_ms - 30 * HOUR_MS, "session_id": "long-ago", "ended_by": "agent"},
     ]
 

@@ -115,6 +115,17 @@ def test_a_bad_configuration_is_status_2(run: Run) -> None:
         assert done.err == told
 
 
+@pytest.mark.parametrize("command", [["check-config"], ["topics"], ["report", "e.jsonl"]])
+def test_a_variable_that_names_no_broker_is_status_2(run: Run, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    """Of every command, as for other wrong settings; not only of those that ask Kafka."""
+    monkeypatch.setenv("FLOORPULSE_KAFKA__BOOTSTRAP", "")
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5)))
+    done = run(*command)
+    assert (done.status, done.out) == (2, "")
+    told = "kafka.bootstrap: names no broker: write at least one, such as kafka.internal:9092 ('')"
+    assert done.err == f"floorpulse: environment FLOORPULSE_KAFKA__BOOTSTRAP: {told}\n"
+
+
 def test_a_board_that_does_not_answer_is_status_1(run: Run) -> None:
     """It failed, though it was asked rightly."""
     done = run("report", "--live", "http://127.0.0.1:1")
@@ -124,17 +135,18 @@ def test_a_board_that_does_not_answer_is_status_1(run: Run) -> None:
 
 
 def test_kafka_that_does_not_answer_is_status_1(tmp_path: Path) -> None:
-    """With the address that was tried, the setting that it stands in, how often, and why."""
+    """With the address that was tried, the setting that it stands in, how often, and why; `produce` says where to begin."""
     (tmp_path / "e.jsonl").write_bytes(lines_of(call("s", 5)))
     environment = {**os.environ, "FLOORPULSE_KAFKA__BOOTSTRAP": "127.0.0.1:1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-m", "streams.cli", "produce", "e.jsonl"],
+        [sys.executable, "-m", "streams.cli", "produce", "e.jsonl", "--from-line", "2"],
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert re.fullmatch(
         r"floorpulse produce: cannot reach Kafka at 127\.0\.0\.1:1 \(kafka\.bootstrap; \d+ tries in 3 s: connection refused\)\. "
-        r"Check that the broker runs and that its advertised listener is reachable from here\. Without Kafka: floorpulse demo",
+        r"Check that the broker runs and that its advertised listener is reachable from here\. Without Kafka: floorpulse demo\. "
+        r"Nothing was sent; go on from e\.jsonl --from-line 2",
         done.stderr.splitlines()[-1],
     )
     assert "Traceback" not in done.stderr

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
+import re
 import signal
 import threading
+from collections.abc import Iterator
+from fcntl import ioctl
 from pathlib import Path
+from termios import FIONREAD
 from typing import Self
 
 import pytest
 
 from schemas.config import Config
+from schemas.instants import format_instant
 from streams import produce as produce_module
 from tests.builders import T0
-from tests.command_line import HELD, Run, call, is_one_line, lines_of
+from tests.command_line import HELD, Event, Run, call, is_one_line, lines_of
 
 
 class Collected:
@@ -26,6 +31,7 @@ class Collected:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.records: list[tuple[str, bytes, bytes]] = []
+        self.places: list[str] = []
         self.ended_at: int | None = None
         made.append(self)
 
@@ -35,16 +41,24 @@ class Collected:
     async def __aexit__(self, *error: object) -> None:
         return None
 
-    async def send(self, topic: str, key: bytes, value: bytes) -> None:
+    @property
+    def first_open(self) -> str | None:
+        """The place of the first record since the last flush."""
+        return next(iter(self.places), None)
+
+    async def send(self, topic: str, key: bytes, value: bytes, place: str = "") -> None:
         """Keep a record."""
         self.records.append((topic, key, value))
+        self.places.append(place)
         self.sent += 1
 
     async def flush(self) -> None:
         """Have nothing in flight."""
+        self.places = []
 
-    async def end_input(self, at_ms: int) -> None:
+    async def end_input(self, at_ms: int, place: str = "") -> None:
         """Keep the time of the markers."""
+        del place
         self.ended_at = at_ms
 
 
@@ -92,6 +106,38 @@ def test_produce_keeps_going_where_wanted(run: Run, sent: list[Collected]) -> No
     assert Path("e.jsonl.rejected").read_bytes() == b'{nope\n{"type":"x"}\n'
     assert done.err.startswith("2 events sent, 2 bad lines in e.jsonl.rejected")
     assert sent[0].ended_at is None
+
+
+def test_produce_refuses_a_status_that_nothing_maps_at_its_time(run: Run, sent: list[Collected]) -> None:
+    """As a worker does with the same configuration; it names the place where it would be mapped."""
+    status = {"type": "agent.status", "agent_id": "a"}
+    events = [{**status, "status": name, "at": at} for name in ("away", "tea", "lunch") for at in (T0, T0 + 1000)]
+    Path("e.jsonl").write_bytes(lines_of(events))
+    Path("floorpulse.yaml").write_text(
+        f"agents: {{statuses: {{tea: break}}}}\nchanges:\n- effective_from: {format_instant(T0 + 1000)}\n"
+        "  agents: {statuses: {lunch: meal}}\n",
+        encoding="utf-8",
+    )
+    done = run("produce", "e.jsonl")
+    assert (done.status, is_one_line(done.err)) == (1, True)
+    assert "e.jsonl line 5: status 'lunch' is not mapped (statuses in the configuration). --keep-going" in done.err
+    assert run("produce", "e.jsonl", "--keep-going").status == 0
+    assert [len(connection.records) for connection in sent] == [4, 5]
+
+
+def test_produce_refuses_the_lines_that_a_report_does(run: Run, sent: list[Collected]) -> None:
+    """Whatever they are refused for, as long as it does not depend on what came before."""
+    whole: list[Event] = [*call("s", 5_000), HELD, {"type": "site.visits", "count": 1}, {"type": "agent.joined", "agent_id": "a"}]
+    whole += [{"type": "agent.status", "agent_id": "a", "status": "busy"}, {"type": "cost.booked", "amount": 1, "currency": "EUR"}]
+    odd: list[object] = [None, "", "all", "lunch", "Busy", "x" * 129, "a\x00b", "2026-11-21T14:00:00", -1, 1.5, True, ["g"], {}]
+    spoilt = [{**event, field: value} for event in whole for field in event for value in odd]
+    Path("e.jsonl").write_bytes(lines_of([{"id": f"e{n}", **event} for n, event in enumerate([*whole, *spoilt])]))
+    run("produce", "e.jsonl", "--keep-going")
+    Path("good.jsonl").write_bytes(b"".join(value + b"\n" for _, _, value in sent[0].records))
+    invalid = [re.search(r"(\d+) invalid", run("report", name).err) for name in ("e.jsonl.rejected", "good.jsonl")]
+    refused = len(Path("e.jsonl.rejected").read_bytes().splitlines())
+    assert [found and int(found[1]) for found in invalid] == [refused, 0]
+    assert 100 < refused < len(spoilt)
 
 
 def test_produce_resumes_at_a_line(run: Run, sent: list[Collected]) -> None:
@@ -168,19 +214,36 @@ def test_produce_reads_a_pipe(run: Run, sent: list[Collected], packed: bool, lin
     assert len(sent[0].records) == max(0, 3 - line)
 
 
+@pytest.fixture
+def _alive() -> Iterator[None]:
+    """SIGTERM that nobody handles is an error instead of the end of the tests."""
+
+    def left_alone(*_: object) -> None:
+        raise AssertionError("SIGTERM was left to its default")
+
+    before = signal.signal(signal.SIGTERM, left_alone)
+    yield
+    after = signal.signal(signal.SIGTERM, before)
+    assert after is left_alone
+
+
+async def forever(*_: object) -> None:
+    """Wait for nothing."""
+    await asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.usefixtures("_alive")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("away", [False, True])
 def test_produce_interrupted_says_where_to_resume(
-    run: Run, sent: list[Collected], monkeypatch: pytest.MonkeyPatch, away: bool
+    run: Run, sent: list[Collected], monkeypatch: pytest.MonkeyPatch, away: bool, number: int
 ) -> None:
-    """Ctrl-C: at the line whose turn it was; nowhere if the broker does not say what it has."""
+    """Ctrl-C or SIGTERM: at the line whose turn it was, or the first of which the broker does not say that it has it."""
     Path("e.jsonl").write_bytes(lines_of([*call("s", 5_000), *call("t", 600_000)]))
 
     async def interrupted(_: float) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
         await forever()
-
-    async def forever(*_: object) -> None:
-        await asyncio.get_running_loop().create_future()
 
     monkeypatch.setattr(asyncio, "sleep", interrupted)
     monkeypatch.setattr(produce_module, "SETTLE_S", 0.1)
@@ -188,7 +251,65 @@ def test_produce_interrupted_says_where_to_resume(
         monkeypatch.setattr(Collected, "flush", forever)
     done = run("produce", "e.jsonl", "--speed", "0.0001")
     assert (done.status, len(sent[0].records), sent[0].ended_at) == (130, 1, None)
-    assert done.err == f"1 events sent; last line: {'-' if away else 'e.jsonl --from-line 2'}\n"
+    assert done.err == f"1 events sent; last line: e.jsonl --from-line {1 if away else 2}\n"
+
+
+@pytest.mark.usefixtures("_alive", "sent")
+def test_produce_interrupted_with_all_in_flight_resumes_at_what_is_open(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last line was sent, but that is not what Kafka has."""
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5_000)))
+
+    async def flush(_: Collected) -> None:
+        if first.pop("time", False):
+            os.kill(os.getpid(), signal.SIGTERM)
+        await forever()
+
+    first = {"time": True}
+    monkeypatch.setattr(produce_module, "SETTLE_S", 0.1)
+    monkeypatch.setattr(Collected, "flush", flush)
+    done = run("produce", "e.jsonl", "--no-end")
+    assert (done.status, done.err) == (130, "2 events sent; last line: e.jsonl --from-line 1\n")
+
+
+@pytest.mark.usefixtures("_alive")
+def test_produce_ends_by_sigterm_where_ctrl_c_is_off(run: Run, sent: list[Collected], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a shell does for what a script runs in the background."""
+    Path("e.jsonl").write_bytes(lines_of(call("s", 5_000)))
+
+    async def interrupted(_: float) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await forever()
+
+    monkeypatch.setattr(asyncio, "sleep", interrupted)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        done = run("produce", "e.jsonl", "--speed", "0.0001")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (done.status, len(sent[0].records), done.err) == (130, 1, "1 events sent; last line: e.jsonl --from-line 2\n")
+
+
+@pytest.mark.usefixtures("_alive")
+def test_produce_ends_by_sigterm_while_it_waits_for_a_pipe(run: Run, sent: list[Collected]) -> None:
+    """Whose other end says nothing more."""
+    os.mkfifo("pipe")
+    over = threading.Event()
+
+    def fill() -> None:
+        with Path("pipe").open("wb", buffering=0) as pipe:
+            for line in lines_of(call("s", 5_000)).splitlines(keepends=True):
+                pipe.write(line)
+                while ioctl(pipe, FIONREAD, bytes(4)) != bytes(4):  # until it is read
+                    over.wait(0.001)
+            os.kill(os.getpid(), signal.SIGTERM)
+            over.wait()
+
+    filling = threading.Thread(target=fill, daemon=True)
+    filling.start()
+    done = run("produce", "pipe")
+    over.set()
+    filling.join()
+    assert (done.status, sent[0].records, done.err) == (130, [], "0 events sent; last line: pipe --from-line 1\n")
 
 
 @pytest.mark.usefixtures("sent")

@@ -103,6 +103,19 @@ def test_report_into_a_folder_that_is_not_there_is_wrong_use(run: Run) -> None:
     assert "nowhere/t.csv" in done.err
 
 
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("source", [["e.jsonl"], ["--live", "http://127.0.0.1:1"]])
+@pytest.mark.parametrize("folder", ["folder", "folder/", ""])
+def test_report_into_a_folder_is_wrong_use(run: Run, folder: str, source: list[str], form: str) -> None:
+    """Told before anything is read or asked for, with the name of a file that would do."""
+    Path("e.jsonl").write_bytes(b"{nope\n")
+    Path("folder").mkdir()
+    done = run("report", *source, "--out", folder, "--format", form)
+    assert (done.status, done.out) == (2, "")
+    assert done.err == f"floorpulse report: --out {folder!r} is a folder; name a file: --out {Path(folder, f'table.{form}')}\n"
+    assert list(Path("folder").iterdir()) == []
+
+
 @pytest.mark.parametrize("command", ["report", "produce"])
 def test_a_file_that_is_named_gz_and_is_none_is_told(run: Run, command: str) -> None:
     """It is what its name says, or wrong use; an empty one has nothing in it either way."""

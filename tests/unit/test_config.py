@@ -143,6 +143,14 @@ def test_brokers_are_hosts_with_and_without_a_port() -> None:
     assert config_of(f"kafka: {{bootstrap: '{', '.join(brokers)}'}}\n").kafka.bootstrap == brokers
 
 
+@pytest.mark.parametrize("nowhere", ["[]", "''", "','", "['', '']"])
+def test_no_broker_at_all_is_refused(nowhere: str) -> None:
+    """With the line and what to write; an empty place beside a broker, as behind a last comma, is none."""
+    told = "c.yaml line 2: kafka.bootstrap: names no broker: write at least one, such as kafka.internal:9092"
+    assert refusal(f"kafka:\n  bootstrap: {nowhere}\n").startswith(told)
+    assert config_of("kafka: {bootstrap: 'a:9092, '}\n").kafka.bootstrap == ["a:9092"]
+
+
 @pytest.mark.parametrize("name", ["all", "unassigned"])
 def test_reserved_names_are_no_queues(name: str) -> None:
     """They are floorpulse's own. A queue whose events name no channel has the channel `unassigned`."""
@@ -240,6 +248,8 @@ def test_names_in_the_environment_are_in_lower_case_but_within_json(monkeypatch:
         ("FLOORPULSE_KAFKA__BOOSTRAP", "x", ["FLOORPULSE_KAFKA__BOOSTRAP", "boostrap", "bootstrap?"]),
         ("FLOORPULSE_TIME__LATENESS", "soon", ["FLOORPULSE_TIME__LATENESS", "soon", "20s"]),
         ("FLOORPULSE_ZONE", "Mars", ["FLOORPULSE_ZONE", "Mars", "IANA"]),
+        ("FLOORPULSE_KAFKA__BOOTSTRAP", "", ["environment FLOORPULSE_KAFKA__BOOTSTRAP: kafka.bootstrap: names no broker"]),
+        ("FLOORPULSE_KAFKA__BOOTSTRAP", " , ", ["environment FLOORPULSE_KAFKA__BOOTSTRAP: kafka.bootstrap: names no broker"]),
         ("FLOORPULSE_BOARD__USERNAME", "u", ["environment FLOORPULSE_BOARD__USERNAME", "belong together"]),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import re
 import ssl
 import threading
 from pathlib import Path
@@ -19,7 +20,8 @@ from pydantic import SecretStr
 
 from schemas.errors import ConfigError, KafkaRefused, KafkaUnreachable
 from streams import connection
-from streams.connection import admin_options, aiokafka_options, faust_options, open_admin, ssl_context
+from streams.connection import admin_options, aiokafka_options, faust_options, no_administration, open_admin, ssl_context
+from streams.embedded import EmbeddedBroker
 from tests.settings import KafkaSection
 
 SASL = KafkaSection(
@@ -130,6 +132,20 @@ def test_an_unreachable_broker_is_one_clear_line() -> None:
     assert "tries in 0.5 s: connection refused)" in text
     assert text.endswith("Without Kafka: floorpulse demo")
     assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_a_broker_that_takes_no_administrative_requests_is_told_from_one_that_is_away() -> None:
+    """The embedded one of the demo: it was reached, so nothing is said of listeners, and whoever asks it has a demo already."""
+    with EmbeddedBroker() as broker:
+        with pytest.raises(KafkaRefused) as caught, open_admin({"bootstrap_servers": broker.bootstrap}, timeout_s=0.5):
+            pass
+        text = str(caught.value)
+        del caught
+        gc.collect()
+        said = re.sub(r"\d+ tr(y|ies)", "some tries", text)
+        assert said == no_administration(broker.bootstrap, "some tries in 0.5 s", "KafkaProtocolError: Unable to decode response")
+        assert "reach" not in said
 
 
 def test_what_a_broker_refuses_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:

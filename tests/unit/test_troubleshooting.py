@@ -19,7 +19,7 @@ from schemas.errors import ConfigError, InvalidEvent
 from schemas.instants import parse_instant
 from sinks.address import cannot_listen
 from streams.app import made_anew
-from streams.connection import unreachable
+from streams.connection import no_administration, unreachable
 from streams.core.floor import Reject
 from streams.jobs import ended, named
 from streams.lines import Line
@@ -31,6 +31,7 @@ from streams.worker import GIVE_UP_S, no_progress
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "troubleshooting.md"
 NOW_MS: Final = 1_795_269_947_000  # 2026-11-21T14:05:47Z
 KAFKA: Final = "kafka.internal:9092"
+DEMO: Final = "127.0.0.1:44617"
 
 
 class Place:
@@ -101,6 +102,7 @@ def bad_line() -> str:
 
 TEXTS: Final[dict[str, Callable[[], str]]] = {
     "floorpulse worker: cannot reach": lambda: unreachable(KAFKA, "3 tries in 10 s", "connection refused"),
+    "floorpulse topics: what": lambda: no_administration(DEMO, "8 tries in 10 s", "KafkaProtocolError: Unable to decode response"),
     "floorpulse worker: topic": lambda: missing_topics(["floorpulse.queues"], KAFKA, 12, "floorpulse."),
     "floorpulse worker: partition counts": unequal,
     "floorpulse: floorpulse.yaml": unknown_key,
