@@ -134,25 +134,28 @@ def _read_texts(path: Path, progress: Callable[[int], None]) -> Iterator[tuple[i
     with open_lines(path) as file:
         while True:
             texts: list[bytes] = []
+            broken: Exception | None = None
             try:
                 texts.extend(islice(file, BATCH_LINES))  # keeps what came before a file breaks off
             except (EOFError, OSError, zlib.error) as error:
-                number = first + len(texts) - 1
-                raise FloorpulseError(f"{path} cannot be read beyond line {number}: {error}. Is it whole?") from error
+                broken = error
+            if texts:
+                read = sum(map(len, texts))
+                if first == 1:
+                    texts[0] = texts[0].removeprefix(BOM_UTF8)
+                yield first, texts
+                progress(read)
+                first += len(texts)
+            if broken is not None:
+                raise FloorpulseError(f"{path} cannot be read beyond line {first - 1}: {broken}. Is it whole?") from broken
             if not texts:
                 return
-            read = sum(map(len, texts))
-            if first == 1:
-                texts[0] = texts[0].removeprefix(BOM_UTF8)
-            yield first, texts
-            progress(read)
-            first += len(texts)
 
 
 def read_lines(path: Path, progress: Callable[[int], None] = no_progress) -> Iterator[list[Line]]:
     """Yield a file's lines in batches, empty ones left out; `progress` hears how many bytes of text were read.
 
-    Raises `UsageError` for a file that cannot be opened, `FloorpulseError` for one that breaks off.
+    Raises `UsageError` for a file that cannot be opened; behind its last whole line, `FloorpulseError` for one that breaks off.
     """
     for first, texts in _read_texts(path, progress):
         batch = [line_of(value, number) for number, text in enumerate(texts, first) if (value := text.strip())]

@@ -199,6 +199,19 @@ def test_produce_does_not_write_bad_lines_over_a_file_that_it_reads(run: Run, se
     assert Path("e.jsonl.rejected").read_bytes() == mended
 
 
+def test_produce_sends_all_that_a_file_holds_before_it_breaks_off(run: Run, sent: list[Collected]) -> None:
+    """Who goes on behind the line that is named loses none."""
+    lines = lines_of([event for n in range(500) for event in call(f"s{n}", 5_000)])
+    Path("e.jsonl.gz").write_bytes(gzip.compress(lines)[:-100])
+    done = run("produce", "e.jsonl.gz")
+    said = re.search(r"cannot be read beyond line (\d+): .*Is it whole", done.err)
+    assert (done.status, said is not None) == (1, True), done.err
+    assert said is not None
+    count = int(said[1])
+    assert 0 < count < 1000
+    assert [value for *_, value in sent[0].records] == lines.splitlines()[:count]
+
+
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("line", [1, 3, 4])
 def test_produce_reads_a_pipe(run: Run, sent: list[Collected], packed: bool, line: int) -> None:
