@@ -76,7 +76,7 @@ def status_of(event: Decoded, rules: Rules) -> str | None:
         return None
     status = rules.at(event.at).status(event.status)
     if status is None:
-        raise InvalidEvent("status", f"status {event.status!r:.140} is not mapped (statuses in the configuration)")
+        raise InvalidEvent("status", f"status {event.status!r:.140} is not mapped (agents.statuses in the configuration)")
     return status
 
 

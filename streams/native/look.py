@@ -59,7 +59,7 @@ def wrong_partition(key: bytes, right: int, here: int) -> str:
 
 def unmapped_status(status: str) -> str:
     """Say that a status stands for nothing."""
-    return f"status {status!r:.140} is not mapped (statuses in the configuration)"
+    return f"status {status!r:.140} is not mapped (agents.statuses in the configuration)"
 
 
 __all__ = ["look", "unmapped_status", "wrong_key", "wrong_partition"]

@@ -120,7 +120,7 @@ def test_produce_refuses_a_status_that_nothing_maps_at_its_time(run: Run, sent: 
     )
     done = run("produce", "e.jsonl")
     assert (done.status, is_one_line(done.err)) == (1, True)
-    assert "e.jsonl line 5: status 'lunch' is not mapped (statuses in the configuration). --keep-going" in done.err
+    assert "e.jsonl line 5: status 'lunch' is not mapped (agents.statuses in the configuration). --keep-going" in done.err
     assert run("produce", "e.jsonl", "--keep-going").status == 0
     assert [len(connection.records) for connection in sent] == [4, 5]
 
