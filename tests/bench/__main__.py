@@ -15,6 +15,7 @@
 * `scaling`: CPU per event with 10 to 10,000 queues and 10³ to 10⁶ open sessions; a board with 1 and 100 windows. With the compiled
   core where FLOORPULSE_WORKER__CORE is `compiled`.
 * `recovery`: from the kill of a worker with a million open sessions to the first right scrape.
+* `rebalance`: how old gauges get while a second worker joins, leaves and is killed.
 * `poison`: what a tenth of mutated records costs.
 * `start`, `idle`: from start to ready; a worker and a board that wait.
 
@@ -43,6 +44,7 @@ from tests.bench.live import bench_live
 from tests.bench.memory import bench_compiled, bench_core, bench_decode, bench_report, bench_report_compiled, bench_yardstick
 from tests.bench.pipeline import bench_drain, bench_drain_compiled, bench_workers
 from tests.bench.poison import bench_poison
+from tests.bench.rebalance import bench_rebalance
 from tests.bench.recovery import bench_recovery
 from tests.bench.scaling import bench_scaling
 from tests.bench.screens import bench_screens
@@ -63,9 +65,9 @@ BENCHES: dict[str, Bench] = {
     "workers": bench_workers, "live": bench_live, "scrape": bench_scrape, "sockets": bench_sockets,
     "screens": bench_screens, "board": bench_board, "start": bench_start, "idle": bench_idle,
     "recovery": bench_recovery, "poison": bench_poison, "stages": bench_stages, "scaling": bench_scaling,
-    "unpack": bench_unpack,
+    "unpack": bench_unpack, "rebalance": bench_rebalance,
 }  # fmt: skip
-ONCE = frozenset({"live", "scrape", "sockets", "screens", "board", "idle", "state", "recovery", "poison", "scaling"})
+ONCE = frozenset({"live", "scrape", "sockets", "screens", "board", "idle", "state", "recovery", "rebalance", "poison", "scaling"})
 """Long ones, which have many samples of their own, or no noise."""
 DEFAULT = "decode,core,report,drain,peers"
 

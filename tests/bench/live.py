@@ -51,7 +51,7 @@ def _live_at(rate: int) -> dict[str, float]:
         while metric(at_worker, "floorpulse_worker_ready") < 1:
             time.sleep(0.1)
         flow = stack.enter_context(floorpulse("simulate", "--rate", str(rate), "--duration", f"{FLOW_S}s", "--config", config))
-        if not _until_caught_up(at_worker, rate):
+        if not until_caught_up(at_worker, rate):
             return {}
         processes = {"worker": worker, "board": board, "simulator": flow}
         before = {name: usage(process.pid).cpu_s for name, process in processes.items()}
@@ -75,7 +75,7 @@ def _p99(values: list[float]) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * 0.99))]
 
 
-def _until_caught_up(address: str, rate: int) -> bool:
+def until_caught_up(address: str, rate: int) -> bool:
     """Wait until the simulator's warm-up has been sent and read: the rate of counting is the rate of the flow."""
     before, calm, began, first = 0.0, 0, time.monotonic(), metric(address, COUNTED)
     deadline = began + CALM_TIMEOUT_S
@@ -128,4 +128,4 @@ async def _delays(send: Callable[[str], Any], board: str, pattern: str) -> list[
     return delays
 
 
-__all__ = ["bench_live"]
+__all__ = ["FLOW_S", "bench_live", "until_caught_up"]
