@@ -19,7 +19,7 @@ from sinks.trend import Trends
 from sinks.wall import Setting
 
 MAX_STREAMS: Final = 1000
-"""Wall-screens at once, those among them that have just gone and come back; each costs one small write a second."""
+"""Wall-screens at once, those among them that have just gone and come back; each costs two small writes a second."""
 RETRY_MS: Final = (1000, 5000)
 """A screen that lost the board comes back after some time between these: not all of them at once."""
 _STREAM: Final = ("window", "names")

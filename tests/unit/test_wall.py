@@ -18,7 +18,7 @@ from schemas.config import Config
 from schemas.kpis import BY_ID
 from schemas.rules import QueueRules, Rules
 from sinks.board import Board
-from sinks.feed import KEPT, Feed, Settled, difference, message, whole
+from sinks.feed import KEPT, SETTLE, Feed, Settled, difference, message, whole
 from sinks.judge import Judge
 from sinks.merge import Merge
 from sinks.snapshot import Health, Snapshot, Snapshots
@@ -268,7 +268,7 @@ def test_a_queue_appears_once_it_is_there_to_stay() -> None:
     assert settled.only({}) == {}
     assert settled.only(first) == first
     both = {**first, ("b", "unassigned"): {}}
-    assert [len(settled.only(both)) for _ in range(3)] == [1, 1, 2]
+    assert [len(settled.only(both)) for _ in range(SETTLE)] == [1] * (SETTLE - 1) + [2]
     assert settled.only(first) == first
 
 
