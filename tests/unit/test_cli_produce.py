@@ -245,7 +245,15 @@ async def forever(*_: object) -> None:
     await asyncio.get_running_loop().create_future()
 
 
-@pytest.mark.usefixtures("_alive")
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C as in the foreground: what a shell's script runs in the background, as these tests may be, does without it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_alive", "_interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("away", [False, True])
 def test_produce_interrupted_says_where_to_resume(
