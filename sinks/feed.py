@@ -32,11 +32,11 @@ FRAME_S: Final = 0.5
 """Least time between two frames: with one a second half of all events were on the screen 0.95 s after they were sent."""
 BEAT_S: Final = 5.0
 """Most time between two messages."""
-KEPT: Final = 60
+KEPT: Final = int(30 / FRAME_S)
 """Patches kept per feed: those of half a minute."""
 FORGOTTEN_S: Final = 30.0
 """A feed that nobody has followed for so long is dropped."""
-SETTLE: Final = 6
+SETTLE: Final = int(3 / FRAME_S)
 """A queue appears with so many frames in a row that have it: a channel may be unknown for a moment."""
 
 

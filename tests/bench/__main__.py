@@ -8,7 +8,8 @@
 * `unpack`: what a broker has answered, as records and as slabs, handed to a partition with the compiled core.
 * `stages`: where a worker's CPU goes, without a client.
 * `drain`, `drain-compiled`: one worker against a backlog. `workers`: two workers against one.
-* `live`: time from an event (its own time, given just before it is sent) to its count on /metrics, direct and by relay.
+* `live`: time from an event (its own time, given just before it is sent) to its count on /metrics, direct and by relay,
+  and to a screen in Chromium.
 * `scrape`: a board with 50,000 series. `sockets`: the same while a thousand idle and slow sockets hold on to it.
 * `screens`: CPU of a board with 500 wall-screens.
 * `state`: bytes of memory per piece of a worker's state. `board`: memory of a full board, and bytes per cell.
