@@ -15,7 +15,17 @@ from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -77,7 +87,10 @@ WorkerAddress = Annotated[str, AfterValidator(partial(_address, example=_WORKER_
 BoardAddress = Annotated[str, AfterValidator(partial(_address, example=_BOARD_LISTEN))]
 TextList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 BrokerList = Annotated[
-    list[Annotated[str, AfterValidator(_broker)]], NoDecode, BeforeValidator(_split), AfterValidator(_some_broker)
+    list[Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_broker)]],
+    NoDecode,
+    BeforeValidator(_split),
+    AfterValidator(_some_broker),
 ]
 
 
@@ -386,9 +399,7 @@ def _places_of_limits(version: int, queue: str, channel: str) -> Iterator[tuple[
 class Config(BaseSettings):
     """The whole configuration."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="FLOORPULSE_", env_nested_delimiter="__", extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="FLOORPULSE_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     zone: str = Field("UTC", description="IANA time zone of the floor, groups and queues that name none")
     windows: Annotated[list[Duration], NoDecode, BeforeValidator(_split)] = Field(

@@ -155,7 +155,9 @@ def topics(
 def simulate(
     rate: Annotated[float | None, typer.Option(min=0.1, help="events per second in total (default: the centre's own)")] = None,
     duration: DurationOption = None,
-    out: Annotated[Path | None, typer.Option(help="write JSON Lines to this file instead of Kafka; - for standard output")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="write JSON Lines to this file instead of Kafka; - for standard output", dir_okay=False)
+    ] = None,
     queues: Annotated[int, typer.Option(min=1, max=300, help="number of queues")] = 6,
     agents: Annotated[int | None, typer.Option(min=1, max=50_000, help="agents on duty (default: what the queues need)")] = None,
     seed: SeedOption = 1,
@@ -234,7 +236,9 @@ def explain(
 
 @app.command(epilog="Example: floorpulse rules --out /etc/prometheus/floorpulse.yml")
 def rules(
-    out: Annotated[Path | None, typer.Option(help="file to write (default: standard output)", metavar="FILE")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="file to write (default: standard output)", metavar="FILE", dir_okay=False)
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="only check whether FILE is up to date with the configuration")] = False,
     config: ConfigOption = None,
 ) -> None:
@@ -335,7 +339,10 @@ def _wanted(reasons: list[str] | None, since: str | None, until: str | None, *, 
             found[option] = None if text is None else parse_instant(text)
         except InvalidEvent as error:
             raise UsageError(f"{option} {text!r}: {error.detail.removeprefix('at ')}") from None
-    return Wanted(frozenset(reasons or ()), found["--from"], found["--to"], again)
+    since_ms, until_ms = found["--from"], found["--to"]
+    if since_ms is not None and until_ms is not None and since_ms >= until_ms:
+        raise UsageError(f"--from {since} is not before --to {until}: nothing was set aside between them")
+    return Wanted(frozenset(reasons or ()), since_ms, until_ms, again)
 
 
 @letters.command("list", epilog="Example: floorpulse dead-letters list --reason status --limit 5")

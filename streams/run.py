@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import sys
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +15,7 @@ import typer
 from schemas.config import Config
 from schemas.errors import TopicError
 from streams.progress import progress_bar, text_size
+from streams.stopping import run_until_stopped
 
 if TYPE_CHECKING:
     from streams.app import Thaw
@@ -168,38 +168,10 @@ def run_produce(config: Config, files: Sequence[Path], speed: float | None, *, k
             work = produce(
                 config, files, speed=speed, keep_going=keep_going, from_line=from_line, end=end, progress=advance, done=done
             )
-            _run_until_stopped(work, lambda: done.reading)
+            run_until_stopped(work, lambda: done.reading)
     finally:
         if sys.exc_info()[0] in (None, KeyboardInterrupt):  # of what failed the error's line says where
             typer.echo(_summary(done), err=True)
-
-
-def _run_until_stopped(work: Coroutine[Any, Any, Any], blocked: Callable[[], bool]) -> None:
-    """Run something that SIGTERM ends as Ctrl-C does: it is cancelled, or interrupted where it is `blocked` in a call.
-
-    SIGTERM is not passed on as SIGINT, which a shell switches off for what its scripts run in the background.
-    """
-
-    async def main() -> None:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
-
-        def stop(_number: int, _frame: object) -> None:
-            if blocked():
-                raise KeyboardInterrupt
-            task.cancel()
-            loop.call_soon_threadsafe(lambda: None)  # wakes it up
-
-        before = signal.signal(signal.SIGTERM, stop)
-        try:
-            await work
-        finally:
-            signal.signal(signal.SIGTERM, before)
-
-    try:
-        asyncio.run(main())
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
 
 
 def _summary(done: Produced) -> str:

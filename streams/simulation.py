@@ -21,6 +21,7 @@ from streams.progress import progress_bar
 from streams.sender import Sender
 from streams.simulator import Centre, Mess, Record, encode
 from streams.simulator import simulate as events_of
+from streams.stopping import run_until_stopped
 
 WARM_UP_MS = 5 * 60_000
 """A centre at a given rate starts so much earlier, sent at once: sessions need time to unfold."""
@@ -63,7 +64,7 @@ class Plan:
 def run_simulation(config: Config, plan: Plan, out: Path | None) -> None:
     """Simulate into a file (`-`: standard output), or to Kafka in real time."""
     if out is None:
-        asyncio.run(_to_kafka(config, plan))
+        run_until_stopped(_to_kafka(config, plan))
         return
     if plan.duration_ms is None:
         raise UsageError("--out needs --duration, e.g. --duration 1h: a file must end")
@@ -102,19 +103,23 @@ async def _to_kafka(config: Config, plan: Plan) -> None:
     live_ms = plan.start_ms()
     start_ms = live_ms - max(plan.history_ms, WARM_UP_MS if plan.rate else 0)
     duration_ms = None if plan.duration_ms is None else plan.duration_ms + live_ms - start_ms
-    async with Sender(config) as sender:
-        with progress_bar("simulating", plan.duration_ms) as advance:
-            told = began = time() * 1000
-            for at, topic, key, event in events_of(plan.centre(), start_ms, duration_ms, drain=False):
-                wait_s = (began + at - live_ms - time() * 1000) / 1000
-                if wait_s > 0.002:
-                    await asyncio.sleep(wait_s)
-                now = time() * 1000
-                if now - told > 500:
-                    advance(int(now - told))
-                    told = now
-                await sender.send(topic, key.encode(), encode(event))
-    typer.echo(f"{sender.sent} events sent to {','.join(config.kafka.bootstrap)}", err=True)
+    sender = Sender(config)
+    try:
+        async with sender:
+            with progress_bar("simulating", plan.duration_ms) as advance:
+                told = began = time() * 1000
+                for at, topic, key, event in events_of(plan.centre(), start_ms, duration_ms, drain=False):
+                    wait_s = (began + at - live_ms - time() * 1000) / 1000
+                    if wait_s > 0.002:
+                        await asyncio.sleep(wait_s)
+                    now = time() * 1000
+                    if now - told > 500:
+                        advance(int(now - told))
+                        told = now
+                    await sender.send(topic, key.encode(), encode(event))
+    finally:
+        if not isinstance(sys.exception(), Exception):  # what fails says so itself; who stops it wants to know
+            typer.echo(f"{sender.sent} events sent to {','.join(config.kafka.bootstrap)}", err=True)
 
 
 __all__ = ["Plan", "run_simulation"]

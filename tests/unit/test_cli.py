@@ -85,6 +85,10 @@ def test_help_of_all_lists_every_command(run: Run) -> None:
         (["dead-letters", "show", "0@" + "9" * 5000], ["PARTITION@OFFSET", "3@17"]),
         (["dead-letters", "show", "9" * 5000 + "@1"], ["PARTITION@OFFSET", "3@17"]),
         (["dead-letters", "show", "0@9223372036854775808"], ["PARTITION@OFFSET", "3@17"]),
+        (
+            ["dead-letters", "list", "--from", "2026-11-02T00:00:00Z", "--to", "2026-11-01T00:00:00Z"],
+            ["--from 2026", "not before --to 2026"],
+        ),
         (["topics", "--create", "--replication", "99999999"], ["--replication", "32767", "See: floorpulse topics --help"]),
         (["purge", "--customer", "\udcff"], ["--customer", r"'\udcff'", "UTF-8"]),
         (["topics", "--prefix", "a b"], ["kafka.topic_prefix", "'a b'"]),

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Self
+
+import pytest
 
 from schemas.codec import decode_batch
-from schemas.errors import InvalidEvent
+from schemas.config import Config
+from schemas.errors import FloorpulseError, InvalidEvent
+from streams import simulation
 from tests.command_line import Run, rows_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,3 +77,51 @@ def test_simulate_packs_a_file_that_is_named_so(run: Run) -> None:
         assert run("simulate", "--out", name, "--duration", "1m", "--start", "2026-11-21T08:00:00Z").status == 0
     assert gzip.decompress(Path("e.jsonl.gz").read_bytes()) == Path("e.jsonl").read_bytes()
     assert Path("e.jsonl.gz").read_bytes() == Path("f.jsonl.gz").read_bytes()
+
+
+class Taking:
+    """Stands in for the connection to Kafka: with the third record the command is stopped, or Kafka is away."""
+
+    sent = 0
+    stops = True
+
+    def __init__(self, config: Config) -> None:
+        self.servers = config.kafka.bootstrap
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        return None
+
+    async def send(self, *_: object) -> None:
+        """Take a record; the third one is too much."""
+        self.sent += 1
+        if self.sent == 3 and self.stops:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.get_running_loop().create_future()
+        if self.sent == 3:
+            raise FloorpulseError("Kafka is away")
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_simulate_to_kafka_says_how_many_it_sent_when_it_is_stopped(run: Run, monkeypatch: pytest.MonkeyPatch, stops: bool) -> None:
+    """By SIGTERM as by Ctrl-C, which is how it ends without a duration; of a failure the error says more."""
+    monkeypatch.setattr(simulation, "Sender", Taking)
+    monkeypatch.setattr(Taking, "stops", stops)
+    before = signal.signal(signal.SIGTERM, lambda *_: pytest.fail("SIGTERM was left to its default"))
+    try:
+        done = run("simulate", "--rate", "100")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    told = (130, "3 events sent to 127.0.0.1:9092\n") if stops else (1, "floorpulse simulate: Kafka is away\n")
+    assert (done.status, done.err) == told
+
+
+def test_simulate_into_a_folder_is_wrong_use(run: Run) -> None:
+    """Told before anything is simulated."""
+    Path("folder").mkdir()
+    for command in (["simulate", "--duration", "1s"], ["rules"]):
+        done = run(*command, "--out", "folder")
+        assert (done.status, done.out) == (2, "")
+        assert "'folder' is a directory" in done.err

@@ -141,6 +141,7 @@ def test_brokers_are_hosts_with_and_without_a_port() -> None:
     """Names, and addresses of both kinds."""
     brokers = ["a", "kafka-1.internal:9092", "10.0.0.1:1", "[::1]:9092", "[fe80::1%eth0]:9092"]
     assert config_of(f"kafka: {{bootstrap: '{', '.join(brokers)}'}}\n").kafka.bootstrap == brokers
+    assert config_of("kafka: {bootstrap: [' a:9092', 'b ']}\n").kafka.bootstrap == ["a:9092", "b"]
 
 
 @pytest.mark.parametrize("nowhere", ["[]", "''", "','", "['', '']"])

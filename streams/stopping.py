@@ -1,0 +1,39 @@
+"""Commands that go on until somebody stops them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+
+def run_until_stopped(work: Coroutine[Any, Any, Any], blocked: Callable[[], bool] = lambda: False) -> None:
+    """Run something that SIGTERM ends as Ctrl-C does: it is cancelled, or interrupted where it is `blocked` in a call.
+
+    SIGTERM is not passed on as SIGINT, which a shell switches off for what its scripts run in the background.
+    """
+
+    async def main() -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def stop(_number: int, _frame: object) -> None:
+            if blocked():
+                raise KeyboardInterrupt
+            task.cancel()
+            loop.call_soon_threadsafe(lambda: None)  # wakes it up
+
+        before = signal.signal(signal.SIGTERM, stop)
+        try:
+            await work
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    try:
+        asyncio.run(main())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+__all__ = ["run_until_stopped"]
