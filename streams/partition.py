@@ -113,7 +113,7 @@ class Tally:
 
 class _Captured(NamedTuple):
     delta: Delta[Any]
-    records: list[bytes]
+    records: list[bytearray]
     outgoing: list[Outgoing]
     readings: int
     heartbeat: Mapping[str, Any]

@@ -205,7 +205,7 @@ class Log:
     def __init__(self, world: World) -> None:
         self.world = world
 
-    async def append(self, partition: int, value: bytes) -> int:
+    async def append(self, partition: int, value: bytes | bytearray) -> int:
         """Append after a while, acknowledge after another."""
         assert partition == 3
         world, record = self.world, decode(value)
@@ -213,7 +213,7 @@ class Log:
         assert isinstance(record, Delta)
         if record.epoch == world.claims[-1] and record.part == record.parts - 1:
             world.valid.add((record.epoch, record.seq))
-        world.journal.append(value)
+        world.journal.append(bytes(value))
         offset = len(world.journal) - 1
         await world.risk()
         return offset

@@ -104,7 +104,7 @@ class Journal:
         """Return the number of partitions of the topic."""
         return len(await self._producer.partitions_for(self.topic))
 
-    async def append(self, partition: int, value: bytes) -> int:
+    async def append(self, partition: int, value: bytes | bytearray) -> int:
         """Append a record and return its offset once all replicas have it (-1: it is there, but where is unknown)."""
         producer = self._producer
         if len(value) < LARGE_BYTES:

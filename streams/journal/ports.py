@@ -130,7 +130,7 @@ class Log(Protocol):
     def record_bytes(self) -> int:
         """Give the most that one record may take."""
 
-    async def append(self, partition: int, value: bytes) -> int:
+    async def append(self, partition: int, value: bytes | bytearray) -> int:
         """Append a record and return its offset once all replicas have it (-1: it is there, but nobody knows where)."""
 
     async def claimed(self, partition: int, start: int, stop: int) -> bool:

@@ -102,15 +102,22 @@ _PACKED: Final = _encoder.encode(VERSION)
 
 def encode(record: Claim | Delta[Any]) -> bytes:
     """Return a record's bytes, not packed."""
-    return _PREFIX + _encoder.encode(record)
+    return bytes(_encoded(record))
 
 
-def pack(record: bytes) -> bytes:
+def _encoded(record: Claim | Delta[Any]) -> bytearray:
+    """Return a record's bytes, of which there may be megabytes, without copying them once more to put the version before them."""
+    made = bytearray(_PREFIX)
+    _encoder.encode_into(record, made, len(_PREFIX))
+    return made
+
+
+def pack(record: bytes | bytearray) -> bytes:
     """Return the bytes of a record that is not packed, packed. Other threads go on meanwhile."""
     return _PACKED + zstandard.ZstdCompressor(level=PACK_LEVEL).compress(memoryview(record)[len(_PREFIX) :])
 
 
-def unpack(data: bytes) -> bytes:
+def unpack(data: bytes | bytearray) -> bytes:
     """Return what stands behind the version, not packed; raises `JournalError` for a damaged record."""
     body = memoryview(data)[1:]
     if data[0] == PLAIN:
@@ -121,7 +128,7 @@ def unpack(data: bytes) -> bytes:
         raise JournalError(f"damaged journal record ({error}): {data[:80]!r}") from None
 
 
-def decode(data: bytes | None) -> Written:
+def decode(data: bytes | bytearray | None) -> Written:
     """Read a record; raises `JournalVersion` for a newer format, `JournalError` for anything else."""
     if not data or not PLAIN <= data[0] <= _MOST:
         raise JournalError(f"not a journal record: {data!r:.80}; is kafka.topic_prefix the one of this floorpulse?")
@@ -142,17 +149,17 @@ def thaw_entries(entries: Mapping[str, bytes]) -> dict[str, Any]:
     return {key: unpack(value) for key, value in entries.items()}
 
 
-def encode_within(delta: Delta[Any], limit: int) -> list[bytes]:
+def encode_within(delta: Delta[Any], limit: int) -> list[bytearray]:
     """Return a flush as records of at most `limit` bytes, mostly one; raises `JournalError` if it cannot be."""
     entries, piece = _one(delta.entries, limit), _one(delta.piece, limit)
     if entries is not None and piece is not None:
-        whole = encode(msgspec.structs.replace(delta, entries=entries, piece=piece))
+        whole = _encoded(msgspec.structs.replace(delta, entries=entries, piece=piece))
         if len(whole) <= limit:
             return [whole]
     shares = list(_deal(delta, limit - _OVERHEAD))
     last = len(shares) - 1
     return [
-        encode(
+        _encoded(
             msgspec.structs.replace(
                 delta,
                 entries=share.entries,

@@ -57,7 +57,7 @@ class Nowhere:
         del topic, partition
         return offset
 
-    async def append(self, partition: int, value: bytes) -> int:
+    async def append(self, partition: int, value: bytes | bytearray) -> int:
         """Take a record of the journal."""
         del partition, value
         return -1

@@ -142,7 +142,7 @@ class Broker:
         self.logs: dict[tuple[str, int], list[Rec]] = {(topic, p): [] for topic in TOPICS for p in range(PARTITIONS)}
         self.broken = False
 
-    async def append(self, partition: int, value: bytes) -> int:
+    async def append(self, partition: int, value: bytes | bytearray) -> int:
         """Keep it as it stands in the topic."""
         self.journal[partition].append(pack(value))
         return len(self.journal[partition]) - 1

@@ -117,7 +117,7 @@ class Blocked(Log):
         super().__init__(world)
         self.open = asyncio.Event()
 
-    async def append(self, partition: int, value: bytes) -> int:
+    async def append(self, partition: int, value: bytes | bytearray) -> int:
         """Wait first."""
         await self.open.wait()
         return await super().append(partition, value)

@@ -126,7 +126,7 @@ class Blind(Log):
         super().__init__(world)
         self.last: int | None = None
 
-    async def append(self, partition: int, value: bytes) -> int:
+    async def append(self, partition: int, value: bytes | bytearray) -> int:
         """Pretend."""
         await super().append(partition, value)
         record = decode(value)
@@ -138,7 +138,7 @@ class Blind(Log):
 class Hasty(Blind):
     """A journal that acknowledges before it has written."""
 
-    async def append(self, partition: int, value: bytes) -> int:
+    async def append(self, partition: int, value: bytes | bytearray) -> int:
         """Write later."""
         record = decode(value)
         assert isinstance(record, Delta)

@@ -56,6 +56,36 @@ const MAX_COUNT: i64 = 1_000_000_000;
 const MAX_AMOUNT: i64 = 1_000_000_000;
 const MAX_REVIEW: i64 = 100;
 
+/// A byte in each of a word's eight places.
+const fn eight(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// The top bits of those bytes of a word that are quotes, backslashes or control characters; only the lowest one is sure.
+///
+/// To take `n` from each byte at once sets the top bit of those below `n` that had none; a byte is another one where their difference
+/// in bits is not below 1. What is borrowed from the byte above may mark that one, too, so only the first is sure.
+fn marks(word: u64) -> u64 {
+    let below = |word: u64, n: u8| word.wrapping_sub(eight(n)) & !word;
+    let same = |byte: u8| below(word ^ eight(byte), 1);
+    (below(word, 0x20) | same(b'"') | same(b'\\') | same(0x7f)) & eight(0x80)
+}
+
+/// How many bytes there are before a quote, a backslash or a control character.
+fn plain(data: &[u8]) -> usize {
+    let mut words = data.chunks_exact(8);
+    let mut at = 0;
+    for word in words.by_ref() {
+        let marks = marks(u64::from_le_bytes(word.try_into().expect("eight bytes")));
+        if marks != 0 {
+            return at + marks.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let rest = words.remainder();
+    at + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x7f)).unwrap_or(rest.len())
+}
+
 struct Scanner<'a> {
     data: &'a [u8],
     at: usize,
@@ -82,13 +112,11 @@ impl<'a> Scanner<'a> {
     /// A text whose first quote has been read.
     fn text(&mut self) -> Option<Cow<'a, str>> {
         let begin = self.at;
-        loop {
-            match *self.data.get(self.at)? {
-                b'"' => break,
-                b'\\' => return self.escaped(begin),
-                0..=0x1f | 0x7f => return None,
-                _ => self.at += 1,
-            }
+        self.at += plain(&self.data[begin..]);
+        match *self.data.get(self.at)? {
+            b'"' => {}
+            b'\\' => return self.escaped(begin),
+            _ => return None,
         }
         let found = std::str::from_utf8(&self.data[begin..self.at]).ok()?;
         self.at += 1;

@@ -9,19 +9,25 @@ use crate::names::Name;
 use crate::pack::{Malformed, Reader, Writer};
 use crate::rules::Rules;
 use crate::session::Session;
+use crate::spare::Spare;
 use crate::told::Target;
+
+/// What takes the bytes of each map as soon as it is written.
+pub type Taker<'a> = &'a mut dyn FnMut(&[u8]);
 
 /// Entries as msgpack of maps, while they are written: those that are gone are nil.
 ///
 /// The journal takes records of a few MiB. So that it can take the maps as they are, another one is begun beyond `MOST` bytes.
-pub struct Packed {
-    done: Vec<Vec<u8>>,
+struct Packed<'a> {
+    taker: Taker<'a>,
     to: Writer,
     text: String,
     /// How many are in the map that is being written.
     held: u32,
     /// How many are not gone, of all maps.
-    pub present: usize,
+    present: usize,
+    /// The bytes of the longest map.
+    longest: usize,
 }
 
 /// What one map takes at most, unless a single entry takes more.
@@ -29,10 +35,16 @@ const MOST: usize = 4 << 20;
 /// A map's head, with room for any number.
 const HEAD: [u8; 5] = [0xdf, 0, 0, 0, 0];
 
-impl Packed {
+thread_local! {
+    static SPARE: Spare = Spare::default();
+}
+
+impl Packed<'_> {
     /// Start with none.
-    pub fn new() -> Packed {
-        Packed { done: Vec::new(), to: Writer(HEAD.to_vec()), text: String::new(), held: 0, present: 0 }
+    fn new(taker: Taker<'_>) -> Packed<'_> {
+        let mut to = Writer(SPARE.with(Spare::take));
+        to.0.extend_from_slice(&HEAD);
+        Packed { taker, to, text: String::new(), held: 0, present: 0, longest: 0 }
     }
 
     /// Write a key and, by `write`, its value; what says None is left out again.
@@ -66,16 +78,19 @@ impl Packed {
     }
 
     fn close(&mut self) {
-        let mut map = std::mem::replace(&mut self.to.0, HEAD.to_vec());
+        let map = &mut self.to.0;
         map[1..HEAD.len()].copy_from_slice(&self.held.to_be_bytes());
-        self.done.push(map);
+        (self.taker)(map);
+        self.longest = self.longest.max(map.len());
+        map.truncate(HEAD.len());
         self.held = 0;
     }
 
-    /// The bytes of each map, at least one.
-    pub fn done(mut self) -> Vec<Vec<u8>> {
+    /// Hand the last map out, which may be the only one and empty; return how many entries are not gone.
+    fn done(mut self) -> usize {
         self.close();
-        self.done
+        SPARE.with(|spare| spare.put(self.to.0, self.longest));
+        self.present
     }
 }
 
@@ -89,9 +104,11 @@ impl Floor {
         gone
     }
 
-    /// The entries that changed since the last call; none where nobody keeps them. `over`: cells that expired; `dropped`: ids.
-    pub fn changed_entries(&mut self, over: Vec<CellId>, dropped: Vec<Key>) -> Packed {
-        let mut entries = Packed::new();
+    /// Hand out the entries that changed since the last call; none where nobody keeps them. Return how many are not gone.
+    ///
+    /// `over`: cells that expired; `dropped`: ids.
+    pub fn changed_entries(&mut self, over: Vec<CellId>, dropped: Vec<Key>, taker: Taker<'_>) -> usize {
+        let mut entries = Packed::new(taker);
         let mut handed = std::mem::take(&mut self.handed);
         handed.take(&mut self.touched);
         let kept = self.keeps_entries;
@@ -125,7 +142,7 @@ impl Floor {
         }
         self.books.forget_changes(&mut handed);
         self.handed = handed;
-        entries
+        entries.done()
     }
 
     /// Begin a cycle of the rolling snapshot with all entries that there are; return how many.
@@ -134,19 +151,19 @@ impl Floor {
         self.cycle.len()
     }
 
-    /// The next entries of the cycle as they are now, without what is gone or stands in the last flush.
-    pub fn piece(&mut self, size: usize) -> Packed {
-        let mut entries = Packed::new();
+    /// Hand out the next entries of the cycle as they are now, without what is gone or stands in the last flush.
+    pub fn piece(&mut self, size: usize, taker: Taker<'_>) {
+        let mut entries = Packed::new(taker);
         let keys = self.cycle.split_off(self.cycle.len() - size.min(self.cycle.len()));
         for key in &keys {
             if !self.handed.has(key) {
                 self.put_entry(key, &mut entries);
             }
         }
-        entries
+        entries.done();
     }
 
-    fn put_entry(&mut self, key: &Key, entries: &mut Packed) -> bool {
+    fn put_entry(&mut self, key: &Key, entries: &mut Packed<'_>) -> bool {
         entries.put(key, |to| self.write_entry(key, to))
     }
 

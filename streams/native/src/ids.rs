@@ -123,14 +123,15 @@ impl Ids {
     pub fn claim(&mut self, digest: u64, at: Ms) -> bool {
         let number = at.div_euclid(self.horizon_ms);
         self.here = self.stands_at(number);
-        if self.generations[self.here].digests.contains(&digest) || (self.generations.len() > 1 && self.is_near(number, digest, at))
-        {
+        if self.generations.len() > 1 && self.is_near(number, digest, at) {
             return false;
         }
         let generation = &mut self.generations[self.here];
-        generation.digests.insert(digest);
-        generation.fresh.push((digest, at as u64));
-        true
+        let is_new = generation.digests.insert(digest);
+        if is_new {
+            generation.fresh.push((digest, at as u64));
+        }
+        is_new
     }
 
     /// Whether a repetition of an event of this time would be recognised.

@@ -47,6 +47,7 @@ mod rules;
 mod session;
 mod sessionbook;
 mod slice;
+mod spare;
 mod talk;
 mod told;
 mod totals;
@@ -186,23 +187,24 @@ impl PyFloor {
         epoch: i64,
         now_ms: Ms,
         at_end: Vec<String>,
-    ) -> PyResult<((Vec<Bytes<'py>>, usize), Vec<(Bytes<'py>, MaybeBytes<'py>)>, Vec<(u32, Bytes<'py>)>)> {
+    ) -> PyResult<((Vec<Py<PyBytes>>, usize), Vec<(Bytes<'py>, MaybeBytes<'py>)>, Vec<(u32, Bytes<'py>)>)> {
         let floor = &mut self.0;
-        let (entries, present, readings, relay) = py.allow_threads(|| {
+        let mut entries = Vec::new();
+        let (present, readings, relay) = py.allow_threads(|| {
             let relay = floor.settle(seq, now_ms, &topics_of(&at_end));
             let now = floor.present(now_ms);
             let gone = floor.expiry.cells(&mut floor.books.cells, floor.clock.watermark, &floor.rules);
             let dropped = floor.drop_ids();
             let stamp = Stamp { partition: floor.partition, epoch, seq };
             let readings = floor.books.readings(stamp, now, &gone, &floor.rules);
-            let entries = floor.changed_entries(gone, dropped);
-            let present = entries.present;
-            (entries.done(), present, readings, relay)
+            let present = floor.changed_entries(gone, dropped, &mut |map| entries.push(python_of(map)));
+            (present, readings, relay)
         });
         let record = |(key, value): (&[u8], Option<&[u8]>)| (PyBytes::new(py, key), value.map(|value| PyBytes::new(py, value)));
-        let readings = readings.records().map(record).collect();
+        let records = readings.records().map(record).collect();
+        readings.leave();
         let relay = relay.iter().map(|each| (each.partition, PyBytes::new(py, &each.value)));
-        Ok(((maps_of(py, entries), present), readings, relay.collect()))
+        Ok(((entries, present), records, relay.collect()))
     }
 
     /// Begin a cycle of the rolling snapshot; return how many entries there are.
@@ -211,9 +213,10 @@ impl PyFloor {
     }
 
     /// The next entries of the cycle as msgpack of maps, without what is gone or stands in the last flush.
-    fn piece<'py>(&mut self, py: Python<'py>, size: usize) -> Vec<Bytes<'py>> {
-        let piece = py.allow_threads(|| self.0.piece(size).done());
-        maps_of(py, piece)
+    fn piece(&mut self, py: Python<'_>, size: usize) -> Vec<Py<PyBytes>> {
+        let mut maps = Vec::new();
+        py.allow_threads(|| self.0.piece(size, &mut |map| maps.push(python_of(map))));
+        maps
     }
 
     /// The keys of all entries.
@@ -353,8 +356,9 @@ impl PyFloor {
     }
 }
 
-fn maps_of(py: Python<'_>, each: Vec<Vec<u8>>) -> Vec<Bytes<'_>> {
-    each.iter().map(|bytes| PyBytes::new(py, bytes)).collect()
+/// Bytes for Python, made while its other threads go on.
+fn python_of(bytes: &[u8]) -> Py<PyBytes> {
+    Python::with_gil(|py| PyBytes::new(py, bytes).unbind())
 }
 
 /// Bytes of the core's own heap, used or not, beside its large blocks; 0 where it has none of its own.

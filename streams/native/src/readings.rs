@@ -5,6 +5,7 @@ use crate::cells::{is_length, CellId};
 use crate::names::{Address, Dimension, Ms, Name};
 use crate::parts::{self, Part};
 use crate::rules::Rules;
+use crate::spare::Spare;
 
 /// Readings of one flush, one behind the other.
 ///
@@ -61,9 +62,19 @@ fn put_text(to: &mut Vec<u8>, text: &str) {
     to.push(b'"');
 }
 
+thread_local! {
+    static SPARE: Spare = Spare::default();
+}
+
 impl Readings {
-    fn new(stamp: Stamp) -> Readings {
-        Readings { stamp, bytes: Vec::new(), ends: Vec::new() }
+    fn new(stamp: Stamp, bytes: Vec<u8>) -> Readings {
+        Readings { stamp, bytes, ends: Vec::new() }
+    }
+
+    /// Leave the buffer to the readings of the next flush.
+    pub fn leave(self) {
+        let used = self.bytes.len();
+        SPARE.with(|spare| spare.put(self.bytes, used));
     }
 
     /// Begin a reading, which is a tombstone until it has a value.
@@ -154,7 +165,7 @@ impl Stamp {
 impl Books {
     /// Return the readings of everything that changed; retired cells become tombstones.
     pub fn readings(&mut self, stamp: Stamp, now: Ms, gone: &[CellId], rules: &Rules) -> Readings {
-        let mut readings = Readings::new(stamp);
+        let mut readings = Readings::new(stamp, SPARE.with(Spare::take));
         for id in &self.cells.changed {
             readings.slice_key(id);
             let cell = self.cells.get(id);
@@ -194,7 +205,7 @@ impl Books {
     ///
     /// A slice that is only empty now has no tombstone: what is over is over for ever, and facts may come back to this one.
     pub fn reading(&self, stamp: Stamp, kind: &str, address: &Address, slice: (Ms, Ms), now: Ms, rules: &Rules) -> Readings {
-        let mut reading = Readings::new(stamp);
+        let mut reading = Readings::new(stamp, Vec::new());
         if kind == "slice" {
             let (length, start) = slice;
             reading.key(kind, address, Some(slice));
