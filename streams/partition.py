@@ -3,7 +3,7 @@
 Theory of operation. `receive` takes batches of an input, looks at every offset (`streams.journal.contiguity`) and hands
 the records that follow on to the floor. `flush` is the only way out:
 
-1. capture, without waiting: the floor's changes, rejects, the offsets up to which they hold, all encoded now;
+1. capture, without waiting: the floor's changes, rejects, the offsets up to which they hold, all of it bytes by now;
 2. append it to the journal and wait; another offset than the one after our last means that somebody else has written:
    if it was a claim, we are `Replaced`, and nothing is published;
 3. send dead letters, late records, relay and readings, the heartbeat last, and wait for every acknowledgement;
@@ -27,7 +27,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, cast
@@ -112,21 +112,20 @@ class Tally:
 
 
 class _Captured(NamedTuple):
-    delta: Delta[Any]
-    records: list[bytearray]
+    """What is left of a flush while it goes out: on a backlog it takes tens of megabytes, four times over until they are let go."""
+
+    seq: int
+    offsets: dict[str, int]
+    starts: bool
+    """It begins a cycle of the rolling snapshot."""
+    ends: bool
+    records: Iterator[bytearray]
+    """Of the journal."""
     outgoing: list[Outgoing]
     readings: int
     heartbeat: Mapping[str, Any]
     answers_up_to: int
     """Below this offset of the readings every stale record is answered once this flush is published."""
-
-    @property
-    def seq(self) -> int:
-        return self.delta.seq
-
-    @property
-    def offsets(self) -> dict[str, int]:
-        return self.delta.offsets
 
 
 class Partition:
@@ -455,7 +454,17 @@ class Partition:
         self._fresh = False
         self._wanted.clear()
         self._captured.set()
-        return _Captured(delta, journalled, delta.outbox + readings, len(readings), heartbeat, self._follow.looked)
+        return _Captured(
+            seq=delta.seq,
+            offsets=delta.offsets,
+            starts=delta.starts,
+            ends=delta.ends,
+            records=journalled,
+            outgoing=delta.outbox + readings,
+            readings=len(readings),
+            heartbeat=heartbeat,
+            answers_up_to=self._follow.looked,
+        )
 
     def _account(self, heartbeat: dict[str, Any]) -> dict[str, Any]:
         """Compare what was received with what the floor says became of it, and say both in the heartbeat."""
@@ -479,9 +488,9 @@ class Partition:
                 await self._check_foreign(offset)
             self._last = offset
             offsets.append(offset)
-        if captured.delta.starts:
+        if captured.starts:
             self._cycle_start = offsets[0]
-        if captured.delta.ends and self._cycle_start is not None:
+        if captured.ends and self._cycle_start is not None:
             self._cycles = [*self._cycles, self._cycle_start][-KEPT_CYCLES:]
 
     async def _check_foreign(self, offset: int) -> None:

@@ -111,9 +111,11 @@ class Journal:
             packed = pack(value)
         else:
             packed = await asyncio.get_running_loop().run_in_executor(self._packer, pack, value)
+        size = len(value)
+        del value  # it may be megabytes, which are not needed while the broker writes
         future = await producer.send(self.topic, packed, partition=partition)
         offset: int = (await future).offset
-        self.bytes_written += len(value)
+        self.bytes_written += size
         self.records_written += 1
         return offset
 

@@ -14,7 +14,8 @@ that takes half as much CPU again, and with three copies of all that is not comp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
@@ -149,30 +150,36 @@ def thaw_entries(entries: Mapping[str, bytes]) -> dict[str, Any]:
     return {key: unpack(value) for key, value in entries.items()}
 
 
-def encode_within(delta: Delta[Any], limit: int) -> list[bytearray]:
-    """Return a flush as records of at most `limit` bytes, mostly one; raises `JournalError` if it cannot be."""
+def encode_within(delta: Delta[Any], limit: int) -> Iterator[bytearray]:
+    """Return a flush as records of at most `limit` bytes, mostly one; raises `JournalError` if it cannot be.
+
+    Of several, each is made when it is asked for, and what it holds is let go of: they may take tens of megabytes.
+    """
     entries, piece = _one(delta.entries, limit), _one(delta.piece, limit)
     if entries is not None and piece is not None:
         whole = _encoded(msgspec.structs.replace(delta, entries=entries, piece=piece))
         if len(whole) <= limit:
-            return [whole]
-    shares = list(_deal(delta, limit - _OVERHEAD))
+            return iter([whole])
+    shares = deque(_deal(delta, limit - _OVERHEAD))
+    return _encoded_each(msgspec.structs.replace(delta, entries={}, outbox=[], piece={}), shares)
+
+
+def _encoded_each(rest: Delta[Any], shares: deque[_Share]) -> Iterator[bytearray]:
     last = len(shares) - 1
-    return [
-        _encoded(
+    for number in range(len(shares)):
+        share = shares.popleft()
+        yield _encoded(
             msgspec.structs.replace(
-                delta,
+                rest,
                 entries=share.entries,
                 outbox=share.outbox,
                 piece=share.piece,
-                starts=delta.starts and number == 0,
-                ends=delta.ends and number == last,
+                starts=rest.starts and number == 0,
+                ends=rest.ends and number == last,
                 part=number,
-                parts=len(shares),
+                parts=last + 1,
             )
         )
-        for number, share in enumerate(shares)
-    ]
 
 
 @dataclass(slots=True)
