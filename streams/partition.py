@@ -347,6 +347,7 @@ class Partition:
             self.progress_s = time.monotonic()
             self.clean = True
             self._tally.readings += captured.readings
+            del captured
             self._tally.flush_seconds.observe(time.perf_counter() - started)
             place = landed.get(("readings", self.number))
             if place is not None and self._follow.must_look(place) and not final:
@@ -420,7 +421,7 @@ class Partition:
         return frozenset(topic for topic, end in ends.items() if end is not None and self.next[topic] >= end)
 
     def _capture(self) -> _Captured:
-        """Take everything that changed since the last flush, encoded, in one go."""
+        """Take everything that changed since the last flush, in one go, as bytes; records of the journal are made of them later."""
         self.seq += 1
         self._at_end = self._ends()
         now_ms = self._ports.clock_ms()
@@ -483,7 +484,9 @@ class Partition:
     async def _append(self, captured: _Captured) -> None:
         offsets = []
         for record in captured.records:
-            offset = await self._ports.log.append(self.number, record)
+            appending = self._ports.log.append(self.number, record)
+            del record  # it may be megabytes, which the log lets go of as soon as it can
+            offset = await appending
             if offset != self._last + 1:
                 await self._check_foreign(offset)
             self._last = offset

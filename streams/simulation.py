@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import time
@@ -15,8 +15,9 @@ from typing import IO
 import typer
 
 from schemas.config import Config
-from schemas.errors import InvalidEvent, UsageError
+from schemas.errors import FloorpulseError, InvalidEvent, UsageError
 from schemas.instants import parse_instant
+from streams.produce import SETTLE_S
 from streams.progress import progress_bar
 from streams.sender import Sender
 from streams.simulator import Centre, Mess, Record, encode
@@ -106,20 +107,30 @@ async def _to_kafka(config: Config, plan: Plan) -> None:
     sender = Sender(config)
     try:
         async with sender:
-            with progress_bar("simulating", plan.duration_ms) as advance:
-                told = began = time() * 1000
-                for at, topic, key, event in events_of(plan.centre(), start_ms, duration_ms, drain=False):
-                    wait_s = (began + at - live_ms - time() * 1000) / 1000
-                    if wait_s > 0.002:
-                        await asyncio.sleep(wait_s)
-                    now = time() * 1000
-                    if now - told > 500:
-                        advance(int(now - told))
-                        told = now
-                    await sender.send(topic, key.encode(), encode(event))
+            try:
+                await _send_in_time(sender, events_of(plan.centre(), start_ms, duration_ms, drain=False), live_ms, plan.duration_ms)
+            except asyncio.CancelledError:
+                with suppress(FloorpulseError, TimeoutError):
+                    await asyncio.wait_for(sender.flush(), SETTLE_S)
+                raise
     finally:
         if not isinstance(sys.exception(), Exception):  # what fails says so itself; who stops it wants to know
             typer.echo(f"{sender.sent} events sent to {','.join(config.kafka.bootstrap)}", err=True)
+
+
+async def _send_in_time(sender: Sender, events: Iterator[Record], live_ms: int, duration_ms: int | None) -> None:
+    """Send each event when its time has come, as if `live_ms` were now."""
+    with progress_bar("simulating", duration_ms) as advance:
+        told = began = time() * 1000
+        for at, topic, key, event in events:
+            wait_s = (began + at - live_ms - time() * 1000) / 1000
+            if wait_s > 0.002:
+                await asyncio.sleep(wait_s)
+            now = time() * 1000
+            if now - told > 500:
+                advance(int(now - told))
+                told = now
+            await sender.send(topic, key.encode(), encode(event))
 
 
 __all__ = ["Plan", "run_simulation"]

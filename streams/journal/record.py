@@ -153,33 +153,30 @@ def thaw_entries(entries: Mapping[str, bytes]) -> dict[str, Any]:
 def encode_within(delta: Delta[Any], limit: int) -> Iterator[bytearray]:
     """Return a flush as records of at most `limit` bytes, mostly one; raises `JournalError` if it cannot be.
 
-    Of several, each is made when it is asked for, and what it holds is let go of: they may take tens of megabytes.
+    Of several, each is made when it is asked for. What was handed out, and what it was made of, is let go of: a flush may take
+    tens of megabytes.
     """
     entries, piece = _one(delta.entries, limit), _one(delta.piece, limit)
     if entries is not None and piece is not None:
-        whole = _encoded(msgspec.structs.replace(delta, entries=entries, piece=piece))
-        if len(whole) <= limit:
-            return iter([whole])
+        whole = deque([_encoded(msgspec.structs.replace(delta, entries=entries, piece=piece))])
+        if len(whole[0]) <= limit:
+            return (whole.popleft() for _ in range(1))
     shares = deque(_deal(delta, limit - _OVERHEAD))
-    return _encoded_each(msgspec.structs.replace(delta, entries={}, outbox=[], piece={}), shares)
+    parts, rest = len(shares), msgspec.structs.replace(delta, entries={}, outbox=[], piece={})
+    return (_encoded(_part(rest, shares.popleft(), number, parts)) for number in range(parts))
 
 
-def _encoded_each(rest: Delta[Any], shares: deque[_Share]) -> Iterator[bytearray]:
-    last = len(shares) - 1
-    for number in range(len(shares)):
-        share = shares.popleft()
-        yield _encoded(
-            msgspec.structs.replace(
-                rest,
-                entries=share.entries,
-                outbox=share.outbox,
-                piece=share.piece,
-                starts=rest.starts and number == 0,
-                ends=rest.ends and number == last,
-                part=number,
-                parts=last + 1,
-            )
-        )
+def _part(rest: Delta[Any], share: _Share, number: int, parts: int) -> Delta[Any]:
+    return msgspec.structs.replace(
+        rest,
+        entries=share.entries,
+        outbox=share.outbox,
+        piece=share.piece,
+        starts=rest.starts and number == 0,
+        ends=rest.ends and number == parts - 1,
+        part=number,
+        parts=parts,
+    )
 
 
 @dataclass(slots=True)

@@ -82,7 +82,7 @@ def test_simulate_packs_a_file_that_is_named_so(run: Run) -> None:
 class Taking:
     """Stands in for the connection to Kafka: with the third record the command is stopped, or Kafka is away."""
 
-    sent = 0
+    sent = taken = 0
     stops = True
 
     def __init__(self, config: Config) -> None:
@@ -96,12 +96,16 @@ class Taking:
 
     async def send(self, *_: object) -> None:
         """Take a record; the third one is too much."""
-        self.sent += 1
-        if self.sent == 3 and self.stops:
+        self.taken += 1
+        if self.taken == 3 and self.stops:
             os.kill(os.getpid(), signal.SIGTERM)
             await asyncio.get_running_loop().create_future()
-        if self.sent == 3:
+        if self.taken == 3:
             raise FloorpulseError("Kafka is away")
+
+    async def flush(self) -> None:
+        """Have all acknowledged."""
+        self.sent = self.taken
 
 
 @pytest.mark.parametrize("stops", [True, False])

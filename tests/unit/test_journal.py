@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -142,6 +143,15 @@ def test_a_flush_in_parts_folds_to_the_same_state(size: int | None, entries: dic
     got, want = fold([CLAIM, *map(decode, parts)]), fold([CLAIM, whole])
     assert (got.entries, got.outbox, got.seq, got.unpublished) == (want.entries, want.outbox, want.seq, want.unpublished)
     assert got.cycles == want.cycles == (1,)
+
+
+@pytest.mark.parametrize("entries", [4, 1], ids=["several records", "one"])
+def test_who_takes_a_record_is_the_only_one_who_holds_it(entries: int) -> None:
+    """They may be megabytes each, and a worker has several flushes on their way."""
+    records = encode_within(delta(0, 1, {f"k{i}": b"x" * 3000 for i in range(entries)}), 8192)
+    for record in records:
+        assert sys.getrefcount(record) <= 2, "this name, and the argument"
+    assert next(records, None) is None
 
 
 def test_a_flush_without_its_last_part_never_happened() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from schemas.errors import JournalError, Replaced
 from schemas.markers import end_of_input
 from schemas.readings import ReadingKey, decode_key, decode_value
 from streams.journal.letters import KEY_BYTES, LETTER_BYTES
-from tests.partition_world import Owner, Rec, World, owner_of
+from tests.partition_world import Log, Owner, Rec, World, owner_of
 
 # ------------------------------------------------------------------ a flush
 
@@ -27,6 +28,23 @@ async def test_a_flush_is_journalled_then_published_then_committable(world: Worl
     assert world.violations == []
     assert world.fold().offsets == {"sessions": 4, "queues": 0}
     assert owner.partition.clean
+
+
+async def test_only_the_journal_holds_a_record_that_it_appends(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that it can let go of megabytes before the broker has answered."""
+    held = []
+
+    async def counted(log: Log, partition: int, value: bytes | bytearray) -> int:
+        held.append(sys.getrefcount(value))
+        return await append(log, partition, value)
+
+    append = Log.append
+    monkeypatch.setattr(Log, "append", counted)
+    owner = await owner_of(world)
+    await owner.feed(0)
+    await owner.partition.finish()
+    assert [count for count in held if count > 2] == [], "the parameter, and the argument"
+    assert len(held) == 1
 
 
 async def test_the_heartbeat_closes_a_flush(world: World) -> None:

@@ -86,11 +86,10 @@ impl Packed<'_> {
         self.held = 0;
     }
 
-    /// Hand the last map out, which may be the only one and empty; return how many entries are not gone.
-    fn done(mut self) -> usize {
+    /// Hand the last map out, which may be the only one and empty; return the buffer and the bytes of the longest map.
+    fn done(mut self) -> (Vec<u8>, usize) {
         self.close();
-        SPARE.with(|spare| spare.put(self.to.0, self.longest));
-        self.present
+        (self.to.0, self.longest)
     }
 }
 
@@ -142,7 +141,10 @@ impl Floor {
         }
         self.books.forget_changes(&mut handed);
         self.handed = handed;
-        entries.done()
+        let present = entries.present;
+        let (buffer, used) = entries.done();
+        SPARE.with(|spare| spare.put(buffer, used));
+        present
     }
 
     /// Begin a cycle of the rolling snapshot with all entries that there are; return how many.
@@ -160,7 +162,8 @@ impl Floor {
                 self.put_entry(key, &mut entries);
             }
         }
-        entries.done();
+        let (buffer, _) = entries.done();
+        SPARE.with(|spare| spare.put_back(buffer));
     }
 
     fn put_entry(&mut self, key: &Key, entries: &mut Packed<'_>) -> bool {

@@ -177,7 +177,7 @@ impl PyFloor {
 
     /// Book what was touched, and return what changed: (entries, readings without the heartbeat, relay records).
     ///
-    /// Entries are (msgpack of a map, how many of them are not gone), readings (key, value or None), relay records (partition,
+    /// Entries are (msgpack of maps, how many of them are not gone), readings (key, value or None), relay records (partition,
     /// value).
     #[allow(clippy::type_complexity)]
     fn flush<'py>(

@@ -1,8 +1,8 @@
 //! Buffers that are written anew with every flush.
 //!
-//! Theory. A flush under backlog writes tens of megabytes of entries and readings, once, to be copied for Python. In new pages each of
-//! them costs a page fault, in which the kernel clears it: that took more time than to write what comes into it. So a thread
-//! keeps a buffer for the next flush, unless that one needed much less: a worker that is not behind keeps little.
+//! Theory. A flush under backlog writes tens of megabytes of entries and readings, once, a few at a time, to be copied for Python. Each new
+//! page costs a fault, in which the kernel clears it. So a thread keeps a buffer, of 16 MiB at most, for the next flush, unless the one
+//! that leaves it has needed much less: a worker that is not behind keeps little.
 
 use std::cell::RefCell;
 
@@ -22,9 +22,17 @@ impl Spare {
     }
 
     /// Leave a buffer, of which so many bytes were used, for the next time.
-    pub fn put(&self, mut buffer: Vec<u8>, used: usize) {
-        let is_kept = buffer.capacity() <= MOST && buffer.capacity() / PART <= used;
-        buffer.clear();
-        self.0.replace(if is_kept { buffer } else { Vec::new() });
+    pub fn put(&self, buffer: Vec<u8>, used: usize) {
+        if buffer.capacity() / PART <= used {
+            self.put_back(buffer);
+        }
+    }
+
+    /// Leave a buffer however little of it was used: somebody else decides.
+    pub fn put_back(&self, mut buffer: Vec<u8>) {
+        if buffer.capacity() <= MOST {
+            buffer.clear();
+            self.0.replace(buffer);
+        }
     }
 }
