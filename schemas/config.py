@@ -15,17 +15,7 @@ from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -69,6 +59,7 @@ _BROKER: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+(?:%[^\s/@\[\]%]+)?\]|[^\s:/@\[
 
 
 def _broker(server: str) -> str:
+    server = server.strip()
     match = _BROKER.fullmatch(server)
     if server and (match is None or int(match[1] or 0) > 65_535):
         raise ValueError("is not HOST:PORT, such as kafka.internal:9092 or [::1]:9092")
@@ -87,10 +78,7 @@ WorkerAddress = Annotated[str, AfterValidator(partial(_address, example=_WORKER_
 BoardAddress = Annotated[str, AfterValidator(partial(_address, example=_BOARD_LISTEN))]
 TextList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 BrokerList = Annotated[
-    list[Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_broker)]],
-    NoDecode,
-    BeforeValidator(_split),
-    AfterValidator(_some_broker),
+    list[Annotated[str, AfterValidator(_broker)]], NoDecode, BeforeValidator(_split), AfterValidator(_some_broker)
 ]
 
 
@@ -399,7 +387,9 @@ def _places_of_limits(version: int, queue: str, channel: str) -> Iterator[tuple[
 class Config(BaseSettings):
     """The whole configuration."""
 
-    model_config = SettingsConfigDict(env_prefix="FLOORPULSE_", env_nested_delimiter="__", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="FLOORPULSE_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
 
     zone: str = Field("UTC", description="IANA time zone of the floor, groups and queues that name none")
     windows: Annotated[list[Duration], NoDecode, BeforeValidator(_split)] = Field(
