@@ -255,6 +255,7 @@ class Fetches(OrderedDict[Any, Any]):
             answer = self.answers.pop(tp, None)
             native = None if answer is None else reader(answer, records.next_fetch_offset, aborted, _decompress)
             if native is not None:
+                records._records_iterator = None  # noqa: SLF001  # they hold each other, and the answer
                 read.records = result._partition_records = _Native(tp, result, read, native)  # noqa: SLF001  # the same
                 result.getall = read.records.getall
             else:

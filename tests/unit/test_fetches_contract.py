@@ -5,8 +5,10 @@ The library is pinned. When a new version fails here, read its code at the named
 
 from __future__ import annotations
 
+import gc
 import inspect
 import random
+import sys
 from collections import Counter
 from types import SimpleNamespace
 from typing import Any
@@ -109,6 +111,24 @@ def test_a_batch_covers_what_the_client_went_through(slabs: bool) -> None:
     client.fetch(log_batch(5, [0, 1, 2, 3]))
     assert client.take(3) == ([5, 6, 7], Span(5, 8))
     assert client.take(3) == ([8], Span(8, 9))
+
+
+@pytest.mark.parametrize("most", [None, 2])
+@pytest.mark.parametrize("slabs", [False, True])
+def test_an_answer_goes_with_its_last_record(slabs: bool, most: int | None) -> None:
+    """Without the collector, which would leave hundreds of answers lie: nothing that hangs together in circles holds it."""
+    client = Fetching(5, slabs=slabs)
+    answer = log_batch(5, [0, 1, 2, 3])
+    free = sys.getrefcount(answer)
+    gc.disable()
+    try:
+        client.fetch(answer)
+        assert sys.getrefcount(answer) > free
+        while client.tp in client.fetches:
+            client.take(most)
+        assert sys.getrefcount(answer) == free
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("slabs", [False, True])
