@@ -20,6 +20,8 @@ from streams.topics import DEFAULT_PARTITIONS, missing_topics
 
 MAX_IN_FLIGHT: Final = 20_000
 """Records sent and not yet acknowledged; then the sender waits."""
+DELIVERY_S: Final = 120.0
+"""After so long without any answer to what is in flight it has failed, as with Java's producer; aiokafka would try for ever."""
 METADATA_TIMEOUT_S: Final = 10.0
 GIVE_UP_S: Final = 1.0
 """So long it takes at most to disconnect: aiokafka waits for what is in flight, and that until its broker is back."""
@@ -49,6 +51,7 @@ class Sender:
         """What is in flight, in the order in which it was sent, and where it came from."""
         self._failure: BaseException | None = None
         self._failed_at: str | None = None
+        self._answered = 0
         self._ending = False
         self._turn = 0
 
@@ -106,6 +109,8 @@ class Sender:
 
         `place`: where it comes from, in words from which a person can go on.
         """
+        if len(self._waiting) >= MAX_IN_FLIGHT:
+            await self._answers(asyncio.FIRST_COMPLETED)
         if self._failure is not None:
             raise self._not_taken(f"a record on {topic}") from self._failure
         count = self._partitions[topic]
@@ -114,8 +119,6 @@ class Sender:
         else:
             self._turn += 1
             partition = self._turn % count
-        if len(self._waiting) >= MAX_IN_FLIGHT:
-            await asyncio.wait(self._waiting, return_when=asyncio.FIRST_COMPLETED)
         await self._track(self._producer.send(self._config.kafka.topic_prefix + topic, value, key=key, partition=partition), place)
 
     async def _track(self, sending: Awaitable[asyncio.Future[Any]], place: str) -> None:
@@ -135,6 +138,15 @@ class Sender:
             else:
                 self._fail(error, self._waiting[future])
         del self._waiting[future]
+        self._answered += 1
+
+    async def _answers(self, return_when: str) -> bool:
+        """Wait for what is in flight, `DELIVERY_S` at most; tell whether anything of it was answered, which else is a failure."""
+        before = self._answered
+        await asyncio.wait(self._waiting, return_when=return_when, timeout=DELIVERY_S)
+        if self._answered == before:
+            self._fail(TimeoutError(f"no answer for {DELIVERY_S:g} s"), "")
+        return self._answered > before
 
     def _fail(self, error: BaseException, place: str) -> None:
         """Keep the first failure, and what was the first record in flight then, the failed one among them."""
@@ -148,9 +160,8 @@ class Sender:
 
     async def flush(self) -> None:
         """Wait until everything sent is acknowledged."""
-        await self._producer.flush()
-        while self._waiting:
-            await asyncio.wait(self._waiting)
+        while self._waiting and await self._answers(asyncio.ALL_COMPLETED):
+            pass
         if self._failure is not None:
             raise self._not_taken("a record") from self._failure
 

@@ -47,9 +47,6 @@ class Producer:
             self.futures[-1].set_result(None)
         return self.futures[-1]
 
-    async def flush(self) -> None:
-        """Have nothing to do."""
-
 
 made: list[Producer] = []
 
@@ -182,3 +179,40 @@ async def test_who_is_interrupted_does_not_wait_for_a_broker_that_is_away() -> N
         done, _ = await asyncio.wait([working], timeout=10)
     assert done == {working}
     assert working.cancelled()
+
+
+async def test_a_broker_that_stays_away_is_told_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what was sent, and the place to go on from; the producer itself would try for ever."""
+    monkeypatch.setattr(sender_module, "DELIVERY_S", 1.0)
+    with EmbeddedBroker() as broker:
+        config = Config(kafka={"bootstrap": broker.bootstrap})
+        broker.create(topic_names(config).values())
+
+        async def work() -> None:
+            async with Sender(config) as sender:
+                await send(sender, "line 1")
+                await sender.flush()
+                broker.stop()
+                await send(sender, "line 2", "line 3")
+
+        async with asyncio.timeout(30):
+            with pytest.raises(FloorpulseError) as caught:
+                await work()
+    assert str(caught.value).startswith("Kafka did not take a record: TimeoutError('no answer for 1 s')")
+    assert str(caught.value).endswith(". 1 events were sent; go on from line 2")
+
+
+@pytest.mark.usefixtures("_no_broker")
+async def test_room_is_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where as much is in flight as may be."""
+    monkeypatch.setattr(sender_module, "DELIVERY_S", 0.05)
+    monkeypatch.setattr(sender_module, "MAX_IN_FLIGHT", 2)
+
+    async def work(sender: Sender) -> None:
+        await send(sender, "line 1", "line 2")
+        asyncio.get_running_loop().call_soon(made[0].futures[0].set_result, None)
+        await send(sender, "line 3", "line 4")
+
+    text = await told(work)
+    assert text.startswith("Kafka did not take a record on queues: TimeoutError('no answer for 0.05 s')")
+    assert text.endswith(". 1 events were sent; go on from line 2")
