@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from streams.native import is_made
 from tests.kafka import RealKafka
-from tests.soak.judge import judge, judge_history
+from tests.soak.judge import EVERY_S, judge, judge_history
 from tests.soak.settings import SETTINGS
 
 PARTITIONS: Final = 4
@@ -190,7 +190,7 @@ def main() -> int:
     parser.add_argument("--hours", type=float, default=2.0)
     parser.add_argument("--history", type=float, default=3.0, help="hours before, read at once")
     parser.add_argument("--rate", type=float, default=2000.0)
-    parser.add_argument("--every", type=float, default=60.0, help="seconds between two samples")
+    parser.add_argument("--every", type=float, default=EVERY_S, help="seconds between two samples")
     parser.add_argument("--core", choices=("auto", "compiled", "python"), default="auto")
     options = parser.parse_args()
     core = "compiled" if options.core == "auto" and is_made() else options.core

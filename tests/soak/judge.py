@@ -22,6 +22,8 @@ JUDGED_H: Final = 1.0
 PERIOD_H: Final = 1 / 6
 """Ids are forgotten a generation at a time, as often as the soak's horizon is long, and memory goes up and down by tens of MiB with
 them: a line through all samples leans by where in such a period they begin. So a whole period is one value: its mean."""
+EVERY_S: Final = 15.0
+"""Between two samples. Once a minute, nine or ten in a period, made slopes of up to 0.9 MiB/h of a saw of 18 MiB."""
 RSS_MIB_PER_H: Final = 1.0
 MORE: Final = 5.0
 """So many more may be open on average in the last third than in the first: those of a moment come and go by the dozen."""
@@ -117,4 +119,4 @@ def judge(samples: Sequence[Sample], hours: float) -> dict[str, Any]:
     return {"slopes_per_h": slopes, "standard_errors": errors, "rss_judged": judged, "broken": broken}
 
 
-__all__ = ["by_period", "growth", "judge", "judge_history", "slope", "slope_error"]
+__all__ = ["EVERY_S", "by_period", "growth", "judge", "judge_history", "slope", "slope_error"]

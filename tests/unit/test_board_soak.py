@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.soak.counted import holes
-from tests.soak.judge import by_period, judge, judge_history, slope, slope_error
+from tests.soak.judge import EVERY_S, by_period, judge, judge_history, slope, slope_error
 from tests.soak.settings import soak_rules
 from tests.soak.state import LOOK_MS, run
 from tests.soak.state import judge as judge_state
@@ -38,6 +38,22 @@ def test_a_period_is_one_value() -> None:
     assert abs(slope(times, waves)) > 2
     assert len(by_period(times, waves)[0]) == 7
     assert slope(*by_period(times, waves)) == pytest.approx(0, abs=1e-9)
+
+
+def saw_slope(every_s: float) -> float:
+    """The steepest slope that is found in a saw of ten minutes and 18 MiB, wherever its first sample falls."""
+    slopes = []
+    for begin_s in range(0, 600, 15):
+        times = [number * every_s for number in range(int(1.4 * 3600 / every_s))]
+        saw = [(at_s + begin_s) % 600 / 600 * 18 for at_s in times]
+        slopes.append(abs(slope(*by_period([at_s / 3600 for at_s in times], saw))))
+    return max(slopes)
+
+
+def test_samples_are_close_enough_to_judge_by() -> None:
+    """Once a minute, as it is by the clock, they alone come near the bound."""
+    assert saw_slope(EVERY_S + 0.5) < 0.3
+    assert saw_slope(62) > 0.6
 
 
 def test_the_error_of_a_slope_is_that_of_the_textbook() -> None:
