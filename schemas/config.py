@@ -387,9 +387,7 @@ def _places_of_limits(version: int, queue: str, channel: str) -> Iterator[tuple[
 class Config(BaseSettings):
     """The whole configuration."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="FLOORPULSE_", env_nested_delimiter="__", extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="FLOORPULSE_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     zone: str = Field("UTC", description="IANA time zone of the floor, groups and queues that name none")
     windows: Annotated[list[Duration], NoDecode, BeforeValidator(_split)] = Field(
