@@ -34,8 +34,10 @@ _WORDS: Final = {
 }  # fmt: skip
 """What a value may be, by what its type's text holds."""
 
-_SECRET: Final = re.compile("password|secret|authorization|hash_key|^url$")
+_SECRET: Final = re.compile("password|secret|authorization|hash_key|^url$|^webhooks$")
 """Keys whose values no message shows."""
+_SHAPES: Final = frozenset({"dict_type", "model_type", "model_attributes_type"})
+"""Refusals of what stands where a section should: it may be the secret that belongs into one."""
 
 _TEXT: Final = "tag:yaml.org,2002:str"
 _Path = tuple[str | int, ...]
@@ -148,7 +150,8 @@ def _worded(error: ValidationError, file: str, lines: Mapping[_Path, int]) -> st
         hint = f"; did you mean {near[0]}?" if near else "."
         return f"{source}: unknown key {_dotted(path)}{hint} All keys: floorpulse check-config --keys"
     message = first["msg"].removeprefix("Value error, ")
-    plain = path and not isinstance(first["input"], dict | list | BaseModel) and not _SECRET.search(str(path[-1]))
+    secret = first["type"] in _SHAPES or _SECRET.search(str(path[-1])) if path else True
+    plain = not secret and not isinstance(first["input"], dict | list | BaseModel)
     shown = f" ({first['input']!r:.80})" if plain else ""
     return f"{source}: {_dotted(path) + ': ' if path else ''}{message}{shown}"
 

@@ -389,6 +389,8 @@ def _invalid(error: ValidationError) -> InvalidEvent:
     kind = first["type"]
     reason: Reason = next((r for r in REASONS if r == kind), _REASON_OF_ERROR.get(kind, "bad_field"))
     where = ".".join(map(str, first["loc"])) or "event"
+    if first["msg"].startswith(f"{where} "):  # an instant's refusal says all itself
+        return InvalidEvent(reason, first["msg"])
     shown = "" if reason == "missing_field" or not first["loc"] else f" ({first['input']!r:.80})"
     return InvalidEvent(reason, f"{where}: {first['msg']}{shown}")
 

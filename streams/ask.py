@@ -20,6 +20,7 @@ import typer
 
 from schemas.config import Config
 from schemas.errors import BoardError, UnknownName, UsageError
+from streams.outputs import target as target_of
 from streams.progress import progress_bar, text_size
 
 LIVE_TIMEOUT_S: Final = 30.0
@@ -28,6 +29,8 @@ FORMATS: Final = ("csv", "parquet")
 _ACCESS: Final = ("FLOORPULSE_BOARD__USERNAME", "FLOORPULSE_BOARD__PASSWORD", "FLOORPULSE_BOARD__PASSWORD_FILE")
 _PLAIN_PATH: Final = re.compile(r"[!-~]*")
 _REFUSED: Final = {400: UsageError, 404: UnknownName}
+_NO_SUCH_ADDRESS: Final = "404: Not Found"
+_EXAMPLE: Final = "http://127.0.0.1:9464"
 
 
 class Wanted(NamedTuple):
@@ -55,7 +58,7 @@ def run_report(config: Config, files: Sequence[Path], wanted: Wanted, *, live: s
         load_pyarrow()  # before hours of work, not after
     if bool(files) == bool(live):
         raise UsageError("give either files or --live URL, e.g. floorpulse report events.jsonl --out table.csv")
-    target = _target(wanted.out, wanted.form)
+    target = target_of(wanted.out, f"table.{wanted.form}")
     if target is not None and any(file.exists() and target.exists() and target.samefile(file) for file in files):
         raise UsageError(f"--out {wanted.out} is one of the files that are read; name another one, or its events would be lost")
     if live:
@@ -89,6 +92,8 @@ def _write_live(live: str, wanted: Wanted, target: Path | None) -> None:
     if wanted.form == "parquet":
         body = _read_json(text, live)
         _write_parquet(body["columns"], body["units"], body["rows"], target)
+    elif "interval_start" not in text.partition("\n")[0].split(","):  # each table has it, and a login page has not
+        raise BoardError(f"{live.rpartition('@')[2]} did not answer with an interval table: is it a floorpulse board?")
     elif target is None:
         sys.stdout.write(text)
     else:
@@ -99,18 +104,6 @@ def _write_parquet(header: Sequence[str], units: Sequence[str], rows: Iterable[S
     from sinks.parquet import write_parquet
 
     write_parquet(header, units, rows, sys.stdout.buffer if target is None else target)
-
-
-def _target(out: str, form: str) -> Path | None:
-    """Return where to write; None: standard output."""
-    if out == "-":
-        return None
-    path = Path(out)
-    if path.is_dir():
-        raise UsageError(f"--out {out!r} is a folder; name a file: --out {path / f'table.{form}'}")
-    if not path.parent.is_dir():
-        raise UsageError(f"--out {out}: the folder {path.parent} does not exist")
-    return path
 
 
 def run_explain(url: str, asked: Mapping[str, str | None], *, as_json: bool) -> None:
@@ -154,7 +147,7 @@ def _board(url: str, option: str) -> _Board:
         host = ""
     if not host:
         shown = url.rpartition("@")[2][:200]
-        raise UsageError(f"{option} {shown!r} is not an http or https address, e.g. http://127.0.0.1:9464")
+        raise UsageError(f"{option} {shown!r} is not an http or https address, e.g. {_EXAMPLE}")
     if not _PLAIN_PATH.fullmatch(parts.path):
         quoted = urllib.parse.quote(parts.path[:200], safe="/%")
         raise UsageError(f"{option}: the path {parts.path[:200]!r} cannot stand in an address as it is; write {quoted}")
@@ -182,6 +175,17 @@ class _NoDetours(urllib.request.HTTPRedirectHandler):
         """Follow no redirection."""
 
 
+def _whole(answer: http.client.HTTPResponse) -> str:
+    """Return an answer's text; raises `BoardError` for one that broke off, which a sized read does not tell, or is too large."""
+    body = answer.read(MAX_TABLE_BYTES + 1)
+    if len(body) > MAX_TABLE_BYTES:
+        raise BoardError(f"the board's answer is larger than {MAX_TABLE_BYTES} bytes: ask for longer intervals, or by queue alone")
+    if answer.length:
+        size = len(body) + answer.length
+        raise BoardError(f"the board's answer broke off after {len(body)} of {size} bytes; nothing is written. Try again")
+    return body.decode()
+
+
 def fetch(url: str, path: str, query: Mapping[str, str | None], *, option: str) -> str:
     """Return a board's answer; raises `BoardError`, and `UsageError` where it refuses what was asked."""
     board = _board(url, option)
@@ -196,19 +200,23 @@ def fetch(url: str, path: str, query: Mapping[str, str | None], *, option: str) 
     opener = urllib.request.build_opener(_NoDetours)
     try:
         with opener.open(urllib.request.Request(whole, headers=headers), timeout=LIVE_TIMEOUT_S) as answer:
-            text: str = answer.read(MAX_TABLE_BYTES).decode()
-            return text
+            return _whole(answer)
     except urllib.error.HTTPError as error:
         said = error.read(500).decode(errors="replace").strip()
+        if error.code == 404 and said == _NO_SUCH_ADDRESS:
+            said = f"{option} {board.url}: the board has no {path} there; give its address alone, e.g. {_EXAMPLE}"
+            raise UsageError(said) from None
         if error.code in _REFUSED and "\n" not in said and error.headers.get("Server") == "floorpulse":
             raise _REFUSED[error.code](said) from None
         if error.code == 401:
             what = "does not know this user and password" if headers else "asks for a user and a password"
             remedy = f"give them as {option} https://user:password@host:port or by {_ACCESS[0]} and {_ACCESS[1]}"
             raise BoardError(f"the board at {board.url} {what}: {remedy}") from None
+        if "\n" in said or said.startswith("<"):  # a page, as proxies send
+            raise BoardError(f"{board.url} answered {error.code} with a page: is it a floorpulse board? ({whole})") from None
         raise BoardError(f"the board answered {error.code}: {said} ({whole})") from None
     except http.client.InvalidURL:
-        raise UsageError(f"{option} {board.url!r} is not an http or https address, e.g. http://127.0.0.1:9464") from None
+        raise UsageError(f"{option} {board.url!r} is not an http or https address, e.g. {_EXAMPLE}") from None
     except (OSError, ValueError) as error:
         raise BoardError(f"cannot ask the board at {whole}: {error}. Is it running? floorpulse board") from None
     except http.client.HTTPException as error:

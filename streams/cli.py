@@ -6,6 +6,7 @@ Exit status: 0 done, 1 it failed, 2 wrong use or bad configuration. An error is 
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -13,11 +14,12 @@ import traceback
 from io import TextIOWrapper
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from schemas.errors import ConfigError, FloorpulseError, UsageError
+from streams.outputs import printable
 
 if TYPE_CHECKING:
     from schemas.config import Config
@@ -44,6 +46,7 @@ CheckedOption = Annotated[
     Path | None, typer.Option("--config", help="configuration file; checked, but nothing here depends on it", metavar="FILE")
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="the same seed gives the same centre")]
+_REMEDIES: Final = {errno.ENOSPC: ": make room, or write elsewhere", errno.EACCES: ": ask for the right to it, or name another"}
 DurationOption = Annotated[str | None, typer.Option("--duration", help="stop after this long, e.g. 60s or 10m")]
 
 
@@ -465,7 +468,9 @@ def main() -> None:
             raise
         status = 0  # typer's 1 is for failures, and whoever reads has seen enough
     except OSError as error:
-        status = _say(program, f"{error.filename}: {error.strerror}" if error.filename else str(error), 1, debug)
+        place = f"{error.filename}: " if error.filename else ""
+        remedy = _REMEDIES.get(error.errno or 0, "")
+        status = _say(program, f"{place}{error.strerror or error}{remedy}", 1, debug)
     except Exception as error:  # noqa: BLE001  # the outermost boundary: one line, and what it was working on stays untold
         from streams.logs import fault
 
@@ -488,7 +493,7 @@ def _say(program: str, message: str, status: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
     else:
-        typer.echo(f"{program}: {message}", err=True)
+        typer.echo(f"{program}: {printable(message)}", err=True)
     return status
 
 

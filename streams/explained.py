@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from streams.outputs import printable
+
 WIDTH: Final = 80
 _LABEL: Final = 12
 MAX_PARTS: Final = 20
@@ -72,9 +74,8 @@ def _partitions(partitions: list[Mapping[str, Any]], width: int) -> Iterator[str
 
 def _wrapped(label: str, text: str, width: int) -> Iterator[str]:
     """Yield a label and its text, broken so that no line is longer; what cannot be printed is shown as its code."""
-    clean = "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in text)
     room = width if not label else width - _LABEL
-    lines = textwrap.wrap(clean, room, break_long_words=True, break_on_hyphens=False) or [""]
+    lines = textwrap.wrap(printable(text), room, break_long_words=True, break_on_hyphens=False) or [""]
     for number, line in enumerate(lines):
         head = "" if not label else label if number == 0 else ""
         yield (f"{head:<{_LABEL}}{line}" if label else line).rstrip()

@@ -14,6 +14,7 @@ import typer
 from schemas.config import Config
 from schemas.instants import format_instant
 from streams.deadletters import Letter, Listing, Wanted, about, listing, one
+from streams.outputs import printable
 from streams.progress import progress_bar
 from streams.replay import LEFT_OUT, replay
 
@@ -27,8 +28,7 @@ def safe(data: bytes | str | None, limit: int = SHOWN_BYTES) -> str:
     if data is None:
         return "(null)"
     text = data[:limit].decode(errors="backslashreplace") if isinstance(data, bytes) else data[:limit]
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-    return shown + (f" … ({len(data) - limit} more)" if len(data) > limit else "")
+    return printable(text) + (f" … ({len(data) - limit} more)" if len(data) > limit else "")
 
 
 def listed(found: Listing) -> Iterable[str]:

@@ -10,6 +10,7 @@ import yaml
 from schemas.config import Config
 from schemas.errors import FloorpulseError
 from streams.alert_rules import Links, floor_alerts, indicator_alerts
+from streams.outputs import target
 from streams.pipeline_rules import pipeline_alerts
 from streams.promql import Rule, Spans, recording
 
@@ -33,13 +34,14 @@ def written(config: Config) -> str:
 
 def run_rules(config: Config, out: Path | None, *, check: bool) -> str:
     """Return what is to be printed: the rules, or what became of the file; raises `FloorpulseError` where a check fails."""
+    file = None if out is None else target(out, "floorpulse.yml")
     text = written(config)
-    if out is None:
+    if file is None:
         return text
     if not check:
-        out.write_text(text, encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
         return f"{out}: {sum(map(len, groups(config).values()))} rules written\n"
-    if not out.exists() or out.read_text(encoding="utf-8") != text:
+    if not file.exists() or file.read_text(encoding="utf-8") != text:
         raise FloorpulseError(f"{out} is not what the configuration gives. Make it anew: floorpulse rules --out {out}")
     return f"{out} is what the configuration gives\n"
 

@@ -17,6 +17,7 @@ import typer
 from schemas.config import Config
 from schemas.errors import FloorpulseError, InvalidEvent, UsageError
 from schemas.instants import parse_instant
+from streams.outputs import target
 from streams.produce import SETTLE_S
 from streams.progress import progress_bar
 from streams.sender import Sender
@@ -67,16 +68,17 @@ def run_simulation(config: Config, plan: Plan, out: Path | None) -> None:
     if out is None:
         run_until_stopped(_to_kafka(config, plan))
         return
+    file = target(out, "events.jsonl")
     if plan.duration_ms is None:
         raise UsageError("--out needs --duration, e.g. --duration 1h: a file must end")
     start_ms, duration_ms = plan.start_ms() - plan.history_ms, plan.duration_ms + plan.history_ms
-    count = _to_file(events_of(plan.centre(), start_ms, duration_ms), out, duration_ms, start_ms)
-    if str(out) != "-":
+    count = _to_file(events_of(plan.centre(), start_ms, duration_ms), file, duration_ms, start_ms)
+    if file is not None:
         typer.echo(f"{count} events in {out}", err=True)
 
 
-def _opened(out: Path) -> AbstractContextManager[IO[bytes]]:
-    if str(out) == "-":
+def _opened(out: Path | None) -> AbstractContextManager[IO[bytes]]:
+    if out is None:
         return nullcontext(sys.stdout.buffer)
     if out.suffix != ".gz":
         return out.open("wb")
@@ -86,7 +88,7 @@ def _opened(out: Path) -> AbstractContextManager[IO[bytes]]:
     return packed  # type: ignore[return-value]  # a GzipFile is an IO[bytes] in all that matters
 
 
-def _to_file(records: Iterator[Record], out: Path, duration_ms: int, start_ms: int) -> int:
+def _to_file(records: Iterator[Record], out: Path | None, duration_ms: int, start_ms: int) -> int:
     count = 0
     with _opened(out) as file, progress_bar("simulating", duration_ms) as advance:
         told = start_ms

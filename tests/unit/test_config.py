@@ -129,6 +129,23 @@ def test_a_wrong_value_is_refused_with_its_line_and_what_would_be_right(text: st
     assert [word for word in words if word not in message] == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "alerts:\n  webhooks: https://x/geheim\n",
+        "alerts:\n  webhooks: [https://x/geheim]\n",
+        "alerts:\n  webhooks:\n  - url: geheim\n",
+        "board: geheim\n",
+        "board:\n  password: [geheim]\n",
+    ],
+)
+def test_a_secret_in_the_wrong_shape_is_not_shown(text: str) -> None:
+    """It is told where it stands, and what should stand there."""
+    message = refusal(text)
+    assert "geheim" not in message
+    assert "c.yaml line" in message
+
+
 def test_names_are_text_as_it_is_written() -> None:
     """Of queues that are called like a number, a date or a word of YAML, too; sections may be merged from an anchor."""
     config = config_of("queues:\n  1001: &a {answer_threshold: 9s}\n  no: {<<: *a}\n  2026-01-01: {}\n  0x10: {}\n  ~: {}\n")

@@ -274,4 +274,4 @@ def test_a_console_of_80_columns_is_enough(question: dict[str, str]) -> None:
 def test_the_console_shows_no_control_characters() -> None:
     """Names come from events: what a terminal would obey is shown as its code."""
     body = {**explain("waiting", queue="orders"), "queue": "a\x9b31mb\u202e"}
-    assert "\\x9b31mb\\x202e" in "\n".join(as_lines(body))
+    assert "\\x9b31mb\\u202e" in "\n".join(as_lines(body))

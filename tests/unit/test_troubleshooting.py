@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import socket
@@ -16,7 +17,7 @@ from faust.types import TP
 
 from schemas.config_file import load
 from schemas.errors import ConfigError, InvalidEvent
-from schemas.instants import parse_instant
+from schemas.events import parse_event
 from sinks.address import cannot_listen
 from streams.app import made_anew
 from streams.connection import no_administration, unreachable
@@ -95,8 +96,9 @@ def unequal() -> str:
 
 def bad_line() -> str:
     """A line without an offset in its time."""
+    event = {"id": "e", "type": "session.ended", "at": "2026-11-21T14:05:47", "session_id": "s", "ended_by": "agent"}
     with pytest.raises(InvalidEvent) as caught:
-        parse_instant("2026-11-21T14:05:47")
+        parse_event(json.dumps(event).encode())
     return str(_bad_line(Path("events.jsonl"), Line("sessions", b"", b"", 3071), caught.value))
 
 
