@@ -22,6 +22,7 @@ from typing import Final
 from msgspec import convert
 
 from schemas.events import CONTROL, MAX_NAME_CHARS
+from schemas.instants import LATEST_MS
 from schemas.readings import (
     DATE_MS,
     QUARTER_MS,
@@ -46,8 +47,8 @@ MAX_PARTITIONS: Final = 4096
 MAX_AHEAD: Final = 100_000
 """Steps still to come that one gauge may carry: one per agent in wrap-up."""
 _FITS: Final = 1 << 62
-MAX_START_MS: Final = 253_000_000_000_000
-"""Slices after the year 9987 are not ours: calendars end soon after."""
+MAX_START_MS: Final = LATEST_MS - 15 * 3_600_000
+"""Slices after it are not ours: no event is, but for the last hours of the year 9999, which some zones have in the next."""
 _DIMENSIONS: Final = frozenset({"queue", "group", "slots", "agent", "floor"})
 
 

@@ -15,6 +15,7 @@ from typing import Final, Literal, Protocol
 
 from schemas.columns import group_columns, queue_columns
 from schemas.errors import UsageError
+from schemas.instants import format_second
 from schemas.kpis import currencies_in
 from schemas.levels import cut_ms
 from schemas.parts import AGENT_DAYS
@@ -31,6 +32,8 @@ By = Literal["queue", "queue,channel", "group"]
 Compare = Literal["week"]
 INTERVALS_MS: Final = {"15m": 900_000, "30m": 1_800_000, "60m": 3_600_000}
 WEEK_DAYS: Final = 7
+MAX_SPAN_MS: Final = 100 * 366 * 86_400_000
+"""The most that a group's open time may cover: a table of a thousand years would take days, and nobody wants it."""
 _KEY_COLUMNS: Final[dict[By, tuple[str, ...]]] = {
     "queue": ("queue", START),
     "queue,channel": ("queue", "channel", START),
@@ -181,8 +184,11 @@ def _integrated(merge: Slices, place: Place, slices: dict[int, Parts], now: int)
             for level in after:
                 after[level] -= parts.get(level + "_step", 0)
     oldest = (now - merge.rules.quarters_kept_ms) // QUARTER_MS * QUARTER_MS
-    first = min(slices, default=last) if not any(_before(after, slices, last).values()) else oldest
-    for start in range(last, max(first, oldest) - 1, -QUARTER_MS):
+    first = max(min(slices, default=last) if not any(_before(after, slices, last).values()) else oldest, oldest)
+    if last - first > MAX_SPAN_MS:
+        span = f"{format_second(max(first, 0))} to {format_second(last)}"
+        raise UsageError(f"time of group {place.name!r} goes from {span}, over 100 years: a clock was wrong; take its events out")
+    for start in range(last, first - 1, -QUARTER_MS):
         parts = dict(slices.get(start, {}))
         for level in after:
             total = parts.pop(level + "_ms", 0)

@@ -54,7 +54,7 @@ def report_rules(rules: Rules) -> Rules:
     """
     return replace(
         rules, live=False, slices_kept_ms=0, quarters_kept_ms=FOR_EVER_MS, sketches_kept_ms=FOR_EVER_MS, max_ids=_NO_LIMIT,
-        max_cells=_NO_LIMIT, max_contacts=_NO_LIMIT, agent_series=False, partitioner=PARTITIONER,
+        max_cells=_NO_LIMIT, max_contacts=_NO_LIMIT, max_milestones=_NO_LIMIT, agent_series=False, partitioner=PARTITIONER,
     )  # fmt: skip
 
 

@@ -88,6 +88,42 @@ def test_report_ignores_unknown_fields_whatever_they_hold(run: Run, extra: Event
     assert rows_of(done.out)[0]["ended"] == "1"
 
 
+@pytest.mark.parametrize("core", ["python", "auto"])
+def test_a_report_has_no_limit_of_a_sessions_events(run: Run, monkeypatch: pytest.MonkeyPatch, core: str) -> None:
+    """Which is a worker's: `limits.milestones`."""
+    monkeypatch.setenv("FLOORPULSE_LIMITS__MILESTONES", "10")
+    monkeypatch.setenv("FLOORPULSE_WORKER__CORE", core)
+    about = {"type": "session.message", "session_id": "s", "sender": "customer"}
+    ended = {"type": "session.ended", "session_id": "s", "ended_by": "agent", "at": T0 + 9_000}
+    Path("e.jsonl").write_bytes(lines_of([*call("s", 5_000), *[about] * 30, ended]))
+    (row,) = rows_of(run("report", "e.jsonl").out)
+    assert (row["messages_customer"], row["ended"]) == ("30", "1")
+
+
+@pytest.mark.parametrize("year", [1990, 9987, 9990, 9999])
+@pytest.mark.parametrize("by", ["queue", "group"])
+def test_whatever_year_is_valid_has_its_rows(run: Run, by: str, year: int) -> None:
+    """But for the last hours of the calendar."""
+    started = {"type": "session.started", "session_id": "s", "queue": "q", "channel": "chat", "at": f"{year}-12-30T00:00:00Z"}
+    status = {"type": "agent.status", "agent_id": "a", "status": "available", "at": f"{year}-12-30T00:00:00Z"}
+    ended = {"type": "session.ended", "session_id": "s", "ended_by": "agent", "at": f"{year}-12-30T00:10:00Z"}
+    Path("e.jsonl").write_bytes(lines_of([started, status, ended]))
+    rows = rows_of(run("report", "e.jsonl", "--by", by, "--zone", "Etc/GMT-14").out)
+    assert [row["interval_start"] for row in rows] == [f"{year}-12-30T14:00:00+14:00"] * (1 if by == "queue" else 2)
+
+
+@pytest.mark.parametrize("wrong", ["2199-06-01T00:00:00Z", "9999-12-31T23:59:59.999Z"])
+def test_time_of_more_than_a_hundred_years_is_refused(run: Run, wrong: str) -> None:
+    """Who has not gone is there up to the newest event: a clock of the year 9999 would make 280 million rows."""
+    status = {"type": "agent.status", "agent_id": "a", "status": "available"}
+    Path("e.jsonl").write_bytes(lines_of([status, {"type": "site.visits", "count": 1, "at": wrong}]))
+    done = run("report", "e.jsonl", "--by", "group")
+    assert (done.status, done.out, is_one_line(done.err)) == (2, "", True)
+    assert "from 2026-11-21T14:00:00Z to" in done.err
+    assert f"{wrong[:10]}" in done.err
+    assert run("report", "e.jsonl").status == 0
+
+
 def test_report_of_nothing_is_a_header(run: Run) -> None:
     """An empty file is no error."""
     Path("e.jsonl").touch()
