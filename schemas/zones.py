@@ -20,7 +20,8 @@ from schemas.readings import QUARTER_MS
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 _DAY_MS: Final = 86_400_000
-_LAST_MS: Final = LATEST_MS - 15 * 3_600_000
+LAST_MS: Final = LATEST_MS - 15 * 3_600_000
+"""The last instant that no zone has past all calendars, in the year 10000."""
 _CACHED: Final = 20_000
 """Offsets and starts remembered: the quarter-hours of 15 days in a dozen zones."""
 MAX_ZONE_CHARS: Final = 64
@@ -40,7 +41,7 @@ def check_zone(name: str) -> str:
 
 def _local(zone: str, at: int) -> datetime:
     """Return the local time of an instant; of the last hours of the year 9999, which may be past all calendars, one before them."""
-    return (_EPOCH + min(at, _LAST_MS) * _MS).astimezone(ZoneInfo(zone))
+    return (_EPOCH + min(at, LAST_MS) * _MS).astimezone(ZoneInfo(zone))
 
 
 @lru_cache(_CACHED)
@@ -125,6 +126,7 @@ def local_text(zone: str, at: int) -> str:
 
 
 __all__ = [
+    "LAST_MS",
     "at_local_time",
     "check_zone",
     "date_number",

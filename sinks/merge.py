@@ -22,7 +22,6 @@ from typing import Final
 from msgspec import convert
 
 from schemas.events import CONTROL, MAX_NAME_CHARS
-from schemas.instants import LATEST_MS
 from schemas.readings import (
     DATE_MS,
     QUARTER_MS,
@@ -35,6 +34,7 @@ from schemas.readings import (
     decode_value,
 )
 from schemas.rules import Rules
+from schemas.zones import LAST_MS
 from sinks.cells import Cells, Parts, Place
 from sinks.gauges import NOTHING, OLDEST, Gauge, Latest
 from sinks.turns import give_way
@@ -47,8 +47,6 @@ MAX_PARTITIONS: Final = 4096
 MAX_AHEAD: Final = 100_000
 """Steps still to come that one gauge may carry: one per agent in wrap-up."""
 _FITS: Final = 1 << 62
-MAX_START_MS: Final = LATEST_MS - 15 * 3_600_000
-"""Slices after it are not ours: no event is, but for the last hours of the year 9999, which some zones have in the next."""
 _DIMENSIONS: Final = frozenset({"queue", "group", "slots", "agent", "floor"})
 
 
@@ -211,7 +209,7 @@ class Merge:
         if key.kind != "slice":
             return True
         length, start = key.length_ms, key.start_ms
-        return length in self._cells and _are(int, start) and 0 <= start < MAX_START_MS and start % length == 0
+        return length in self._cells and _are(int, start) and 0 <= start < LAST_MS and start % length == 0
 
     def places(self, dimension: str) -> list[Place]:
         """Return the places of one dimension that have a gauge or a total now, sorted."""
