@@ -45,6 +45,11 @@ def heap_bytes() -> int:
     return _native.heap_bytes() if _MADE else 0
 
 
+def large_bytes() -> int:
+    """Return the bytes of the compiled core's large blocks, each mapped by itself; 0 where there is none."""
+    return _native.large_bytes() if _MADE else 0
+
+
 def reader(data: bytes, offset: int, aborted: Sequence[tuple[int, int]],
            decompress: Callable[[int, bytes], bytes]) -> _native.Reader | None:  # fmt: skip
     """Return a reader of what a broker has answered for a partition, from an offset on; None where it holds an older format."""
@@ -210,4 +215,4 @@ class CompiledFloor:
         return self._floor.counts
 
 
-__all__ = ["CompiledFloor", "CompiledFlush", "Core", "core_named", "heap_bytes", "is_made", "reader"]
+__all__ = ["CompiledFloor", "CompiledFlush", "Core", "core_named", "heap_bytes", "is_made", "large_bytes", "reader"]

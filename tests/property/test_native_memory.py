@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 from schemas.rules import Rules
 from streams.native import CompiledFloor, heap_bytes
-from tests.soak.counted import memory
+from tests.soak.memory import memory
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,7 +1,6 @@
 """A command of floorpulse that writes down what a soak wants to know of it: `python -m tests.soak.counted FILE board --config ...`.
 
-The file holds numbers by name: tasks, bytes of what is kept for days, and where memory lies: blocks of Python's allocator, bytes
-of the C library's heap that are used and that are free, bytes that it has mapped apart, bytes of the compiled core's heap.
+The file holds numbers by name: tasks, bytes of what is kept for days, and where memory lies (`tests.soak.memory`).
 Quarter-hours, dates and the roster's hours come and stay for 15 or 31 days, reviews and agents' changes for one: a soak sees them
 grow, and must be able to tell that from a leak.
 
@@ -12,7 +11,6 @@ each, and notes made in the process itself make it grow with what it holds.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
 import sys
@@ -23,18 +21,18 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 from schemas.readings import SLICE_MS
 from sinks.cells import Cells
 from streams.cli import main
 from streams.core.floor import Floor
-from streams.native import CompiledFloor, heap_bytes
+from streams.native import CompiledFloor
+from tests.soak.memory import arena_bytes, holes, memory, regions
 from tests.soak.state import kept_of, size_of
 
 EVERY_S = 5.0
 KEPT_EVERY = 12
-"""Every so many times what is kept is measured, too."""
+"""Every so many times what is kept is measured, too, and what else takes a while."""
 Thing = Cells | Floor | CompiledFloor
 
 _known: weakref.WeakSet[Thing] = weakref.WeakSet()
@@ -109,56 +107,16 @@ def _asked(look: Callable[[], int]) -> str:
     return found
 
 
-class _Heap(ctypes.Structure):
-    """What `mallinfo2` of the C library says."""
-
-    _names = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
-    _fields_ = [(name, ctypes.c_size_t) for name in _names]
-
-
-_LIBRARY = ctypes.CDLL(None)
-HOLES: tuple[int, ...] = (512, 4 << 10, 64 << 10)
-"""Sizes up to which free chunks of the heap are added up; those beyond are a sum of their own.
-
-Which of them grow tells what leaves them: blocks of 4 KiB did, buffers of readings that had doubled until they were as long.
-"""
-
-
-def memory() -> dict[str, int]:
-    """Return where memory lies; of the C library's heap nothing where it cannot be asked."""
-    found = {"blocks": sys.getallocatedblocks(), "core_heap": heap_bytes()}
-    ask = getattr(_LIBRARY, "mallinfo2", None)
-    if ask is not None:
-        ask.restype = _Heap
-        heap = ask()
-        found |= {"heap_used": heap.uordblks, "heap_free": heap.fordblks, "mapped": heap.hblkhd}
-    return found
-
-
-def holes(scratch: Path) -> dict[str, int]:
-    """Return the bytes of free chunks of the C library's heap by size; nothing where it cannot be asked. `scratch` is written."""
-    if getattr(_LIBRARY, "malloc_info", None) is None:
-        return {}
-    _LIBRARY.fopen.restype = ctypes.c_void_p
-    out = ctypes.c_void_p(_LIBRARY.fopen(os.fsencode(scratch), b"w"))
-    _LIBRARY.malloc_info(0, out)
-    _LIBRARY.fclose(out)
-    found = dict.fromkeys([*(f"holes_{most}" for most in HOLES), "holes_larger"], 0)
-    for chunks in ElementTree.parse(scratch).iterfind("heap/sizes/*"):
-        most = next((most for most in HOLES if int(chunks.get("to", 0)) <= most), "larger")
-        found[f"holes_{most}"] += int(chunks.get("total", 0))
-    return found
-
-
 def _write(file: Path) -> None:
-    turn, kept = 0, 0
-    by_size: dict[str, int] = {}
+    turn = 0
+    seldom: dict[str, int] = {}
     while True:
         if turn % KEPT_EVERY == 0:
-            kept, by_size = in_a_child(kept_bytes), holes(file.with_suffix(".heap"))
+            seldom = {"kept": in_a_child(kept_bytes), "arenas": in_a_child(arena_bytes)}
+            seldom |= holes(file.with_suffix(".heap")) | regions()
         turn += 1
         fresh = file.with_suffix(".new")
-        fresh.write_text(json.dumps({"tasks": tasks(), "kept": kept, **memory(), **by_size}))
+        fresh.write_text(json.dumps({"tasks": tasks(), **memory(), **seldom}))
         fresh.replace(file)  # who reads it sees one or the other
         time.sleep(EVERY_S)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.counted import holes
 from tests.soak.judge import EVERY_S, by_period, judge, judge_history, slope, slope_error
+from tests.soak.memory import holes
 from tests.soak.settings import soak_rules
 from tests.soak.state import LOOK_MS, run
 from tests.soak.state import judge as judge_state

@@ -84,7 +84,7 @@ import ctypes, sys, threading
 from pathlib import Path
 from xml.etree import ElementTree
 from streams.memory import LARGE_BYTES, share_heap
-from tests.soak.counted import holes, memory
+from tests.soak.memory import holes, memory
 
 if sys.argv[2] == "shared":
     share_heap()

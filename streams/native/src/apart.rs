@@ -11,6 +11,7 @@
 //! 17 % more CPU, in page faults.
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use libmimalloc_sys::{mi_good_size, mi_process_info};
 use mimalloc::MiMalloc;
@@ -19,6 +20,9 @@ use mimalloc::MiMalloc;
 const LARGE: usize = 128 << 10;
 /// What a mapping is aligned to, at least.
 const PAGE: usize = 4096;
+
+/// Bytes that are mapped now.
+static MAPPED: AtomicUsize = AtomicUsize::new(0);
 
 /// The allocator of the compiled core: mimalloc's below `LARGE`.
 pub struct Apart;
@@ -49,6 +53,7 @@ unsafe impl GlobalAlloc for Apart {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if is_large(&layout) {
             libc::munmap(block.cast(), layout.size());
+            MAPPED.fetch_sub(taken(layout.size()), Relaxed);
         } else {
             MiMalloc.dealloc(block, layout);
         }
@@ -58,7 +63,14 @@ unsafe impl GlobalAlloc for Apart {
         let grown = Layout::from_size_align_unchecked(size, layout.align());
         match (is_large(&layout), is_large(&grown)) {
             (false, false) => MiMalloc.realloc(block, layout, size),
-            (true, true) => or_null(libc::mremap(block.cast(), layout.size(), size, libc::MREMAP_MAYMOVE)),
+            (true, true) => {
+                let moved = or_null(libc::mremap(block.cast(), layout.size(), size, libc::MREMAP_MAYMOVE));
+                if !moved.is_null() {
+                    MAPPED.fetch_add(taken(size), Relaxed);
+                    MAPPED.fetch_sub(taken(layout.size()), Relaxed);
+                }
+                moved
+            }
             _ => {
                 let moved = self.alloc(grown);
                 if !moved.is_null() {
@@ -73,7 +85,11 @@ unsafe impl GlobalAlloc for Apart {
 
 unsafe fn map(size: usize) -> *mut u8 {
     let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    or_null(libc::mmap(std::ptr::null_mut(), size, access, kind, -1, 0))
+    let mapped = or_null(libc::mmap(std::ptr::null_mut(), size, access, kind, -1, 0));
+    if !mapped.is_null() {
+        MAPPED.fetch_add(taken(size), Relaxed);
+    }
+    mapped
 }
 
 fn or_null(mapped: *mut libc::c_void) -> *mut u8 {
@@ -100,4 +116,9 @@ pub fn committed() -> usize {
     // SAFETY: what is null is not written.
     unsafe { mi_process_info(none, none, none, none, none, &mut found, none, none) };
     found
+}
+
+/// Bytes of the core's large blocks.
+pub fn large() -> usize {
+    MAPPED.load(Relaxed)
 }

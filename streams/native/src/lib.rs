@@ -370,9 +370,19 @@ fn heap_bytes() -> usize {
     return 0;
 }
 
+/// Bytes of the core's large blocks, which are mapped one by one; 0 where the system's allocator is used.
+#[pyfunction]
+fn large_bytes() -> usize {
+    #[cfg(target_os = "linux")]
+    return apart::large();
+    #[cfg(not(target_os = "linux"))]
+    return 0;
+}
+
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(heap_bytes, module)?)?;
+    module.add_function(wrap_pyfunction!(large_bytes, module)?)?;
     module.add_class::<log::Reader>()?;
     module.add_class::<log::Records>()?;
     module.add_class::<PyFloor>()
