@@ -90,17 +90,6 @@ def date_start(zone: str, number: int) -> int:
     return _midnight(zone, date.fromordinal(number + _FIRST_DATE))
 
 
-def day_start(zone: str, at: int) -> int:
-    """Return the local midnight at or before an instant."""
-    return _midnight(zone, _local_date(zone, at))
-
-
-def next_day(zone: str, at: int) -> int:
-    """Return the first local midnight after an instant."""
-    day = _local_date(zone, at)
-    return _midnight(zone, day) + _DAY_MS if day == date.max else _midnight(zone, day + timedelta(days=1))
-
-
 def local_time(zone: str, at: int) -> int:
     """Return what the local clock shows at an instant, in ms since 00:00."""
     return (at + offset_ms(zone, at)) % _DAY_MS
@@ -131,10 +120,8 @@ __all__ = [
     "check_zone",
     "date_number",
     "date_start",
-    "day_start",
     "interval_start",
     "local_text",
     "local_time",
-    "next_day",
     "offset_ms",
 ]

@@ -19,12 +19,23 @@ from schemas.readings import (
     encode_value,
 )
 from schemas.sketch import bucket_of
+from schemas.zones import date_number, date_start
 from sinks.merge import Merge
 
 T0 = 1_795_269_600_000
 """2026-11-21T14:00:00Z, a quarter-hour boundary."""
 
 Record = tuple[bytes, bytes | None]
+
+
+def day_start(zone: str, at: int) -> int:
+    """Return the local midnight at or before an instant."""
+    return date_start(zone, date_number(zone, at))
+
+
+def next_day(zone: str, at: int) -> int:
+    """Return the first local midnight after an instant."""
+    return date_start(zone, date_number(zone, at) + 1)
 
 
 class Publisher:
@@ -175,4 +186,4 @@ def level_integral(steps: Sequence[tuple[int, int]], start: int, end: int) -> in
     return sum(step * (end - max(start, instant)) for instant, step in steps if instant < end)
 
 
-__all__ = ["T0", "Publisher", "Record", "feed", "level_integral", "slices_of", "whole_centre"]
+__all__ = ["T0", "Publisher", "Record", "day_start", "feed", "level_integral", "next_day", "slices_of", "whole_centre"]

@@ -17,13 +17,14 @@ from typing import Any, Final, NamedTuple
 
 from schemas.parts import MAX_PEAK, ROSTER_LEVEL, SLOT_LEVELS
 from schemas.rules import FLOOR, UNASSIGNED, Rules
-from schemas.zones import day_start
 from streams.core.cells import Address, Fact, Steps
 from streams.core.relay import RelayFact
-from streams.core.roster import Change, State, day_facts, hired_first, hired_later, roster_facts
+from streams.core.roster import Change, Online, State, day_facts, folded, hired_first, roster_facts
 
 FLOOR_ADDRESS: Final[Address] = ("group", FLOOR, "")
 _MANY_HOLDS: Final = 16
+_FOLDED_OF: Final = 4
+"""Changes are folded when they are one in so many of all."""
 _SETTLED_AFTER_MS: Final = 600_000
 
 
@@ -73,7 +74,7 @@ class Agent:
     agent's day has hundreds of them. `_settled` is never changed while a copy is in use.
     """
 
-    __slots__ = ("_recent", "_settled", "_settled_until", "base", "changes", "end", "heard", "unsorted")
+    __slots__ = ("_recent", "_settled", "_settled_until", "base", "changes", "end", "heard", "online", "unsorted")
 
     def __init__(self) -> None:
         """Start with nothing known."""
@@ -81,6 +82,8 @@ class Agent:
         self.changes: list[Change] = []
         self.heard = 0
         """Newest change that was folded into the base."""
+        self.online: Online | None = None
+        """Where he was online on its day; None: nothing was folded."""
         self.unsorted = False
         self.end: End | None = None
         """Where steps may go on; None: not known."""
@@ -92,7 +95,7 @@ class Agent:
         """Return the agent without what was added to the first so many changes, and with holds put back as they were."""
         other = Agent()
         other.base, other.changes, other.unsorted = self.base, self.changes[:changes], True
-        other.heard = self.heard
+        other.heard, other.online = self.heard, self.online
         other._recent, other._settled, other._settled_until = dict(self._recent), self._settled, self._settled_until
         for session, hold in reversed(undo):
             if hold is not None:
@@ -211,7 +214,7 @@ class Agent:
         All of them: one change may concern what came before it, as a joined that is heard of after the first status.
         """
         self.sort()
-        return roster_facts(self.base, self.changes) + day_facts(self.base, self.changes, rules)
+        return roster_facts(self.base, self.changes) + day_facts(self.base, self.changes, rules, self.online)
 
     def _turns(self, since: int) -> tuple[int, dict[int, int], dict[int, int]]:
         """Return sessions in hand just before `since`, and per instant from there on their changes and the sessions taken."""
@@ -235,25 +238,23 @@ class Agent:
     def forget(self, before: int, rules: Rules) -> tuple[bool, list[str]]:
         """Fold what ended before an instant into the base state; return whether the agent changed, and the holds gone.
 
-        Status changes are folded by whole local days, since what counts on a day depends on what came before on it.
+        Status changes are folded when they are a quarter of all: the agent's entry is written anew each time.
         """
         self.sort()
         changes = self.changes
-        announced = hired_later(self.base, changes)
-        first = day_start(rules.at(before).zone, before)
         keep = 0
-        while keep < len(changes) and changes[keep][0] < first:
-            self.base = self.base.after(changes[keep])
+        while keep < len(changes) and changes[keep][0] < before:
             keep += 1
-        self.base = self.base.announced(first - 1, announced)
-        if keep:
+        folds = keep > 0 and len(changes) <= keep * _FOLDED_OF
+        if folds:
+            self.base, self.online = folded(self.base, changes, keep, rules, self.online)
             self.heard = max(self.heard, changes[keep - 1][0])
-        del changes[:keep]
+            del changes[:keep]
         holds = {**self._settled, **self._recent}
         over = {session for session, hold in holds.items() if _newest(hold) < before}
         self._settled = {session: hold for session, hold in self._settled.items() if session not in over}
         self._recent = {session: hold for session, hold in self._recent.items() if session not in over}
-        return keep > 0, sorted(over)
+        return folds, sorted(over)
 
     @property
     def hired_first(self) -> int | None:
@@ -292,7 +293,8 @@ class Agent:
     def freeze(self) -> list[Any]:
         """Return a msgpack-able form without the holds, which are entries of their own."""
         self.sort()
-        return [list(self.base), list(self.changes), self.heard]
+        online = None if self.online is None else [self.online[0], sorted(self.online[1])]
+        return [list(self.base), list(self.changes), self.heard, online]
 
     @classmethod
     def thaw(cls, frozen: list[Any]) -> Agent:
@@ -301,6 +303,8 @@ class Agent:
         status, groups, queues, *roster = frozen[0]
         agent.base = State(status, tuple(groups), tuple(queues), *roster)
         agent.heard = frozen[2]
+        online = frozen[3] if len(frozen) > 3 else None  # older programs folded whole days
+        agent.online = None if online is None else (online[0], frozenset(online[1]))
         agent.changes = [
             (at, rank, id_, status, _tuple(groups), _tuple(queues), capacity)
             for at, rank, id_, status, groups, queues, capacity in frozen[1]

@@ -28,6 +28,10 @@ Change = tuple[int, int, str, str | None, tuple[str, ...] | None, tuple[str, ...
 """(at, rank, id, status, groups, queues, capacity), None = stays as it was; sorted, they are the order in which they hold."""
 
 
+Online = tuple[int, frozenset[str]]
+"""A local day of an agent, and the groups in which he was online on it so far."""
+
+
 class State(NamedTuple):
     """An agent at one instant; status None = not known yet.
 
@@ -90,9 +94,13 @@ def hired_later(base: State, changes: list[Change]) -> int | None:
     return None
 
 
-def states(base: State, changes: list[Change]) -> Iterator[tuple[int, State, State, int]]:
-    """Yield (instant, state before, state after, stints that ended) per instant, with the first stint starting where it must."""
-    announced = hired_later(base, changes)
+def states(base: State, changes: list[Change], announced: int | None = None) -> Iterator[tuple[int, State, State, int]]:
+    """Yield (instant, state before, state after, stints that ended) per instant, with the first stint starting where it must.
+
+    `announced`: what `hired_later` says, where it follows from more than these changes.
+    """
+    if announced is None:
+        announced = hired_later(base, changes)
     state, position = base, 0
     while position < len(changes):
         at, before, ended = changes[position][0], state, 0
@@ -124,23 +132,38 @@ def hired_first(base: State, changes: list[Change]) -> int | None:
     return next((state.first for _, _, state, _ in states(base, changes) if state.first is not None), None)
 
 
-def day_facts(base: State, changes: list[Change], rules: Rules) -> list[Fact]:
-    """Return what must be booked of an agent's online days; `changes` start with a local day."""
+def day_facts(base: State, changes: list[Change], rules: Rules, online: Online | None = None) -> list[Fact]:
+    """Return what must be booked of an agent's online days; `online`: that of the newest change before `changes`."""
     facts: list[Fact] = []
-    day: int | None = None
-    seen: set[str] = set()
-    for at, before, state, _ in states(base, changes):
+    for at, came, gone, _, _ in _online_days(base, changes, rules, online):
+        facts += _steps(at, AGENT_DAYS, came, gone)
+    return facts
+
+
+def folded(base: State, changes: list[Change], count: int, rules: Rules, online: Online | None) -> tuple[State, Online | None]:
+    """Return how an agent stands after the first so many changes, and where he was online on the day of the last of them."""
+    state, day = base, online
+    for *_, state, day in _online_days(base, changes[:count], rules, online, hired_later(base, changes)):  # noqa: B007  the last
+        pass
+    return state, day
+
+
+def _online_days(
+    base: State, changes: list[Change], rules: Rules, online: Online | None, announced: int | None = None
+) -> Iterator[tuple[int, frozenset[str], frozenset[str], State, Online]]:
+    """Yield (instant, groups to be added to its day, groups to be taken off it, state, the day so far) per instant."""
+    day, seen = online if online is not None else (None, frozenset())
+    for at, before, state, _ in states(base, changes, announced):
         was, is_now = before.online_in, state.online_in
         zone = rules.at(at).zone
         today = date_number(zone, at)
         at_midnight = at == date_start(zone, today)
         if today != day:
-            day, seen = today, set() if at_midnight else set(was)
+            day, seen = today, frozenset() if at_midnight else was
         came = is_now - seen - (was if at_midnight else frozenset())
         gone = (was - is_now) - seen
         seen |= is_now
-        facts += _steps(at, AGENT_DAYS, came, gone)
-    return facts
+        yield at, came, gone, state, (today, seen)
 
 
 def _steps(at: int, part: str, more: Iterable[str], less: Iterable[str]) -> list[Fact]:
@@ -149,5 +172,6 @@ def _steps(at: int, part: str, more: Iterable[str], less: Iterable[str]) -> list
 
 
 __all__ = [
-    "JOINED", "LEFT", "LEFT_STATUS", "STATUS", "Change", "State", "day_facts", "hired_first", "roster_facts", "states",
+    "JOINED", "LEFT", "LEFT_STATUS", "STATUS", "Change", "Online", "State", "day_facts", "folded", "hired_first",
+    "roster_facts", "states",
 ]  # fmt: skip

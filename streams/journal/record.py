@@ -26,8 +26,8 @@ from schemas.errors import JournalError, JournalVersion
 
 PLAIN: Final = 1
 """The oldest version that this program reads, and in which a record is made."""
-VERSION: Final = 2
-"""The newest: a packed record."""
+VERSION: Final = 3
+"""The newest. Since version 2 a record is packed; since 3 an agent's entry may begin within a day, and says what was before it."""
 PACK_LEVEL: Final = 1
 """zstd's: 2.0 ns a byte for a ratio of 3.6; at level 3, the client's, 2.9 for 3.8 (39 records of a soak, 71 MB)."""
 _MOST: Final = 0x7F

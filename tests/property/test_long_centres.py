@@ -6,6 +6,7 @@ settings with ages of their own per channel, and settings that change on the way
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from schemas.parts import AGENT_DAYS, REVIEWER_DAYS
 from schemas.readings import QUARTER_MS
-from schemas.rules import DAY_MS, HOUR_MS, Rules
+from schemas.rules import DAY_MS, HOUR_MS, MINUTE_MS, Rules
 from sinks.snapshot import Snapshot
 from sinks.table import Choice
 from sinks.windows import TODAY
@@ -68,6 +69,10 @@ CHANGED: Final = (replace(_LATER[0], earlier=((_TURN, PLAIN[0]),)), replace(PLAI
 COUNTED_BY: Final = {"plain": PLAIN, "tuned": TUNED, "aged": AGED, "changed": CHANGED}
 
 
+CLOSED_SOON: Final = replace(PLAIN[0], session_age_ms=10 * MINUTE_MS, agent_horizon_ms=2 * HOUR_MS)
+"""An agent's history is closed several times a day."""
+
+
 @dataclass(frozen=True)
 class Made:
     """Which centre."""
@@ -85,10 +90,10 @@ class Made:
         )
         assume(events)
         last = max(map(centres.at_ms, events)) + 1000
-        return [*announced_in_time(events), {"id": "last", "type": "site.visits", "at": last, "count": 1}]
+        return [*announced_in_time(events, hours=40), {"id": "last", "type": "site.visits", "at": last, "count": 1}]
 
 
-def announced_in_time(events: list[centres.Event]) -> list[centres.Event]:
+def announced_in_time(events: list[centres.Event], hours: int) -> list[centres.Event]:
     """Leave out an `agent.joined` that comes when the first status is history already: past 48 h nothing is counted anew."""
     first: dict[str, int] = {}
     left: set[str] = set()
@@ -98,7 +103,7 @@ def announced_in_time(events: list[centres.Event]) -> list[centres.Event]:
         if event["type"] == "agent.status":
             first.setdefault(agent, centres.at_ms(event))
         left |= {agent} if event["type"] == "agent.left" else set()
-        late = centres.at_ms(event) > first.get(agent, 1 << 60) + 40 * HOUR_MS and agent not in left
+        late = centres.at_ms(event) > first.get(agent, 1 << 60) + hours * HOUR_MS and agent not in left
         if not (event["type"] == "agent.joined" and late):
             kept.append(event)
     return kept
@@ -128,19 +133,37 @@ deliveries = st.builds(
 @given(made, deliveries, st.sampled_from(sorted(COUNTED_BY)))
 def test_every_number_of_many_days_equals_the_oracle(centre: Made, how: Delivery, counting: str) -> None:
     """Slices, levels, today, seven days, distinct counts of days, turnover, gauges and percentiles."""
-    check_everything(centre, how, *COUNTED_BY[counting])
+    check_everything(centre.events(), how, *COUNTED_BY[counting])
+
+
+@pytest.mark.timeout(600)
+@settings(max_examples=CENTRES)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), deliveries)
+def test_an_agents_day_may_be_closed_by_parts(seed: int, agents: int, how: Delivery) -> None:
+    """Headcount, online days and all levels are right where the morning is history already when the evening is counted."""
+    events: list[centres.Event] = []
+    for part in range(6):
+        of_part = centres.centre(seed + part, sessions=0, agents=agents, span_ms=8 * HOUR_MS, business=False)
+        events += [{**each, "id": f"{part}-{each['id']}", "at": centres.at_ms(each) + part * 8 * HOUR_MS} for each in of_part]
+    assume(events)
+    for number, agent in enumerate(sorted({event["agent_id"] for event in events})):  # announced behind a first status, or again
+        at = centres.START_MS + random.Random(seed).randrange(2 * HOUR_MS)
+        events.append({"id": f"joined-{number}", "type": "agent.joined", "at": at, "agent_id": agent})
+    last = max(map(centres.at_ms, events)) + 1000
+    told = [*announced_in_time(events, hours=1), {"id": "last", "type": "site.visits", "at": last, "count": 1}]
+    check_everything(told, replace(how, batch=min(how.batch, 40)), CLOSED_SOON, PLAIN[1])
 
 
 @pytest.mark.deep
 @given(made, deliveries, st.sampled_from(sorted(COUNTED_BY)))
 def test_every_number_of_many_days_equals_the_oracle_in_many_centres(centre: Made, how: Delivery, counting: str) -> None:
     """The same, for long."""
-    check_everything(centre, how, *COUNTED_BY[counting])
+    check_everything(centre.events(), how, *COUNTED_BY[counting])
 
 
-def check_everything(centre: Made, how: Delivery, rules: Rules, expected: Settings) -> None:
+def check_everything(events: list[centres.Event], how: Delivery, rules: Rules, expected: Settings) -> None:
     """Compare all that the board shows at the end with the oracle's."""
-    arrived = how.arrived(centre.events())
+    arrived = how.arrived(events)
     applied = clean(arrived)
     merge, now = delivered(arrived, rules, how)
     check_slices(merge, applied, expected)

@@ -18,7 +18,6 @@ from schemas.codec import encode_json
 from schemas.events import INPUT_TOPICS
 from schemas.kpis import BY_ID, change_of, turnover_of, value_of
 from schemas.rules import DAY_MS, HOUR_MS, QueueRules, Rules
-from schemas.zones import day_start
 from sinks.cells import Place
 from sinks.merge import Merge
 from sinks.table import By, Choice
@@ -29,6 +28,7 @@ from streams.core.driver import Driver, record_of
 from streams.core.roster import JOINED, LEFT, LEFT_STATUS, STATUS, Change, State, day_facts, roster_facts
 from streams.native import Core, is_made
 from streams.report import report
+from tests.builders import day_start
 
 Event = dict[str, Any]
 Row = dict[str, float | str | None]

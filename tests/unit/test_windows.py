@@ -14,13 +14,13 @@ from schemas.parts import bucket_part
 from schemas.readings import DATE_MS, QUARTER_MS, ROSTER_MS, SLICE_MS
 from schemas.rules import Rules
 from schemas.sketch import bucket_of
-from schemas.zones import date_number, date_start, day_start, next_day
+from schemas.zones import date_number, date_start
 from sinks.cells import Parts, Place
 from sinks.days import sides_at
 from sinks.gauges import NOTHING
 from sinks.merge import Merge
 from sinks.windows import TODAY, WEEK, Windows, window_label
-from tests.builders import T0, Publisher, feed, level_integral, slices_of
+from tests.builders import T0, Publisher, day_start, feed, level_integral, next_day, slices_of
 
 ORDERS = Place("queue", "orders", "voice")
 NORTH = Place("group", "north", "")

@@ -145,7 +145,7 @@ impl AgentBook {
         let mut history = Vec::new();
         if changed && !at_the_end {
             let mut historian = Historian { rules, addresses, floor: &self.all };
-            historian.all(&agent.base, &agent.changes[..changes], &mut history);
+            agent.history_of(changes, &mut historian, &mut history);
         }
         let mut alone = self.alone.get(&touch.agent_id).cloned();
         let floor = addresses.group(&self.all);
@@ -240,8 +240,9 @@ impl AgentBook {
     ) -> (Vec<Name>, Vec<(Name, Name)>) {
         let (mut changed, mut holds, mut over) = (Vec::new(), Vec::new(), Vec::new());
         let silent_since = before - rules.silence_ms;
+        let historian = &mut Historian { rules, addresses, floor: &self.all };
         for (agent_id, agent) in &mut self.agents {
-            let (folded, gone) = agent.forget(before, rules);
+            let (folded, gone) = agent.forget(before, historian);
             let is_over = agent.is_nothing() || agent.silent_since(silent_since);
             if is_over {
                 over.push(agent_id.clone());

@@ -12,12 +12,13 @@ use crate::levels::{Placed, Places, Stepper};
 use crate::names::{Address, Ms, Name};
 use crate::pack::{Malformed, Reader, Writer};
 use crate::relay::shared;
-use crate::roster::{hired_later, Change, Historian, HistoryEnd, State, View};
+use crate::roster::{Change, Historian, HistoryEnd, Online, State, View};
 use crate::rules::Rules;
-use crate::zones::day_start;
 
 const MANY_HOLDS: usize = 16;
 const SETTLED_AFTER_MS: Ms = 600_000;
+/// Changes are folded when they are one in so many of all.
+const FOLDED_OF: usize = 4;
 /// Not touched since the last flush.
 pub const UNTOUCHED: usize = usize::MAX;
 
@@ -39,6 +40,8 @@ pub struct Agent {
     pub changes: Vec<Change>,
     /// Newest change that was folded into the base.
     heard: Ms,
+    /// Where he was online on its day; None: nothing was folded.
+    online: Option<Online>,
     unsorted: bool,
     /// Where steps may go on; None: not known.
     end: Option<End>,
@@ -76,6 +79,7 @@ impl Agent {
             base: State::default(),
             changes: Vec::new(),
             heard: 0,
+            online: None,
             unsorted: false,
             end: None,
             history_end: None,
@@ -271,28 +275,27 @@ impl Agent {
         }
         let old = old.unwrap_or_else(|| {
             let mut old = Vec::new();
-            historian.all(&self.base, &self.changes[..changes], &mut old);
+            self.history_of(changes, historian, &mut old);
             old
         });
-        self.history_end = Some(Box::new(historian.all(&self.base, &self.changes, new)));
+        self.history_end = Some(Box::new(historian.all(&self.base, self.online.as_ref(), &self.changes, new)));
         books.replace(&old, new);
+    }
+
+    /// Append the facts that follow from the first so many changes alone, as they stand.
+    pub fn history_of(&self, changes: usize, historian: &mut Historian<'_>, facts: &mut Vec<Fact>) {
+        historian.all(&self.base, self.online.as_ref(), &self.changes[..changes], facts);
     }
 
     /// Fold what ended before an instant into the base state; return whether the agent changed, and the holds gone.
     ///
-    /// Status changes are folded by whole local days, since what counts on a day depends on what came before on it.
-    pub fn forget(&mut self, before: Ms, rules: &Rules) -> (bool, Vec<Name>) {
+    /// Status changes are folded when they are a quarter of all: the agent's entry is written anew each time.
+    pub fn forget(&mut self, before: Ms, historian: &mut Historian<'_>) -> (bool, Vec<Name>) {
         self.sort();
-        let announced = hired_later(&self.base, &self.changes);
-        let first = day_start(rules.at(before).zone, before);
-        let keep = self.changes.iter().take_while(|change| change.at < first).count();
-        if keep > 0 {
-            let mut view = self.base.view();
-            for change in &self.changes[..keep] {
-                view.apply(change);
-            }
-            view.announce(first - 1, announced);
-            self.base = view.to_state();
+        let keep = self.changes.iter().take_while(|change| change.at < before).count();
+        let folds = keep > 0 && keep * FOLDED_OF >= self.changes.len();
+        if folds {
+            (self.base, self.online) = historian.folded(&self.base, self.online.as_ref(), &self.changes, keep);
             self.heard = self.heard.max(self.changes[keep - 1].at);
             self.history_end = None;
             self.changes.drain(..keep);
@@ -311,7 +314,7 @@ impl Agent {
             holds.shrink_to(holds.len() + holds.len() / 2);
         }
         self.settle_above = MANY_HOLDS;
-        (keep > 0, gone)
+        (folds, gone)
     }
 
     /// Whether nothing of the agent is left but that he held something once.
@@ -337,25 +340,27 @@ impl Agent {
     /// The agent's entry, without the holds, which are entries of their own.
     pub fn freeze(&mut self, to: &mut Writer) {
         self.sort();
-        to.array(3);
+        to.array(4);
         self.base.freeze(to);
         to.array(self.changes.len());
         for change in &self.changes {
             change.freeze(to);
         }
         to.int(self.heard);
+        Online::freeze(self.online.as_ref(), to);
     }
 
     /// Restore what `freeze` returned.
     pub fn thaw(value: &[u8]) -> Result<Agent, Malformed> {
         let from = &mut Reader::new(value);
-        from.array()?;
+        let fields = from.array()?;
         let mut agent = Agent::new();
         agent.base = State::thaw(from, shared)?;
         for _ in 0..from.array()? {
             agent.keep(Change::thaw(from, shared)?);
         }
         agent.heard = from.int()?;
+        agent.online = if fields > 3 { Online::thaw(from, shared)? } else { None };
         Ok(agent)
     }
 }

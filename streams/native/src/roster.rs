@@ -230,6 +230,30 @@ pub fn hired_first(base: &State, changes: &[Change]) -> Option<Ms> {
     view.first
 }
 
+/// A local day of an agent, and the groups in which he was online on it so far, by name.
+#[derive(Clone, Debug)]
+pub struct Online {
+    day: i64,
+    groups: Box<[Name]>,
+}
+
+impl Online {
+    pub fn freeze(online: Option<&Online>, to: &mut Writer) {
+        let Some(Online { day, groups }) = online else { return to.nil() };
+        to.array(2);
+        to.int(*day);
+        write_names(to, groups);
+    }
+
+    pub fn thaw(from: &mut Reader<'_>, name: fn(&str) -> Name) -> Result<Option<Online>, Malformed> {
+        if from.nil() {
+            return Ok(None);
+        }
+        from.array()?;
+        Ok(Some(Online { day: from.int()?, groups: read_names(from, name)? }))
+    }
+}
+
 /// How far the history of an agent is booked: what comes later only adds to it.
 #[derive(Clone, Debug)]
 pub struct HistoryEnd {
@@ -237,9 +261,7 @@ pub struct HistoryEnd {
     changes: usize,
     announced: Option<Ms>,
     state: State,
-    day: Option<i64>,
-    seen: Vec<Name>,
-    pub hired_first: Option<Ms>,
+    online: Option<Online>,
 }
 
 /// What makes facts of history.
@@ -251,10 +273,20 @@ pub struct Historian<'m> {
 
 impl Historian<'_> {
     /// Append the facts that follow from all changes: headcount and leavings first, then online days. Return how it ends.
-    pub fn all(&mut self, base: &State, changes: &[Change], facts: &mut Vec<Fact>) -> HistoryEnd {
+    ///
+    /// `online`: where he was online on the day of the newest change before them.
+    pub fn all(&mut self, base: &State, online: Option<&Online>, changes: &[Change], facts: &mut Vec<Fact>) -> HistoryEnd {
         let announced = hired_later(base, changes);
-        let start = Start { view: base.view(), announced, day: None, seen: Vec::new(), hired_first: base.first };
+        let start = Start { view: base.view(), announced, online };
         self.walk(start, changes, 0, facts)
+    }
+
+    /// How an agent stands after the first so many changes, and where he was online on the day of the last of them.
+    pub fn folded(&mut self, base: &State, online: Option<&Online>, changes: &[Change], count: usize) -> (State, Option<Online>) {
+        let announced = hired_later(base, changes);
+        let start = Start { view: base.view(), announced, online };
+        let end = self.walk(start, &changes[..count], 0, &mut Vec::new());
+        (end.state, end.online)
     }
 
     /// Append the facts of the changes that came after an end, where they change nothing before it; None where they do.
@@ -270,16 +302,16 @@ impl Historian<'_> {
         if end.changes != booked || announced != end.announced || changes.get(booked)?.at <= end.at {
             return None;
         }
-        let seen = end.seen.iter().collect();
-        let start = Start { view: end.state.view(), announced, day: end.day, seen, hired_first: end.hired_first };
+        let start = Start { view: end.state.view(), announced, online: end.online.as_ref() };
         Some(self.walk(start, changes, booked, facts))
     }
 
     fn walk(&mut self, start: Start<'_>, changes: &[Change], mut position: usize, facts: &mut Vec<Fact>) -> HistoryEnd {
         let unassigned = unassigned();
         let floor = self.floor.clone();
-        let Start { mut view, announced, mut day, seen, mut hired_first } = start;
-        let mut seen: Groups<'_> = seen.iter().copied().collect();
+        let Start { mut view, announced, online } = start;
+        let mut day = online.map(|online| online.day);
+        let mut seen: Groups<'_> = online.iter().flat_map(|online| &*online.groups).collect();
         let mut days = Vec::new();
         let mut last = Ms::MIN;
         while position < changes.len() {
@@ -290,7 +322,6 @@ impl Historian<'_> {
                 position += 1;
             }
             view.announce(at, announced);
-            hired_first = hired_first.or(view.first);
             last = at;
             let (was_in, is_in) = (before.counted_in(&floor, &unassigned), view.counted_in(&floor, &unassigned));
             self.roster(at, before.hired.map(|_| &was_in), view.hired.map(|_| &is_in), facts);
@@ -320,8 +351,9 @@ impl Historian<'_> {
             self.steps(at, &came, &gone, |step| What::Add(AGENT_DAYS, step), &mut days);
         }
         facts.append(&mut days);
-        let seen = seen.into_iter().cloned().collect();
-        HistoryEnd { at: last, changes: changes.len(), announced, state: view.to_state(), day, seen, hired_first }
+        seen.sort_unstable();
+        let online = day.map(|day| Online { day, groups: seen.into_iter().cloned().collect() });
+        HistoryEnd { at: last, changes: changes.len(), announced, state: view.to_state(), online }
     }
 
     fn roster<'a>(&mut self, at: Ms, was: Option<&Groups<'a>>, is_now: Option<&Groups<'a>>, facts: &mut Vec<Fact>) {
@@ -348,7 +380,5 @@ impl Historian<'_> {
 struct Start<'a> {
     view: View<'a>,
     announced: Option<Ms>,
-    day: Option<i64>,
-    seen: Vec<&'a Name>,
-    hired_first: Option<Ms>,
+    online: Option<&'a Online>,
 }

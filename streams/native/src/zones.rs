@@ -17,11 +17,11 @@ const REMEMBERED: usize = 20_000;
 
 struct Table {
     names: Vec<String>,
-    answers: [FxHashMap<(Zone, i64), i64>; 3],
+    answers: [FxHashMap<(Zone, i64), i64>; 2],
 }
 
 static TABLE: Mutex<Option<Table>> = Mutex::new(None);
-const QUESTIONS: [&str; 3] = ["date_number", "date_start", "day_start"];
+const QUESTIONS: [&str; 2] = ["date_number", "date_start"];
 
 fn with_table<T>(work: impl FnOnce(&mut Table) -> T) -> T {
     let mut table = TABLE.lock().expect("nobody panics with it");
@@ -70,9 +70,4 @@ pub fn date_number(zone: Zone, at: Ms) -> i64 {
 /// The first instant of a local date.
 pub fn date_start(zone: Zone, number: i64) -> Ms {
     ask(1, zone, number, number)
-}
-
-/// The local midnight at or before an instant.
-pub fn day_start(zone: Zone, at: Ms) -> Ms {
-    ask(2, zone, at, at)
 }
