@@ -2,8 +2,8 @@
 
 A reviewer counts once per local day in each queue and channel where he reviewed, at his first review of that day, and once
 on the floor (rules 39); days are those of the queue's zone, on the floor of the top-level one. His partition knows all his
-reviews by relay. Reviews older than `closed` change nothing any more; those of the day before it are still kept, since they
-decide which review was the first of a day that is partly open.
+reviews by relay. Reviews older than `closed` change nothing any more; of those of the day before it the first of each day are
+kept, since they decide which review was the first of a day that is partly open.
 
 A program may review every session there is, so nothing here takes longer the more reviews a reviewer has: beside his sessions
 stand the instants of his reviews by place and day, in order. A review that comes or goes concerns two of these days, and what
@@ -17,7 +17,7 @@ from collections import defaultdict
 from typing import Any
 
 from schemas.parts import REVIEWER_DAYS
-from schemas.rules import DAY_MS, FLOOR, Rules
+from schemas.rules import DAY_MS, FLOOR, MINUTE_MS, Rules
 from schemas.zones import date_number
 from streams.core.booking import Books
 from streams.core.cells import Address, Fact
@@ -27,6 +27,8 @@ ONCE: Address = ("floor", FLOOR, "")
 """Where the floor has what is no sum over queues."""
 _CONTEXT_MS = DAY_MS + DAY_MS // 8
 """A local day has up to 25 hours, and two zones may be a day apart."""
+_CLOSE_MS = 10 * MINUTE_MS
+"""Reviews are closed as often as this, or eight times in a horizon: all that is known is looked through."""
 _Day = tuple[Address, int]
 """A place, and the number of a local day there."""
 
@@ -110,26 +112,33 @@ class Reviewers:
 
     def forget(self, closed: int) -> list[tuple[str, str]]:
         """Close what lies before an instant; return (reviewer, session) of what is gone. All must be booked."""
-        if closed < self.closed + DAY_MS // 4:
+        if closed < self.closed + max(_CLOSE_MS, self._rules.agent_horizon_ms // 8):
             return []
         self.closed = closed
         gone: list[tuple[str, str]] = []
         for name, reviewer in list(self._of.items()):
+            over: list[Review] = []
             for session, (version, reviews) in list(reviewer.sessions.items()):
-                kept = tuple(review for review in reviews if review[0] >= closed - _CONTEXT_MS)
+                kept = tuple(review for review in reviews if review[0] >= closed or self._is_needed(reviewer, review))
                 if kept == reviews:
                     continue
                 gone.append((name, session))
-                for review in {*reviews} - {*kept}:
-                    for day in self._days_of(review):
-                        reviewer.take_out(day, review[0])
+                over += {*reviews} - {*kept}
                 if kept:
                     reviewer.sessions[session] = version, kept
                 else:
                     del reviewer.sessions[session]
+            for review in over:
+                for day in self._days_of(review):
+                    reviewer.take_out(day, review[0])
             if not reviewer.sessions:
                 del self._of[name]
         return gone
+
+    def _is_needed(self, reviewer: _Reviewer, review: Review) -> bool:
+        """Tell whether a review that is closed is the first of a day that may be partly open."""
+        at = review[0]
+        return at >= self.closed - _CONTEXT_MS and any(reviewer.first(day) == at for day in self._days_of(review))
 
     def known(self) -> list[tuple[str, str]]:
         """Return (reviewer, session) of everything that is known."""

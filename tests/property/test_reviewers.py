@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -69,6 +70,35 @@ def test_every_order_of_news_gives_the_recount(flushes: list[list[tuple[str, str
             for reviewer, session in reviewers.known():
                 successor.thaw(reviewer, session, reviewers.freeze(reviewer, session) or [])
             reviewers = successor
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(st.integers(0, 5 * HOUR_MS), st.integers(0, 2 * HOUR_MS - 1), st.sampled_from("qr"), st.booleans()),
+                min_size=1, max_size=60), st.booleans())  # fmt: skip
+def test_of_what_is_closed_the_first_of_each_day_is_enough(steps: list[tuple[int, int, str, bool]], restored: bool) -> None:
+    """A review comes up to two hours late, or is taken back within two; of what is older hardly anything is kept."""
+    rules = replace(RULES, agent_horizon_ms=2 * HOUR_MS)
+    reviewers, books, now = Reviewers(rules), Booked(), T0
+    known: dict[tuple[str, str], list[Review]] = {}
+    for number, (after, late, queue, taken_back) in enumerate(steps):
+        now += after
+        newest = f"s{number - 1}"
+        if taken_back and any(at >= now - 2 * HOUR_MS for at, *_ in known.get(("bot", newest), [])):
+            session, reviews = newest, []
+        else:
+            session, reviews = f"s{number}", [(now - late, queue, "voice")]
+        known["bot", session] = reviews
+        reviewers.hear(RelayFact(FORMAT, 0, number, None, "v", "bot", session, reviews=tuple(reviews)))
+        reviewers.book(books)
+        reviewers.forget(now - 2 * HOUR_MS)
+        if restored:
+            successor = Reviewers(rules)
+            for reviewer, each in reviewers.known():
+                successor.thaw(reviewer, each, reviewers.freeze(reviewer, each) or [])
+            successor.closed, reviewers = reviewers.closed, successor
+    assert +books.facts == Counter({(place, at, "reviewer_days", 1): n for (place, at), n in days(known).items()})
+    recent = sum(at >= now - 3 * HOUR_MS for told in known.values() for at, *_ in told)
+    assert len(reviewers.known()) <= recent + 3 * 3  # three places, days that overlap the last 27 hours
 
 
 def test_what_is_over_leaves_no_day_behind() -> None:

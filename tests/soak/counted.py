@@ -1,8 +1,8 @@
 """A command of floorpulse that writes down what a soak wants to know of it: `python -m tests.soak.counted FILE board --config ...`.
 
 The file holds numbers by name: tasks, bytes of what is kept for days, and where memory lies (`tests.soak.memory`).
-Quarter-hours, dates and the roster's hours come and stay for 15 or 31 days, reviews for one: a soak sees them grow, and must be
-able to tell that from a leak.
+Quarter-hours, dates and the roster's hours come and stay for 15 or 31 days, complaints until they are closed: a soak sees them
+grow, and must be able to tell that from a leak.
 
 What is kept is measured in a child of the process, a copy as it stands at that moment: adding up two million objects takes note of
 each, and notes made in the process itself make it grow with what it holds.
@@ -33,8 +33,8 @@ from tests.soak.state import kept_of, size_of
 EVERY_S = 5.0
 KEPT_EVERY = 12
 """Every so many times what is kept is measured, too, and what else takes a while."""
-OF_A_HORIZON: Final = frozenset({"agents' changes"})
-"""What a compiled floor names as kept and a soak does not take off: under its settings agents' history is closed after an hour."""
+OF_A_HORIZON: Final = frozenset({"agents' changes", "reviewers"})
+"""What a compiled floor names as kept and a soak does not take off: its settings close agents' and reviewers' history soon."""
 Thing = Cells | Floor | CompiledFloor
 
 _known: weakref.WeakSet[Thing] = weakref.WeakSet()

@@ -60,15 +60,14 @@ def _parts(thing: Any) -> Iterator[Any]:
 def kept_of(floor: Floor, seen: set[int]) -> dict[str, int]:
     """Return the bytes of each part that is kept for days by intention, so that it grows in a soak.
 
-    Slices for 15 or 31 days, reviews for 27 hours, complaints until they are closed, a contact whose end never comes, and those
-    of its customer after it, for 400 days.
+    Slices for 15 or 31 days, complaints until they are closed, a contact whose end never comes, and those of its customer after it,
+    for 400 days.
     """
     size_of(floor.rules, seen)
     slices = floor.books.cells.slices
     still_open = [known for known in list(floor.customers._of.values()) if _is_open(known)]
     return {
         "slices of days": sum(size_of(slices[length], seen) for length in list(slices) if length != SLICE_MS),
-        "reviewers": size_of(floor.reviewers._of, seen),
         "open complaints": size_of(floor.complaints._filings, seen),
         "customers with an open contact": sum(size_of(known, seen) for known in still_open),
     }
@@ -86,6 +85,7 @@ def parts_of(floor: Floor) -> dict[str, dict[str, int]]:
     judged = {
         "slices of 10 s": size_of(floor.books.cells.slices[SLICE_MS], seen),
         "agents": size_of(floor._agent_book.agents, seen),
+        "reviewers": size_of(floor.reviewers._of, seen),
         "ids": size_of(floor.ids, seen) + size_of(floor.business_ids, seen),
         "sessions": size_of(floor.sessions, seen),
         "customers": size_of(vars(floor.customers), seen),

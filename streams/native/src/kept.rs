@@ -1,8 +1,7 @@
 //! What is kept for days by intention, in bytes as the allocator gives them out.
 //!
-//! Quarter-hours, dates and the roster's hours come and stay for 15 or 31 days, an agent's changes for as long as his history may be
-//! corrected, reviews for one, complaints until they are closed, a contact whose end never comes, and those of its customer after it,
-//! for 400. A soak sees them grow, and must be able to tell that from a leak (`tests/soak/counted.py`).
+//! Quarter-hours, dates and the roster's hours come and stay for 15 or 31 days, an agent's changes and reviews for as long as they may be
+//! corrected, complaints until they are closed, a contact whose end never comes, and those of its customer after it, for 400. A soak sees them grow, and must be able to tell that from a leak (`tests/soak/counted.py`).
 //! Names and addresses are shared with what is not kept, and left out.
 
 use std::mem::size_of;

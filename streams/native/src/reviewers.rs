@@ -16,6 +16,8 @@ use crate::zones::date_number;
 const DAY_MS: Ms = 86_400_000;
 /// A local day has up to 25 hours, and two zones may be a day apart.
 const CONTEXT_MS: Ms = DAY_MS + DAY_MS / 8;
+/// Reviews are closed as often as this, or eight times in a horizon: all that is known is looked through.
+const CLOSE_MS: Ms = 600_000;
 
 /// A place, and the number of a local day there.
 type Day = (Address, i64);
@@ -144,17 +146,28 @@ impl Reviewers {
     /// Close what lies before an instant; return (reviewer, session) of what is gone. All must be booked.
     pub fn forget(&mut self, closed: Ms, addresses: &mut Addresses, rules: &Rules) -> Vec<(Name, Name)> {
         let mut gone = Vec::new();
-        if closed < self.closed + DAY_MS / 4 {
+        if closed < self.closed + CLOSE_MS.max(rules.agent_horizon_ms / 8) {
             return gone;
         }
         self.closed = closed;
         let all = &self.all;
         self.of.retain(|name, reviewer| {
             let mut over = Vec::new();
-            reviewer.sessions.retain(|session, known| {
+            let Reviewer { sessions, days } = reviewer;
+            // Of what is closed the first of a day that may be partly open.
+            let mut is_needed = |review: &Review| {
+                let is_first = |day: &Day| days.get(day).is_some_and(|instants| instants[0] == review.0);
+                review.0 >= closed - CONTEXT_MS && days_of(review, all, addresses, rules).iter().any(is_first)
+            };
+            sessions.retain(|session, known| {
                 let before = known.reviews.len();
-                over.extend(known.reviews.iter().filter(|review| review.0 < closed - CONTEXT_MS).cloned());
-                known.reviews.retain(|review| review.0 >= closed - CONTEXT_MS);
+                known.reviews.retain(|review| {
+                    let stays = review.0 >= closed || is_needed(review);
+                    if !stays {
+                        over.push(review.clone());
+                    }
+                    stays
+                });
                 if known.reviews.len() != before {
                     gone.push((name.clone(), session.clone()));
                 }
