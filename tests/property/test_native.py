@@ -286,6 +286,23 @@ def test_what_an_agent_did_in_a_day_takes_little_more_than_it_is() -> None:
 
 
 @needs_it
+@pytest.mark.parametrize("thawed", [False, True])
+def test_a_customer_with_one_contact_takes_little_more_than_it_is(thawed: bool) -> None:
+    """A contact of 88 bytes, its session, names, a place in a list of times: 280; with room for three more it was 712."""
+    rules, at = replace(PATIENT, partitioner="crc32"), centres.START_MS
+    driver = Driver(1, rules, CompiledFloor)
+    started = {"type": "session.started", "at": at, "channel": "voice", "direction": "inbound"}
+    events = [{**started, "id": f"e{n}", "session_id": f"s{n}", "customer_id": f"c{n}"} for n in range(100)]
+    driver.apply([record_of(event, centres.to_jsonl_bytes(event)) for event in events], at)
+    while driver.flush(at):
+        pass
+    floor = driver.floors[0]
+    if thawed:
+        floor = CompiledFloor.thaw(0, 1, rules, entries_of(floor))
+    assert 100 * 200 < floor.kept()["customers with an open contact"] < 100 * 400
+
+
+@needs_it
 def test_who_is_given_up_is_gone_from_slices_that_are_over_too() -> None:
     """With gauges of his own: an agent silent since the day before takes his quarter-hours along, packed as they are."""
     rules = replace(HASTY, agent_series=True, silence_ms=HOUR_MS, quarters_kept_ms=2 * DAY_MS)

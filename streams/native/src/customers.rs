@@ -48,6 +48,10 @@ impl Sessions {
         if let Some(places) = &mut self.places {
             places.insert(known.session.clone(), self.known.len());
         }
+        // Hardly any customer has a second one, and they stay for two days: a vector would begin with room for four.
+        if self.known.len() == self.known.capacity() {
+            self.known.reserve_exact(self.known.len() / 8 + 1);
+        }
         self.known.push(known);
         if self.places.is_none() && self.known.len() > FEW {
             let each = self.known.iter().enumerate().map(|(place, known)| (known.session.clone(), place));
@@ -183,6 +187,7 @@ impl Customers {
         if contacts == was {
             return false;
         }
+        contacts.shrink_to_fit();
         if !self.touched.contains(&fact.target) {
             self.touched.insert(fact.target.clone());
             let before = sessions.iter().flat_map(|known| known.contacts.iter().cloned()).collect();
@@ -375,10 +380,7 @@ impl Customers {
             self.pushed_out.insert(customer, version);
             return Ok(());
         }
-        let mut contacts = Vec::new();
-        for _ in 0..from.array()? {
-            contacts.push(read_contact(from)?);
-        }
+        let contacts = (0..from.array()?).map(|_| read_contact(from)).collect::<Result<Box<[_]>, _>>()?.into_vec();
         self.watch(&customer, &contacts, rules);
         self.of.entry(customer).or_default().push(Known { session: Name::from(session), version, contacts });
         Ok(())
