@@ -19,7 +19,7 @@ from schemas.parts import MAX_PEAK, ROSTER_LEVEL, SLOT_LEVELS
 from schemas.rules import FLOOR, UNASSIGNED, Rules
 from streams.core.cells import Address, Fact, Steps
 from streams.core.relay import RelayFact
-from streams.core.roster import Change, Online, State, day_facts, folded, hired_first, roster_facts
+from streams.core.roster import Change, Online, State, day_facts, folded, hired_first, hired_later, roster_facts
 
 FLOOR_ADDRESS: Final[Address] = ("group", FLOOR, "")
 _MANY_HOLDS: Final = 16
@@ -83,7 +83,7 @@ class Agent:
         self.heard = 0
         """Newest change that was folded into the base."""
         self.online: Online | None = None
-        """Where he was online on its day; None: nothing was folded."""
+        """Where he was online on its day; None: nothing was folded, or whole days by an earlier program."""
         self.unsorted = False
         self.end: End | None = None
         """Where steps may go on; None: not known."""
@@ -238,16 +238,18 @@ class Agent:
     def forget(self, before: int, rules: Rules) -> tuple[bool, list[str]]:
         """Fold what ended before an instant into the base state; return whether the agent changed, and the holds gone.
 
-        Status changes are folded when they are a quarter of all: the agent's entry is written anew each time.
+        Status changes are folded when they are a quarter of all: the agent's entry is written anew each time. A first status waits
+        for the joined behind it: he may still be said to have left between them.
         """
         self.sort()
         changes = self.changes
         keep = 0
         while keep < len(changes) and changes[keep][0] < before:
             keep += 1
-        folds = keep > 0 and len(changes) <= keep * _FOLDED_OF
+        announced = hired_later(self.base, changes)
+        folds = keep > 0 and len(changes) <= keep * _FOLDED_OF and (announced is None or announced < before)
         if folds:
-            self.base, self.online = folded(self.base, changes, keep, rules, self.online)
+            self.base, self.online = folded(self.base, changes[:keep], rules, self.online)
             self.heard = max(self.heard, changes[keep - 1][0])
             del changes[:keep]
         holds = {**self._settled, **self._recent}

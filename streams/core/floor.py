@@ -298,7 +298,7 @@ class Floor:
             self.entries.touch("k", customer, session_id)
         self.reviewers.book(self.books)
         if mark is not None:
-            for reviewer, session_id in self.reviewers.forget(mark - self.rules.agent_horizon_ms):
+            for reviewer, session_id in self.reviewers.forget(mark - self.rules.agents_kept_ms):
                 self.entries.touch("v", reviewer, session_id)
         complaints = self.complaints.book(self.books) + self.complaints.forget(self.books, self.clock.watermark)
         for complaint_id in complaints:

@@ -2,8 +2,8 @@
 
 A reviewer counts once per local day in each queue and channel where he reviewed, at his first review of that day, and once
 on the floor (rules 39); days are those of the queue's zone, on the floor of the top-level one. His partition knows all his
-reviews by relay. Reviews older than `closed` change nothing any more; of those of the day before it the first of each day are
-kept, since they decide which review was the first of a day that is partly open.
+reviews by relay. Reviews older than `closed` change nothing any more; of those of the three days before it the first of each day
+are kept, since they decide which review was the first of a day that is partly open.
 
 A program may review every session there is, so nothing here takes longer the more reviews a reviewer has: beside his sessions
 stand the instants of his reviews by place and day, in order. A review that comes or goes concerns two of these days, and what
@@ -25,8 +25,8 @@ from streams.core.relay import RelayFact, Review
 
 ONCE: Address = ("floor", FLOOR, "")
 """Where the floor has what is no sum over queues."""
-_CONTEXT_MS = DAY_MS + DAY_MS // 8
-"""A local day has up to 25 hours, and two zones may be a day apart."""
+_CONTEXT_MS = 3 * DAY_MS
+"""A local day has up to 25 hours, and where a zone changes by a day, two instants 49 hours apart may have the same date."""
 _CLOSE_MS = 10 * MINUTE_MS
 """Reviews are closed as often as this, or eight times in a horizon: all that is known is looked through."""
 _Day = tuple[Address, int]
@@ -112,7 +112,7 @@ class Reviewers:
 
     def forget(self, closed: int) -> list[tuple[str, str]]:
         """Close what lies before an instant; return (reviewer, session) of what is gone. All must be booked."""
-        if closed < self.closed + max(_CLOSE_MS, self._rules.agent_horizon_ms // 8):
+        if closed < self.closed + max(_CLOSE_MS, self._rules.agents_kept_ms // 8):
             return []
         self.closed = closed
         gone: list[tuple[str, str]] = []

@@ -94,13 +94,9 @@ def hired_later(base: State, changes: list[Change]) -> int | None:
     return None
 
 
-def states(base: State, changes: list[Change], announced: int | None = None) -> Iterator[tuple[int, State, State, int]]:
-    """Yield (instant, state before, state after, stints that ended) per instant, with the first stint starting where it must.
-
-    `announced`: what `hired_later` says, where it follows from more than these changes.
-    """
-    if announced is None:
-        announced = hired_later(base, changes)
+def states(base: State, changes: list[Change]) -> Iterator[tuple[int, State, State, int]]:
+    """Yield (instant, state before, state after, stints that ended) per instant, with the first stint starting where it must."""
+    announced = hired_later(base, changes)
     state, position = base, 0
     while position < len(changes):
         at, before, ended = changes[position][0], state, 0
@@ -140,20 +136,20 @@ def day_facts(base: State, changes: list[Change], rules: Rules, online: Online |
     return facts
 
 
-def folded(base: State, changes: list[Change], count: int, rules: Rules, online: Online | None) -> tuple[State, Online | None]:
-    """Return how an agent stands after the first so many changes, and where he was online on the day of the last of them."""
+def folded(base: State, changes: list[Change], rules: Rules, online: Online | None) -> tuple[State, Online | None]:
+    """Return how an agent stands after some changes, and where he was online on the day of the last of them."""
     state, day = base, online
-    for *_, state, day in _online_days(base, changes[:count], rules, online, hired_later(base, changes)):  # noqa: B007  the last
+    for *_, state, day in _online_days(base, changes, rules, online):  # noqa: B007  the last
         pass
     return state, day
 
 
 def _online_days(
-    base: State, changes: list[Change], rules: Rules, online: Online | None, announced: int | None = None
+    base: State, changes: list[Change], rules: Rules, online: Online | None
 ) -> Iterator[tuple[int, frozenset[str], frozenset[str], State, Online]]:
     """Yield (instant, groups to be added to its day, groups to be taken off it, state, the day so far) per instant."""
     day, seen = online if online is not None else (None, frozenset())
-    for at, before, state, _ in states(base, changes, announced):
+    for at, before, state, _ in states(base, changes):
         was, is_now = before.online_in, state.online_in
         zone = rules.at(at).zone
         today = date_number(zone, at)

@@ -12,7 +12,7 @@ use crate::levels::{Placed, Places, Stepper};
 use crate::names::{Address, Ms, Name};
 use crate::pack::{Malformed, Reader, Writer};
 use crate::relay::shared;
-use crate::roster::{Change, Historian, HistoryEnd, Online, State, View};
+use crate::roster::{hired_later, Change, Historian, HistoryEnd, Online, State, View};
 use crate::rules::Rules;
 
 const MANY_HOLDS: usize = 16;
@@ -40,7 +40,7 @@ pub struct Agent {
     pub changes: Vec<Change>,
     /// Newest change that was folded into the base.
     heard: Ms,
-    /// Where he was online on its day; None: nothing was folded.
+    /// Where he was online on its day; None: nothing was folded, or whole days by an earlier program.
     online: Option<Online>,
     unsorted: bool,
     /// Where steps may go on; None: not known.
@@ -289,13 +289,15 @@ impl Agent {
 
     /// Fold what ended before an instant into the base state; return whether the agent changed, and the holds gone.
     ///
-    /// Status changes are folded when they are a quarter of all: the agent's entry is written anew each time.
+    /// Status changes are folded when they are a quarter of all: the agent's entry is written anew each time. A first status waits for
+    /// the joined behind it: he may still be said to have left between them.
     pub fn forget(&mut self, before: Ms, historian: &mut Historian<'_>) -> (bool, Vec<Name>) {
         self.sort();
         let keep = self.changes.iter().take_while(|change| change.at < before).count();
-        let folds = keep > 0 && keep * FOLDED_OF >= self.changes.len();
+        let waits = hired_later(&self.base, &self.changes).is_some_and(|announced| announced >= before);
+        let folds = keep > 0 && keep * FOLDED_OF >= self.changes.len() && !waits;
         if folds {
-            (self.base, self.online) = historian.folded(&self.base, self.online.as_ref(), &self.changes, keep);
+            (self.base, self.online) = historian.folded(&self.base, self.online.as_ref(), &self.changes[..keep]);
             self.heard = self.heard.max(self.changes[keep - 1].at);
             self.history_end = None;
             self.changes.drain(..keep);

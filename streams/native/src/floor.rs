@@ -469,7 +469,7 @@ impl Floor {
         self.touched.keys.extend(gone.into_iter().map(|(customer, session)| Key::Told(Target::Customer, customer, session)));
         self.reviewers.book(&mut self.books);
         if let Some(mark) = mark {
-            let gone = self.reviewers.forget(mark - self.rules.agent_horizon_ms, &mut self.addresses, &self.rules);
+            let gone = self.reviewers.forget(mark - self.rules.agents_kept_ms, &mut self.addresses, &self.rules);
             self.touched.keys.extend(gone.into_iter().map(|(reviewer, session)| Key::Told(Target::Reviewer, reviewer, session)));
         }
         let mut complaints = self.complaints.book(&mut self.books, &mut self.addresses);

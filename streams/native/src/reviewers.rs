@@ -14,8 +14,8 @@ use crate::told::{RelayFact, Review};
 use crate::zones::date_number;
 
 const DAY_MS: Ms = 86_400_000;
-/// A local day has up to 25 hours, and two zones may be a day apart.
-const CONTEXT_MS: Ms = DAY_MS + DAY_MS / 8;
+/// A local day has up to 25 hours, and where a zone changes by a day, two instants 49 hours apart may have the same date.
+const CONTEXT_MS: Ms = 3 * DAY_MS;
 /// Reviews are closed as often as this, or eight times in a horizon: all that is known is looked through.
 const CLOSE_MS: Ms = 600_000;
 
@@ -146,7 +146,7 @@ impl Reviewers {
     /// Close what lies before an instant; return (reviewer, session) of what is gone. All must be booked.
     pub fn forget(&mut self, closed: Ms, addresses: &mut Addresses, rules: &Rules) -> Vec<(Name, Name)> {
         let mut gone = Vec::new();
-        if closed < self.closed + CLOSE_MS.max(rules.agent_horizon_ms / 8) {
+        if closed < self.closed + CLOSE_MS.max(rules.agents_kept_ms / 8) {
             return gone;
         }
         self.closed = closed;

@@ -281,11 +281,9 @@ impl Historian<'_> {
         self.walk(start, changes, 0, facts)
     }
 
-    /// How an agent stands after the first so many changes, and where he was online on the day of the last of them.
-    pub fn folded(&mut self, base: &State, online: Option<&Online>, changes: &[Change], count: usize) -> (State, Option<Online>) {
-        let announced = hired_later(base, changes);
-        let start = Start { view: base.view(), announced, online };
-        let end = self.walk(start, &changes[..count], 0, &mut Vec::new());
+    /// How an agent stands after some changes, and where he was online on the day of the last of them.
+    pub fn folded(&mut self, base: &State, online: Option<&Online>, changes: &[Change]) -> (State, Option<Online>) {
+        let end = self.all(base, online, changes, &mut Vec::new());
         (end.state, end.online)
     }
 
