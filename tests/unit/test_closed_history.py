@@ -14,12 +14,12 @@ from schemas.readings import QUARTER_MS, ROSTER_MS
 from schemas.rules import HOUR_MS, MINUTE_MS, Rules
 from streams.core.driver import Driver, record_of
 from streams.core.floor import Floor
-from streams.native import CompiledFloor, is_made
+from streams.native import CompiledFloor
+from tests.property.test_native import needs_it
 
 T0 = 1_795_269_600_000
 Event = dict[str, Any]
-each_core = pytest.mark.parametrize("core", [Floor, pytest.param(CompiledFloor, marks=pytest.mark.skipif(
-    not is_made(), reason="the compiled core is not made (make native needs Rust)"))])  # fmt: skip
+each_core = pytest.mark.parametrize("core", [Floor, pytest.param(CompiledFloor, marks=needs_it)])
 
 
 def driven(core: Any, rules: Rules, events: Sequence[Event]) -> Driver:
