@@ -49,9 +49,11 @@ def _trend(kpi: str, title: str, steps: Steps) -> Json:
 def _surveys() -> Json:
     return lines(
         "Ratings and invitations, today",
-        "On how many ratings satisfaction stands: below 30 a single bad one moves it by points.",
+        "On how many ratings satisfaction stands: below 30 a single bad one moves it by points. Bad are 2 of 5 and less; good "
+        "centres have 3 in 100 at most.",
         Query(f"sum({merged('satisfaction_denominator', in_window(TODAY))})", "rated"),
         Query(f"sum({merged('survey_response_denominator', in_window(TODAY))})", "invited"),
+        Query(f"sum({merged('rated_bad_in_window', in_window(TODAY))})", "bad"),
         unit="short",
     )
 

@@ -12,6 +12,7 @@ from schemas.kpis import Kpi
 from schemas.parts import SERIES, TOTALS
 
 PREFIX: Final = "floorpulse_"
+IN_WINDOW: Final = "_in_window"
 QUEUE_LABELS: Final = ("queue", "channel")
 SUBJECT_LABELS: Final = ("kpi", "queue", "channel", "group")
 """Of what is judged: an indicator of a queue and channel, or of a group; the others are empty."""
@@ -31,7 +32,7 @@ PANEL_WINDOWS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Windows that panels of the dashboards name, by indicator: they get series whatever `exported_windows` says."""
 
-Role = Literal["value", "numerator", "denominator", "share", "counter", "histogram"]
+Role = Literal["value", "numerator", "denominator", "share", "count", "counter", "histogram"]
 
 
 class Family(NamedTuple):
@@ -45,12 +46,12 @@ class Family(NamedTuple):
 def value_suffix(kpi: Kpi) -> str:
     """Return what stands behind the id in the name of the value's family."""
     if kpi.form == "count":
-        return "_in_window"
+        return IN_WINDOW
     return {"ratio": "_ratio", "seconds": "_seconds"}.get(kpi.unit, "")
 
 
 def families_of(kpi: Kpi) -> list[Family]:
-    """Return the families of an indicator: its value first, then its parts, share, counter and histogram."""
+    """Return the families of an indicator: its value first, then its parts, share, counts, counter and histogram."""
     stem = PREFIX + kpi.id
     labels = _labels(kpi)
     stat = ("stat",) if kpi.form == "mean" else ()
@@ -61,6 +62,7 @@ def families_of(kpi: Kpi) -> list[Family]:
         families += [Family(f"{stem}_numerator", labels, "numerator"), Family(f"{stem}_denominator", labels, "denominator")]
     if kpi.share is not None:
         families += [Family(f"{stem}_share_{which}", labels, "share") for which in ("ratio", "numerator", "denominator")]
+    families += [Family(PREFIX + part + IN_WINDOW, labels, "count") for part, _ in kpi.counts]
     for part in (f"{kpi.id}_{value}" for value in kpi.variants[1]) if kpi.form == "count" and kpi.variants else (kpi.id,):
         if part in TOTALS:
             families.append(Family(f"{PREFIX}{part}_total", QUEUE_LABELS, "counter"))
@@ -78,4 +80,6 @@ def _labels(kpi: Kpi) -> tuple[str, ...]:
     return (*names, own) if own else names
 
 
-__all__ = ["PANEL_WINDOWS", "PREFIX", "QUEUE_LABELS", "SUBJECT_LABELS", "Family", "Role", "families_of", "value_suffix"]
+__all__ = [
+    "IN_WINDOW", "PANEL_WINDOWS", "PREFIX", "QUEUE_LABELS", "SUBJECT_LABELS", "Family", "Role", "families_of", "value_suffix",
+]  # fmt: skip

@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from schemas.columns import Span
 from schemas.kpis import BY_ID, CATALOGUE, PERCENTILES, Kpi, Terms, derived, peak_in, total_of, turnover_of, variant_terms
-from schemas.metric_names import PANEL_WINDOWS, PREFIX, QUEUE_LABELS, value_suffix
+from schemas.metric_names import IN_WINDOW, PANEL_WINDOWS, PREFIX, QUEUE_LABELS, value_suffix
 from schemas.parts import REVIEWER_DAYS
 from sinks.series import Bounds
 from sinks.snapshot import Snapshot
@@ -129,6 +129,8 @@ class _Family:
             yield from (self._top, self._bottom)
         if kpi.share:
             yield from self._shares(kpi.share, windows)
+        for part, text in kpi.counts:
+            yield self._counts(part, text, windows)
 
     def _cases(self, window: Window) -> Iterator[tuple[tuple[str, ...], tuple[Terms, Terms]]]:
         """Yield (labels, terms) in a window: one, or one of each variant."""
@@ -184,6 +186,14 @@ class _Family:
             parts_of[0].add_metric(window.labels, within)
             parts_of[1].add_metric(window.labels, of)
         yield from (family, *parts_of)
+
+    def _counts(self, part: str, text: str, windows: Sequence[Window]) -> Metric:
+        """Return the counts of one part."""
+        family = gauge(part + IN_WINDOW, f"{self._kpi.title}, {part.replace('_', ' ')}: {text}", self._names)
+        for window in windows:
+            if window.view.has_sessions:
+                family.add_metric(window.labels, window.parts.get(part, 0))
+        return family
 
 
 def _turnover(kpi: Kpi, groups: Sequence[View]) -> Iterator[Metric]:

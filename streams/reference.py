@@ -40,6 +40,7 @@ _ROLES: Final = {
     "numerator": "its numerator: ",
     "denominator": "its denominator: ",
     "share": "share within target: ",
+    "count": "counted beside it: ",
     "counter": "counter for `rate()`: ",
     "histogram": "histogram: ",
 }
@@ -165,6 +166,7 @@ def _entry(kpi: Kpi) -> Iterator[str]:
         "unit": _UNITS[kpi.unit] + (f"; besides the mean {stats} and max" if kpi.series else ""),
         "direction": _BETTER[kpi.better],
         "target": _text(kpi.target),
+        "counts": _text("; ".join(f"`{part}`: {text}" for part, text in kpi.counts)),
         "variants": _variants(kpi),
         "windows": _windows(kpi),
         "Prometheus": "<br>".join(_named(family) for family in families_of(kpi)),
@@ -264,6 +266,7 @@ def _parts(kpi: Kpi, every: Iterable[Column]) -> list[str]:
     words = set(re.findall(r"\w+", _in_columns(kpi.formula)))
     if kpi.id == "service_level":
         words = {word for sides in SERVICE_LEVELS.values() for side in sides for word in re.findall(r"\w+", side)}
+    words |= {part for part, _ in kpi.counts}
     words |= {f"cost_{currency}" for currency in ("EUR",) if kpi.id == "cost_per_contact"}
     return [column.name for column in every if column.name in words - _NO_COLUMNS and column.kpi != kpi.id]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 
 def run_until_stopped(work: Coroutine[Any, Any, Any], blocked: Callable[[], bool] = lambda: False) -> None:
-    """Run something that SIGTERM ends as Ctrl-C does: it is cancelled, or interrupted where it is `blocked` in a call.
+    """Run something that SIGTERM and Ctrl-C end: it is cancelled, or interrupted where it is `blocked` in a call.
 
-    SIGTERM is not passed on as SIGINT, which a shell switches off for what its scripts run in the background.
+    SIGTERM is not passed on as SIGINT, which a shell switches off for what its scripts run in the background; there it stays off.
     """
 
     async def main() -> None:
@@ -24,11 +24,13 @@ def run_until_stopped(work: Coroutine[Any, Any, Any], blocked: Callable[[], bool
             task.cancel()
             loop.call_soon_threadsafe(lambda: None)  # wakes it up
 
-        before = signal.signal(signal.SIGTERM, stop)
+        numbers = [signal.SIGTERM, *([] if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else [signal.SIGINT])]
+        before = {number: signal.signal(number, stop) for number in numbers}
         try:
             await work
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     try:
         asyncio.run(main())

@@ -310,9 +310,10 @@ def test_produce_ends_by_sigterm_where_ctrl_c_is_off(run: Run, sent: list[Collec
     assert (done.status, len(sent[0].records), done.err) == (130, 1, "1 events sent; last line: e.jsonl --from-line 2\n")
 
 
-@pytest.mark.usefixtures("_alive")
-def test_produce_ends_by_sigterm_while_it_waits_for_a_pipe(run: Run, sent: list[Collected]) -> None:
-    """Whose other end says nothing more."""
+@pytest.mark.usefixtures("_alive", "_interruptible")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_produce_is_interrupted_while_it_waits_for_a_pipe(run: Run, sent: list[Collected], number: int) -> None:
+    """Whose other end says nothing more: by the first Ctrl-C or SIGTERM."""
     os.mkfifo("pipe")
     over = threading.Event()
 
@@ -322,7 +323,7 @@ def test_produce_ends_by_sigterm_while_it_waits_for_a_pipe(run: Run, sent: list[
                 pipe.write(line)
                 while ioctl(pipe, FIONREAD, bytes(4)) != bytes(4):  # until it is read
                     over.wait(0.001)
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
             over.wait()
 
     filling = threading.Thread(target=fill, daemon=True)

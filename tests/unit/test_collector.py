@@ -497,6 +497,17 @@ def test_agents_who_were_online_at_midnight_are_among_those_of_the_day() -> None
     assert value(found, "handled_per_agent_day_denominator", group="north", window="today") == 2
 
 
+def test_good_neutral_and_bad_ratings_are_counted_beside_satisfaction() -> None:
+    """In every exported window, 0 where there are none, for places with sessions."""
+    worker = Publisher().count("orders", T0, started=1, rated=6, rated_good=3, rated_neutral=2, rated_bad=1)
+    worker.count("orders", T0 - 600_000, rated=1, rated_bad=1).count("returns", T0, started=1)
+    found = samples(snapshot_of(feed(Merge(Rules(live=True)), worker.flush(T0))))
+    of_orders = {name: [value(found, f"rated_{name}_in_window", queue="orders", channel="voice", window=window)
+                        for window in ("5m", "30m")] for name in ("good", "neutral", "bad")}  # fmt: skip
+    assert of_orders == {"good": [3, 3], "neutral": [2, 2], "bad": [1, 2]}
+    assert value(found, "rated_bad_in_window", queue="returns", channel="voice", window="5m") == 0
+
+
 def test_numerator_over_denominator_is_the_value() -> None:
     """Both are scaled for people: hours online, units of money, scores of 0..1; their quotient is what is published."""
     worker = Publisher().count("orders", T0, ended=4, rated=2, rated_score_e6=1_800_000, cost_EUR_e6=3_000_000, ring_time_n=1)
