@@ -14,7 +14,11 @@ Shown = tuple[Waiting, Address | None]
 
 
 class QueueGauges:
-    """Present state per address; entries of those who wait are kept sorted, so that each figure is one look-up."""
+    """Present state per address; entries of those who wait are kept sorted, so that each figure is one look-up.
+
+    Theory. With time alone only figures of those who wait change. So a flush looks at the addresses where somebody waits, or where
+    anything was changed since the last one: with thousands of queues these are few.
+    """
 
     def __init__(self, rules: Rules) -> None:
         """Start empty."""
@@ -23,6 +27,8 @@ class QueueGauges:
         self._active: dict[Address, int] = {}
         self._complaints: dict[Address, int] = {}
         self._published: dict[Address, dict[str, int]] = {}
+        self._occupied: set[Address] = set()
+        self._touched: set[Address] = set()
 
     def change(self, old: Shown, new: Shown) -> None:
         """Take a session's old state out and put its new one in."""
@@ -30,22 +36,28 @@ class QueueGauges:
             for address, entered in old[0]:
                 waiting = self._waiting[address]
                 del waiting[bisect_left(waiting, entered)]
+                if not waiting:
+                    self._occupied.discard(address)
+                self._touched.add(address)
             for address, entered in new[0]:
                 insort(self._waiting.setdefault(address, []), entered)
+                self._occupied.add(address)
         if old[1] != new[1]:
-            if old[1] is not None:
-                self._active[old[1]] -= 1
-            if new[1] is not None:
-                self._active[new[1]] = self._active.get(new[1], 0) + 1
+            for active, more in ((old[1], -1), (new[1], 1)):
+                if active is not None:
+                    self._active[active] = self._active.get(active, 0) + more
+                    self._touched.add(active)
 
     def complaint(self, address: Address | None, more: int) -> None:
         """Count open complaints up or down."""
         if address is not None:
             self._complaints[address] = self._complaints.get(address, 0) + more
+            self._touched.add(address)
 
     def keep(self, address: Address) -> None:
         """Show an address even when nobody is there."""
         self._waiting.setdefault(address, [])
+        self._touched.add(address)
 
     def body(self, address: Address, now: int) -> dict[str, int]:
         """Return the gauges of one address at an instant; `oldest_entered_at` only where somebody waits."""
@@ -66,7 +78,8 @@ class QueueGauges:
     def changes(self, now: int) -> list[tuple[Address, dict[str, Any]]]:
         """Return the gauges that differ from those returned last."""
         changed: list[tuple[Address, dict[str, Any]]] = []
-        for address in sorted(self._waiting.keys() | self._active.keys() | self._complaints.keys()):
+        touched, self._touched = self._touched, set()
+        for address in sorted(touched | self._occupied):
             parts = self.body(address, now)
             if self._published.get(address) != parts:
                 self._published[address] = parts

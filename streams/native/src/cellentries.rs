@@ -6,13 +6,14 @@ use crate::books::Books;
 use crate::cell::Cell;
 use crate::cells::{Ahead, CellId};
 use crate::keys::Key;
-use crate::names::{Address, Dimension};
+use crate::names::{Address, Addresses, Dimension};
 use crate::pack::{Malformed, Reader, Writer};
 use crate::parts::{Level, Part};
 use crate::readings::shows_sessions;
 use crate::touched::{swapped, Handed};
 
-fn put_parts(to: &mut Writer, parts: &[(Part, i64)]) {
+/// Write the parts of a cell.
+pub fn put_parts(to: &mut Writer, parts: &[(Part, i64)]) {
     to.map(parts.len());
     for (part, value) in parts {
         to.str(part.name());
@@ -30,12 +31,10 @@ fn read_parts(from: &mut Reader<'_>) -> Result<Cell, Malformed> {
 }
 
 impl Books {
-    /// The keys of cells, totals, levels and addresses that changed.
+    /// The keys of totals, levels and addresses that changed; cells are told with their readings.
     pub fn changed_keys(&self) -> Vec<Key> {
-        let cells = &self.cells;
-        let mut keys: Vec<Key> = cells.changed.iter().cloned().map(Key::Cell).collect();
-        keys.extend(self.totals.changed.iter().cloned().map(Key::Totals));
-        keys.extend(cells.changed_levels.iter().cloned().map(Key::Levels));
+        let mut keys: Vec<Key> = self.totals.changed.iter().cloned().map(Key::Totals).collect();
+        keys.extend(self.cells.changed_levels.iter().cloned().map(Key::Levels));
         keys.extend(self.fresh_addresses.iter().cloned().map(Key::Known));
         keys
     }
@@ -126,11 +125,11 @@ impl Books {
     }
 
     /// Let what was not published count as changed, and all totals and levels, too.
-    pub fn restored(&mut self, unpublished: &[String]) {
+    pub fn restored(&mut self, unpublished: &[String], addresses: &mut Addresses) {
         self.totals.changed = self.totals.cells.keys().cloned().collect();
         self.cells.changed_levels = self.cells.levels.keys().cloned().collect();
         let dropped: FxHashSet<&Address> = self.dropped.keys().collect();
-        for key in unpublished.iter().filter_map(|text| Key::of(text)) {
+        for key in unpublished.iter().filter_map(|text| Key::of(text, addresses)) {
             if let Key::Cell(id) = key {
                 if !dropped.contains(&id.address) {
                     self.cells.changed.insert(id);

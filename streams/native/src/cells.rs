@@ -184,10 +184,10 @@ impl Cells {
         let number = booked.number;
         let quarter = (number * SLICE_MS).div_euclid(QUARTER_MS);
         let sketched = quarter >= self.first_sketch;
-        let mut counted: Vec<(Part, i64)> = Vec::new();
+        let sums = || booked.sums.iter().filter(|sum| sum.1 != 0);
         for (length, number) in [(SLICE, number), (QUARTER, quarter)] {
             let Some(cell) = self.cell(length, number, address) else { continue };
-            for (part, value) in booked.sums.iter().filter(|sum| sum.1 != 0) {
+            for (part, value) in sums() {
                 if let Some(series) = part.bucket_of() {
                     cell.add(series.count(), *value);
                     if length == SLICE || sketched {
@@ -198,30 +198,18 @@ impl Cells {
                 }
             }
         }
-        let mut sketch: Vec<(Part, i64)> = Vec::new();
-        for (part, value) in booked.sums.iter().filter(|sum| sum.1 != 0) {
-            let bucket_of = part.bucket_of();
-            if bucket_of.is_some() && self.live {
-                sketch.push((*part, *value));
-            }
-            let part = bucket_of.map_or_else(|| part.sum_of().map_or(*part, parts::histogram_ms), Series::count);
-            if part.is_total() || part.is_histogram() {
-                counted.push((part, *value));
-            }
-        }
-        if !sketch.is_empty() {
+        let sketch = || sums().filter(|sum| sum.0.bucket_of().is_some());
+        if self.live && sketch().next().is_some() {
             let date = books.date_of(address, number * SLICE_MS);
             if let Some(cell) = self.cell(DATE, date, address) {
-                for (part, value) in sketch {
-                    cell.add(part, value);
-                }
+                sketch().for_each(|(part, value)| cell.add(*part, *value));
             }
         }
-        if !counted.is_empty() {
+        let running = |part: Part| part.bucket_of().map_or_else(|| part.sum_of().map_or(part, parts::histogram_ms), Series::count);
+        let mut counted = sums().map(|(part, value)| (running(*part), *value)).filter(|(part, _)| part.is_running()).peekable();
+        if counted.peek().is_some() {
             let totals = books.totals(address);
-            for (part, value) in counted {
-                totals.add(part, value);
-            }
+            counted.for_each(|(part, value)| totals.add(part, value));
         }
         for (steps, count, to_end) in booked.steps.iter().filter(|steps| steps.1 != 0 || steps.2 != 0) {
             self.settle_steps(number, quarter, address, steps, *count, *to_end);

@@ -1,12 +1,15 @@
 //! What a floor hands out and takes back in as entries of the journal; `keys.rs` says which there are.
 
+use crate::cell::Cell;
+use crate::cellentries::put_parts;
 use crate::cells::CellId;
 use crate::derive::derive;
 use crate::facts::{Shown, Topic, TOPICS};
 use crate::floor::{Floor, Outcomes};
-use crate::keys::Key;
-use crate::names::Name;
+use crate::keys::{put_cell, Key};
+use crate::names::{Ms, Name};
 use crate::pack::{Malformed, Reader, Writer};
+use crate::readings::{Readings, Stamp};
 use crate::rules::Rules;
 use crate::session::Session;
 use crate::spare::Spare;
@@ -49,9 +52,28 @@ impl Packed<'_> {
 
     /// Write a key and, by `write`, its value; what says None is left out again.
     fn put(&mut self, key: &Key, write: impl FnOnce(&mut Writer) -> Option<()>) -> bool {
+        self.put_text(|text| key.write(text), write)
+    }
+
+    /// Write a cell's entry; one without anything is gone.
+    fn put_cell(&mut self, id: &CellId, cell: Option<&Cell>) {
+        self.put_text(
+            |text| put_cell(text, id),
+            |to| {
+                match cell {
+                    Some(cell) => put_parts(to, cell.parts()),
+                    None => to.nil(),
+                }
+                Some(())
+            },
+        );
+        self.present -= usize::from(cell.is_none());
+    }
+
+    fn put_text(&mut self, key: impl FnOnce(&mut String), write: impl FnOnce(&mut Writer) -> Option<()>) -> bool {
         let before = self.to.0.len();
         self.text.clear();
-        key.write(&mut self.text);
+        key(&mut self.text);
         self.to.str(&self.text);
         let is_there = write(&mut self.to).is_some();
         if !is_there {
@@ -103,14 +125,19 @@ impl Floor {
         gone
     }
 
-    /// Hand out the entries that changed since the last call; none where nobody keeps them. Return how many are not gone.
+    /// Hand out what changed since the last call: readings, and entries, none where nobody keeps them. Return how many are not gone.
     ///
     /// `over`: cells that expired; `dropped`: ids.
-    pub fn changed_entries(&mut self, over: Vec<CellId>, dropped: Vec<Key>, taker: Taker<'_>) -> usize {
+    pub fn changed(&mut self, stamp: Stamp, now: Ms, over: Vec<CellId>, dropped: Vec<Key>, taker: Taker<'_>) -> (Readings, usize) {
         let mut entries = Packed::new(taker);
         let mut handed = std::mem::take(&mut self.handed);
         handed.take(&mut self.touched);
         let kept = self.keeps_entries;
+        let readings = self.books.readings(stamp, now, &over, &self.rules, |id, cell| {
+            if kept {
+                entries.put_cell(id, cell);
+            }
+        });
         if kept {
             let sessions = handed.sessions.iter().cloned().map(Key::Session);
             for key in sessions.chain(handed.keys.iter().cloned()).chain(self.books.changed_keys()) {
@@ -144,7 +171,7 @@ impl Floor {
         let present = entries.present;
         let (buffer, used) = entries.done();
         SPARE.with(|spare| spare.put(buffer, used));
-        present
+        (readings, present)
     }
 
     /// Begin a cycle of the rolling snapshot with all entries that there are; return how many.
@@ -251,7 +278,9 @@ impl Floor {
         unpublished: &[String],
         before: Option<&Rules>,
     ) -> Result<(), Malformed> {
-        let known = |(text, value): &(&str, &'a [u8])| Key::of(text).map(|key| (key, *value)).ok_or(Malformed("unknown key"));
+        let addresses = &mut self.addresses;
+        let known =
+            |(text, value): &(&str, &'a [u8])| Key::of(text, addresses).map(|key| (key, *value)).ok_or(Malformed("unknown key"));
         let entries = entries.iter().map(known).collect::<Result<Vec<(Key, &[u8])>, Malformed>>()?;
         for (key, value) in &entries {
             match key {
@@ -281,7 +310,7 @@ impl Floor {
         let closed = self.expiry.agents_before;
         self.agent_book.restored(before, closed, &self.rules, &mut self.addresses, &mut self.books);
         self.restore_sessions();
-        self.books.restored(unpublished);
+        self.books.restored(unpublished, &mut self.addresses);
         Ok(())
     }
 

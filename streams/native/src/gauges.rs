@@ -1,4 +1,4 @@
-//! Gauges of queues: who waits, since when, and how many sessions are active; `streams/core/gauges.py`.
+//! Gauges of queues: who waits, since when, and how many sessions are active; `streams/core/gauges.py` has the theory.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -17,6 +17,10 @@ pub struct QueueGauges {
     active: FxHashMap<Address, i64>,
     complaints: FxHashMap<Address, i64>,
     published: FxHashMap<Address, Body>,
+    /// Where somebody waits.
+    occupied: FxHashSet<Address>,
+    /// Where anything changed since the last flush.
+    touched: FxHashSet<Address>,
 }
 
 impl QueueGauges {
@@ -27,20 +31,25 @@ impl QueueGauges {
                 if let Some(waiting) = self.waiting.get_mut(address) {
                     let place = waiting.partition_point(|since| since < entered);
                     waiting.remove(place);
+                    if waiting.is_empty() {
+                        self.occupied.remove(address);
+                    }
                 }
+                self.touched.insert(address.clone());
             }
             for (address, entered) in &new.waiting {
                 let waiting = self.waiting.entry(address.clone()).or_default();
                 let place = waiting.partition_point(|since| since <= entered);
                 waiting.insert(place, *entered);
+                self.occupied.insert(address.clone());
             }
         }
         if old.active != new.active {
-            if let Some(address) = &old.active {
-                *self.active.entry(address.clone()).or_default() -= 1;
-            }
-            if let Some(address) = &new.active {
-                *self.active.entry(address.clone()).or_default() += 1;
+            for (address, more) in [(&old.active, -1), (&new.active, 1)] {
+                if let Some(address) = address {
+                    *self.active.entry(address.clone()).or_default() += more;
+                    self.touched.insert(address.clone());
+                }
             }
         }
     }
@@ -48,11 +57,13 @@ impl QueueGauges {
     /// Count open complaints up or down.
     pub fn complaint(&mut self, address: &Address, more: i64) {
         *self.complaints.entry(address.clone()).or_default() += more;
+        self.touched.insert(address.clone());
     }
 
     /// Show an address even when nobody is there.
     pub fn keep(&mut self, address: &Address) {
         self.waiting.entry(address.clone()).or_default();
+        self.touched.insert(address.clone());
     }
 
     /// The gauges of one address at an instant; `oldest_entered_at` only where somebody waits.
@@ -77,9 +88,9 @@ impl QueueGauges {
 
     /// Hand over the gauges that differ from those handed over last.
     pub fn changes(&mut self, now: Ms, rules: &Rules, mut take: impl FnMut(&Address, &Body)) {
-        let addresses: FxHashSet<&Address> = self.waiting.keys().chain(self.active.keys()).chain(self.complaints.keys()).collect();
+        let touched = std::mem::take(&mut self.touched);
         let mut changed = Vec::new();
-        for address in addresses {
+        for address in touched.iter().chain(self.occupied.difference(&touched)) {
             let body = self.body(address, now, rules);
             if self.published.get(address) != Some(&body) {
                 take(address, &body);

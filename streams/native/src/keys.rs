@@ -3,11 +3,10 @@
 //! The text is a letter, then names, separated by the unit separator, which no name may hold; `streams/core/output.py` has the
 //! letters. Within the core a key is what it stands for, so that none is put together or taken apart but at the border.
 
-use std::fmt::Write;
-
 use crate::cells::{is_length, CellId};
 use crate::ids::ChunkId;
-use crate::names::{Address, Dimension, Name};
+use crate::names::{Address, Addresses, Dimension, Name};
+use crate::numbers::digits;
 use crate::told::Target;
 
 /// What separates the letter and the names.
@@ -39,10 +38,7 @@ impl Key {
             Key::Agent(name) => put(to, "a", &[name]),
             Key::Told(kind, target, session) => put(to, kind.letter(), &[target, session]),
             Key::Complaint(name) => put(to, "x", &[name]),
-            Key::Cell(id) => {
-                write!(to, "c{SEPARATOR}{}{SEPARATOR}{}", id.length, id.number).expect("text takes any text");
-                put(to, "", &[id.address.dimension().text(), id.address.name(), id.address.channel()]);
-            }
+            Key::Cell(id) => put_cell(to, id),
             Key::Totals(address) => put_address(to, "t", address),
             Key::Levels(address) => put_address(to, "l", address),
             Key::Known(address) => put_address(to, "n", address),
@@ -61,7 +57,7 @@ impl Key {
     }
 
     /// The key of a text; None if it is none.
-    pub fn of(text: &str) -> Option<Key> {
+    pub fn of(text: &str, addresses: &mut Addresses) -> Option<Key> {
         let (letter, names) = text.split_once(SEPARATOR).unwrap_or((text, ""));
         let one = || Name::from(names);
         if let Some(kind) = Target::of(letter) {
@@ -76,17 +72,31 @@ impl Key {
                 let mut texts = names.splitn(3, SEPARATOR);
                 let length = texts.next()?.parse().ok().filter(|length| is_length(*length))?;
                 let number = texts.next()?.parse().ok()?;
-                Key::Cell(CellId { length, number, address: address_of(texts.next()?)? })
+                Key::Cell(CellId { length, number, address: address_of(texts.next()?, addresses)? })
             }
-            "t" => Key::Totals(address_of(names)?),
-            "l" => Key::Levels(address_of(names)?),
-            "n" => Key::Known(address_of(names)?),
+            "t" => Key::Totals(address_of(names, addresses)?),
+            "l" => Key::Levels(address_of(names, addresses)?),
+            "n" => Key::Known(address_of(names, addresses)?),
             "d" => Key::Ids(chunk_of(names)?),
             "b" => Key::BusinessIds(chunk_of(names)?),
             "r" => Key::Settings,
             "m" => Key::Meta,
             _ => return None,
         })
+    }
+}
+
+/// Append the text of a cell's key.
+pub fn put_cell(to: &mut String, id: &CellId) {
+    put_numbers(to, "c", [id.length, id.number]);
+    put_address(to, "", &id.address);
+}
+
+fn put_numbers(to: &mut String, letter: &str, numbers: [i64; 2]) {
+    to.push_str(letter);
+    for number in numbers {
+        to.push(SEPARATOR);
+        digits(number, |text| to.extend(text.iter().map(|digit| char::from(*digit))));
     }
 }
 
@@ -103,13 +113,13 @@ fn put_address(to: &mut String, letter: &str, address: &Address) {
 }
 
 fn put_chunk(to: &mut String, letter: &str, (number, position): ChunkId) {
-    write!(to, "{letter}{SEPARATOR}{number}{SEPARATOR}{position}").expect("text takes any text");
+    put_numbers(to, letter, [number, position as i64]);
 }
 
-fn address_of(names: &str) -> Option<Address> {
+fn address_of(names: &str, addresses: &mut Addresses) -> Option<Address> {
     let mut texts = names.splitn(3, SEPARATOR);
     let dimension = Dimension::of(texts.next()?)?;
-    Some(Address::new(dimension, Name::from(texts.next()?), Name::from(texts.next()?)))
+    Some(addresses.of_text(dimension, texts.next()?, texts.next()?))
 }
 
 fn chunk_of(names: &str) -> Option<ChunkId> {

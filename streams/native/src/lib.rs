@@ -196,8 +196,7 @@ impl PyFloor {
             let gone = floor.expiry.cells(&mut floor.books.cells, floor.clock.watermark, &floor.rules);
             let dropped = floor.drop_ids();
             let stamp = Stamp { partition: floor.partition, epoch, seq };
-            let readings = floor.books.readings(stamp, now, &gone, &floor.rules);
-            let present = floor.changed_entries(gone, dropped, &mut |map| entries.push(python_of(map)));
+            let (readings, present) = floor.changed(stamp, now, gone, dropped, &mut |map| entries.push(python_of(map)));
             (present, readings, relay)
         });
         let record = |(key, value): (&[u8], Option<&[u8]>)| (PyBytes::new(py, key), value.map(|value| PyBytes::new(py, value)));
@@ -227,7 +226,8 @@ impl PyFloor {
     /// The msgpack of an entry; None if it is gone.
     fn entry<'py>(&mut self, py: Python<'py>, key: &str) -> MaybeBytes<'py> {
         let mut to = Writer::new();
-        self.0.write_entry(&Key::of(key)?, &mut to)?;
+        let key = Key::of(key, &mut self.0.addresses)?;
+        self.0.write_entry(&key, &mut to)?;
         Some(PyBytes::new(py, &to.0))
     }
 

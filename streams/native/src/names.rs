@@ -49,12 +49,38 @@ impl Dimension {
     }
 }
 
+/// Where facts belong, with the text of it that each reading repeats.
 #[derive(Debug)]
 struct Place {
     dimension: Dimension,
     name: Name,
     channel: Name,
     hash: u64,
+    /// Dimension, name and channel as JSON, separated by commas.
+    json: Box<str>,
+}
+
+impl Place {
+    fn new(dimension: Dimension, name: Name, channel: Name, hash: u64) -> Place {
+        let mut json = String::new();
+        for (before, text) in [("", dimension.text()), (",", &name), (",", &channel)] {
+            json.push_str(before);
+            put_json(&mut json, text);
+        }
+        Place { dimension, name, channel, hash, json: json.into_boxed_str() }
+    }
+}
+
+/// Write a text as JSON; names hold no control characters, but may hold quotes and backslashes.
+fn put_json(to: &mut String, text: &str) {
+    to.push('"');
+    for char in text.chars() {
+        if char == '"' || char == '\\' {
+            to.push('\\');
+        }
+        to.push(char);
+    }
+    to.push('"');
 }
 
 /// (dimension, name, channel); cheap to clone, to compare and to look up.
@@ -71,7 +97,7 @@ impl Address {
     /// Make an address; `Addresses::of` gives the same object for the same text.
     pub fn new(dimension: Dimension, name: Name, channel: Name) -> Address {
         let hash = hash_of(dimension, &name, &channel);
-        Address(Arc::new(Place { dimension, name, channel, hash }))
+        Address(Arc::new(Place::new(dimension, name, channel, hash)))
     }
 
     pub fn dimension(&self) -> Dimension {
@@ -84,6 +110,11 @@ impl Address {
 
     pub fn channel(&self) -> &Name {
         &self.0.channel
+    }
+
+    /// Dimension, name and channel as JSON, separated by commas.
+    pub fn json(&self) -> &[u8] {
+        self.0.json.as_bytes()
     }
 
     /// A number that equal addresses share, and others hardly ever.
@@ -139,12 +170,21 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// Return the address of these texts.
+    /// Return the address of these names.
     pub fn of(&mut self, dimension: Dimension, name: &Name, channel: &Name) -> Address {
+        self.known_or(dimension, (name, channel), || (name.clone(), channel.clone()))
+    }
+
+    /// Return the address of these texts.
+    pub fn of_text(&mut self, dimension: Dimension, name: &str, channel: &str) -> Address {
+        self.known_or(dimension, (name, channel), || (Name::from(name), Name::from(channel)))
+    }
+
+    fn known_or(&mut self, dimension: Dimension, (name, channel): (&str, &str), names: impl FnOnce() -> (Name, Name)) -> Address {
         let hash = hash_of(dimension, name, channel);
         if let Some(found) = self.known.get(&hash) {
             for address in found {
-                if address.0.dimension == dimension && address.0.name == *name && address.0.channel == *channel {
+                if address.0.dimension == dimension && *address.0.name == *name && *address.0.channel == *channel {
                     return address.clone();
                 }
             }
@@ -153,7 +193,8 @@ impl Addresses {
             self.known.clear();
             self.count = 0;
         }
-        let address = Address(Arc::new(Place { dimension, name: name.clone(), channel: channel.clone(), hash }));
+        let (name, channel) = names();
+        let address = Address(Arc::new(Place::new(dimension, name, channel, hash)));
         self.known.entry(hash).or_default().push(address.clone());
         self.count += 1;
         address

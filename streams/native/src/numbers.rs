@@ -23,6 +23,26 @@ pub fn whole(text: &[u8]) -> Option<i64> {
     Some(if digits.len() < text.len() { -number } else { number })
 }
 
+/// Hand over the decimal digits of a whole number, as ASCII, with its sign.
+pub fn digits(value: i64, take: impl FnOnce(&[u8])) {
+    let mut digits = [0u8; 20];
+    let mut place = digits.len();
+    let mut rest = value.unsigned_abs();
+    loop {
+        place -= 1;
+        digits[place] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        place -= 1;
+        digits[place] = b'-';
+    }
+    take(&digits[place..]);
+}
+
 fn number_of(digits: &[u8]) -> i64 {
     digits.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'))
 }

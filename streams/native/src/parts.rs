@@ -209,6 +209,11 @@ impl Part {
         self.0.wrapping_sub(HISTOGRAM_BASE) < 3 * HISTOGRAM_ROOM
     }
 
+    /// Whether running totals or their histograms have it.
+    pub fn is_running(self) -> bool {
+        self.is_total() || self.is_histogram()
+    }
+
     /// Whether running totals count it (`TOTALS` in `schemas/parts.py`).
     pub fn is_total(self) -> bool {
         matches!(
@@ -241,6 +246,11 @@ impl Part {
 
     /// Its name.
     pub fn name(self) -> &'static str {
+        bare(self.json())
+    }
+
+    /// Its name as the key of a JSON object, with the colon.
+    pub fn json(self) -> &'static str {
         names().get(self.0 as usize).map_or_else(|| cost_name(self), |name| name.as_str())
     }
 
@@ -248,13 +258,22 @@ impl Part {
     pub fn of(name: &str) -> Option<Part> {
         static BY_NAME: OnceLock<FxHashMap<&'static str, Part>> = OnceLock::new();
         let by_name = BY_NAME.get_or_init(|| {
-            let named = names().iter().enumerate().filter(|(_, name)| !name.is_empty());
-            named.map(|(number, name)| (name.as_str(), Part(number as u32))).collect()
+            let named = names().iter().map(|name| bare(name)).enumerate().filter(|(_, name)| !name.is_empty());
+            named.map(|(number, name)| (name, Part(number as u32))).collect()
         });
         by_name.get(name).copied().or_else(|| cost(name.strip_prefix("cost_")?.strip_suffix("_e6")?))
     }
 }
 
+fn quoted(name: &str) -> String {
+    format!("\"{name}\":")
+}
+
+fn bare(quoted: &str) -> &str {
+    &quoted[1..quoted.len() - 2]
+}
+
+/// The names of all parts but costs, each as the key of a JSON object.
 fn names() -> &'static [String] {
     static NAMES: OnceLock<Vec<String>> = OnceLock::new();
     NAMES.get_or_init(|| {
@@ -274,15 +293,16 @@ fn names() -> &'static [String] {
             names.push(format!("{series}_hist_ms"));
             names.extend((HISTOGRAM_MS + 1..HISTOGRAM_ROOM).map(|_| String::new()));
         }
-        names
+        names.iter().map(|name| quoted(name)).collect()
     })
 }
 
 fn cost_name(part: Part) -> &'static str {
     static COST_NAMES: OnceLock<Vec<String>> = OnceLock::new();
     let letter = |n: u32| char::from(b'A' + (n % 26) as u8);
-    let all = COST_NAMES
-        .get_or_init(|| (0..COSTS).map(|n| format!("cost_{}{}{}_e6", letter(n / 676), letter(n / 26), letter(n))).collect());
+    let all = COST_NAMES.get_or_init(|| {
+        (0..COSTS).map(|n| quoted(&format!("cost_{}{}{}_e6", letter(n / 676), letter(n / 26), letter(n)))).collect()
+    });
     &all[(part.0 - COST_BASE) as usize]
 }
 

@@ -1,8 +1,10 @@
 //! Readings as bytes: the keys and values of `schemas/readings.py`, made without anything in between.
 
 use crate::books::Books;
+use crate::cell::Cell;
 use crate::cells::{is_length, CellId};
 use crate::names::{Address, Dimension, Ms, Name};
+use crate::numbers::digits;
 use crate::parts::{self, Part};
 use crate::rules::Rules;
 use crate::spare::Spare;
@@ -29,37 +31,7 @@ pub struct Stamp {
 }
 
 fn put_int(to: &mut Vec<u8>, value: i64) {
-    let mut digits = [0u8; 20];
-    let mut place = digits.len();
-    let mut rest = value.unsigned_abs();
-    loop {
-        place -= 1;
-        digits[place] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if value < 0 {
-        to.push(b'-');
-    }
-    to.extend_from_slice(&digits[place..]);
-}
-
-/// Write a text as JSON; names hold no control characters, but may hold quotes and backslashes.
-fn put_text(to: &mut Vec<u8>, text: &str) {
-    to.push(b'"');
-    if text.bytes().any(|byte| byte == b'"' || byte == b'\\') {
-        for byte in text.bytes() {
-            if byte == b'"' || byte == b'\\' {
-                to.push(b'\\');
-            }
-            to.push(byte);
-        }
-    } else {
-        to.extend_from_slice(text.as_bytes());
-    }
-    to.push(b'"');
+    digits(value, |text| to.extend_from_slice(text));
 }
 
 thread_local! {
@@ -111,10 +83,8 @@ fn put_key(to: &mut Vec<u8>, partition: u32, kind: &str, address: &Address, slic
     to.extend_from_slice(kind.as_bytes());
     to.extend_from_slice(b"\",");
     put_int(to, i64::from(partition));
-    for text in [address.dimension().text(), address.name(), address.channel()] {
-        to.push(b',');
-        put_text(to, text);
-    }
+    to.push(b',');
+    to.extend_from_slice(address.json());
     if let Some((length, start)) = slice {
         for number in [length, start] {
             to.push(b',');
@@ -133,9 +103,8 @@ impl Stamp {
         to.extend_from_slice(b",\"parts\":");
         let mut before = b'{';
         for (part, number) in parts {
-            to.extend_from_slice(&[before, b'"']);
-            to.extend_from_slice(part.name().as_bytes());
-            to.extend_from_slice(b"\":");
+            to.push(before);
+            to.extend_from_slice(part.json().as_bytes());
             put_int(to, *number);
             before = b',';
         }
@@ -164,7 +133,16 @@ impl Stamp {
 
 impl Books {
     /// Return the readings of everything that changed; retired cells become tombstones.
-    pub fn readings(&mut self, stamp: Stamp, now: Ms, gone: &[CellId], rules: &Rules) -> Readings {
+    ///
+    /// `each` is shown every cell that changed, None for one without anything: found once, it is read by both who tell of it.
+    pub fn readings(
+        &mut self,
+        stamp: Stamp,
+        now: Ms,
+        gone: &[CellId],
+        rules: &Rules,
+        mut each: impl FnMut(&CellId, Option<&Cell>),
+    ) -> Readings {
         let mut readings = Readings::new(stamp, SPARE.with(Spare::take));
         for id in &self.cells.changed {
             readings.slice_key(id);
@@ -172,6 +150,7 @@ impl Books {
             if cell.is_some() || !self.cells.is_over(id) {
                 readings.value(cell.as_ref().map_or(&[][..], |cell| cell.parts()).iter(), &[]);
             }
+            each(id, cell.as_deref());
         }
         gone.iter().for_each(|id| readings.slice_key(id));
         for (address, ids) in &self.dropped {
