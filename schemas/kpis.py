@@ -42,7 +42,7 @@ class Kpi:
     part suffix of its own (`_inbound`), empty where they are found in the data (currencies); `series` names the sketch behind
     percentiles; `share` the part counted within target. `days`: defined for whole local days only (`today`, `7d`). `wide`: by queue
     whatever the channel, since its events name none. `per_hour`: the denominator is a time, taken in hours. `differs`:
-    where others mean something else by the word. `counts`: parts that are counted beside it, each with what it holds.
+    where others mean something else by the word. `beside`: parts that are exported with it, each with what it counts.
     """
 
     id: str
@@ -63,7 +63,7 @@ class Kpi:
     wide: bool = False
     per_hour: bool = False
     differs: str = ""
-    counts: tuple[tuple[str, str], ...] = ()
+    beside: tuple[tuple[str, str], ...] = ()
 
     def scales(self, top: Terms, bottom: Terms) -> tuple[int, int]:
         """Return by what numerator and denominator are divided for people: ms become s (or hours), millionths units."""
@@ -132,12 +132,12 @@ def _count(kpi_id: str, title: str, definition: str, better: Better | None = Non
 def _ratio(kpi_id: str, title: str, definition: str, section: Section, numerator: str, denominator: str, *,
            better: Better | None = None, target: str = "", unit: Unit = "ratio",
            variants: tuple[str, tuple[str, ...]] | None = None, days: bool = False, per_hour: bool = False,
-           differs: str = "", counts: tuple[tuple[str, str], ...] = ()) -> Kpi:  # fmt: skip
+           differs: str = "", beside: tuple[tuple[str, str], ...] = ()) -> Kpi:  # fmt: skip
     return Kpi(
         id=kpi_id, title=title, definition=definition, unit=unit, form="ratio", section=section,
         dimension="group" if section == "agents" else "queue", terms=_fixed(numerator, denominator), variants=variants,
         better=better, target=target, formula=f"({numerator}) / ({denominator})", days=days, per_hour=per_hour, differs=differs,
-        counts=counts,
+        beside=beside,
     )  # fmt: skip
 
 
@@ -248,7 +248,7 @@ CATALOGUE: Final[tuple[Kpi, ...]] = (
     _ratio("satisfaction", "Satisfaction", "sum of score / scale over ratings", "quality", "rated_score_e6", "rated", better="up",
            target=">= 0.97 (4.85 of 5); bad ones <= 3 of 100",
            differs="others publish the share of good ratings: rated_good / rated",
-           counts=(("rated_good", "score / scale >= 0.8"), ("rated_neutral", "neither good nor bad"),
+           beside=(("rated_good", "score / scale >= 0.8"), ("rated_neutral", "neither good nor bad"),
                    ("rated_bad", "score / scale <= 0.4"))),
     _ratio("survey_response", "Survey response", "rated / invited to rate", "quality", "rated", "surveys_sent", better="up",
            target=">= 0.50"),

@@ -32,7 +32,7 @@ PANEL_WINDOWS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Windows that panels of the dashboards name, by indicator: they get series whatever `exported_windows` says."""
 
-Role = Literal["value", "numerator", "denominator", "share", "count", "counter", "histogram"]
+Role = Literal["value", "numerator", "denominator", "share", "beside", "counter", "histogram"]
 
 
 class Family(NamedTuple):
@@ -51,7 +51,7 @@ def value_suffix(kpi: Kpi) -> str:
 
 
 def families_of(kpi: Kpi) -> list[Family]:
-    """Return the families of an indicator: its value first, then its parts, share, counts, counter and histogram."""
+    """Return the families of an indicator: its value first, then its parts, share, what stands beside it, counter and histogram."""
     stem = PREFIX + kpi.id
     labels = _labels(kpi)
     stat = ("stat",) if kpi.form == "mean" else ()
@@ -62,7 +62,7 @@ def families_of(kpi: Kpi) -> list[Family]:
         families += [Family(f"{stem}_numerator", labels, "numerator"), Family(f"{stem}_denominator", labels, "denominator")]
     if kpi.share is not None:
         families += [Family(f"{stem}_share_{which}", labels, "share") for which in ("ratio", "numerator", "denominator")]
-    families += [Family(PREFIX + part + IN_WINDOW, labels, "count") for part, _ in kpi.counts]
+    families += [Family(PREFIX + part + IN_WINDOW, labels, "beside") for part, _ in kpi.beside]
     for part in (f"{kpi.id}_{value}" for value in kpi.variants[1]) if kpi.form == "count" and kpi.variants else (kpi.id,):
         if part in TOTALS:
             families.append(Family(f"{PREFIX}{part}_total", QUEUE_LABELS, "counter"))

@@ -40,7 +40,7 @@ _ROLES: Final = {
     "numerator": "its numerator: ",
     "denominator": "its denominator: ",
     "share": "share within target: ",
-    "count": "counted beside it: ",
+    "beside": "beside it: ",
     "counter": "counter for `rate()`: ",
     "histogram": "histogram: ",
 }
@@ -166,7 +166,7 @@ def _entry(kpi: Kpi) -> Iterator[str]:
         "unit": _UNITS[kpi.unit] + (f"; besides the mean {stats} and max" if kpi.series else ""),
         "direction": _BETTER[kpi.better],
         "target": _text(kpi.target),
-        "counts": _text("; ".join(f"`{part}`: {text}" for part, text in kpi.counts)),
+        "beside it": _text("; ".join(f"`{part}`: {text}" for part, text in kpi.beside)),
         "variants": _variants(kpi),
         "windows": _windows(kpi),
         "Prometheus": "<br>".join(_named(family) for family in families_of(kpi)),
@@ -250,6 +250,8 @@ def _columns(kpi: Kpi) -> str:
     text = ", ".join(f"`{name}`" for name in found).replace("_EUR`", "_<currency>`")
     if found and of:
         text += "; from " + ", ".join(f"`{name}`" for name in of)
+    if kpi.beside:
+        text += "; beside it " + ", ".join(f"`{part}`" for part, _ in kpi.beside)
     by = " (by group)" if kpi.dimension == "group" else ""
     return text.replace("_EUR`", "_<currency>`") + by if text else "no column: it is no number of an interval"
 
@@ -266,7 +268,6 @@ def _parts(kpi: Kpi, every: Iterable[Column]) -> list[str]:
     words = set(re.findall(r"\w+", _in_columns(kpi.formula)))
     if kpi.id == "service_level":
         words = {word for sides in SERVICE_LEVELS.values() for side in sides for word in re.findall(r"\w+", side)}
-    words |= {part for part, _ in kpi.counts}
     words |= {f"cost_{currency}" for currency in ("EUR",) if kpi.id == "cost_per_contact"}
     return [column.name for column in every if column.name in words - _NO_COLUMNS and column.kpi != kpi.id]
 

@@ -11,15 +11,19 @@ from typing import Any
 def run_until_stopped(work: Coroutine[Any, Any, Any], blocked: Callable[[], bool] = lambda: False) -> None:
     """Run something that SIGTERM and Ctrl-C end: it is cancelled, or interrupted where it is `blocked` in a call.
 
-    SIGTERM is not passed on as SIGINT, which a shell switches off for what its scripts run in the background; there it stays off.
+    Whatever it does, the second signal interrupts it. SIGTERM is not passed on as SIGINT, which a shell switches off for what its
+    scripts run in the background; there it stays off.
     """
+    signals = 0
 
     async def main() -> None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
 
         def stop(_number: int, _frame: object) -> None:
-            if blocked():
+            nonlocal signals
+            signals += 1
+            if blocked() or signals > 1:
                 raise KeyboardInterrupt
             task.cancel()
             loop.call_soon_threadsafe(lambda: None)  # wakes it up

@@ -6,23 +6,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.rules import MINUTE_MS, Rules
+from schemas.rules import HOUR_MS, MINUTE_MS, QueueRules, Rules
 from streams.core.driver import Driver, record_of
 from tests import centres
 from tests.oracle import newest
 
 EXAMPLES = 30
-HASTY = Rules(live=True, session_age_ms=5 * MINUTE_MS, session_horizon_ms=5 * MINUTE_MS)
+RULES = {
+    "patient": Rules(live=True),
+    "hasty": Rules(live=True, session_age_ms=5 * MINUTE_MS, session_horizon_ms=5 * MINUTE_MS),
+    "overflowing": Rules(live=True, max_cells=2),
+    "changed": Rules(live=True, earlier=((centres.START_MS + HOUR_MS, Rules(queue_default=QueueRules(placement_ms=7_000))),)),
+}
 
 
 @settings(max_examples=EXAMPLES)
 @given(seed=st.integers(0, 10_000), batch=st.integers(1, 60), pause_ms=st.sampled_from([0, 7_000, 45_000]))
-@pytest.mark.parametrize("rules", [Rules(live=True), HASTY], ids=["patient", "hasty"])
-def test_what_was_published_last_is_what_every_address_shows(rules: Rules, seed: int, batch: int, pause_ms: int) -> None:
+@pytest.mark.parametrize("rules", RULES)
+def test_what_was_published_last_is_what_every_address_shows(rules: str, seed: int, batch: int, pause_ms: int) -> None:
     """After every flush, also of nothing but time: what was told of an address, flush after flush, is what is derived of it now."""
     events = centres.shuffled(centres.centre(seed, sessions=25, queues=3, agents=3), seed)
     records = [record_of(event, centres.to_jsonl_bytes(event)) for event in events]
-    driver, latest = Driver(1, rules), 0
+    driver, latest = Driver(1, RULES[rules]), 0
     told: dict[tuple[str, str, str], dict[str, int]] = {}
     (floor,) = driver.floors
     for start in range(0, len(records), batch):

@@ -217,7 +217,7 @@ def test_windows_that_panels_name_are_exported() -> None:
         (kpi, window) for query in queries() for kpi, windows in suffix.findall(query.expr) for window in windows.split("|")
     }  # fmt: skip
     assert named
-    counted = {part: kpi.id for kpi in CATALOGUE for part, _ in kpi.counts}
+    counted = {part: kpi.id for kpi in CATALOGUE for part, _ in kpi.beside}
     named = {(counted.get(name, name), window) for name, window in named}
     exported = {(kpi, window) for kpi, windows in PANEL_WINDOWS.items() for window in windows}
     assert named - exported == set()

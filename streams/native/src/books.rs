@@ -45,7 +45,7 @@ impl Place for Beside<'_> {
     ///
     /// Once there were too many none is added any more, also when the limit is raised: what is in the overflow stays there.
     fn place(&mut self, address: &Address) -> Address {
-        if self.addresses.contains(address) || *address == overflow(Dimension::Queue) {
+        if self.addresses.contains(address) || is_overflow(address) {
             return address.clone();
         }
         if self.addresses.len() > self.max_addresses || self.counters.contains_key(OVERFLOWED) {
@@ -65,6 +65,11 @@ impl Place for Beside<'_> {
     fn totals(&mut self, address: &Address) -> &mut Cell {
         self.totals.of(address)
     }
+}
+
+/// Whether an address is that of the queues' overflow.
+fn is_overflow(address: &Address) -> bool {
+    address.dimension() == Dimension::Queue && [address.name(), address.channel()].iter().all(|name| &***name == OVERFLOW)
 }
 
 /// Where facts go that belong to one address too many.
