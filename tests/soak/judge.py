@@ -67,11 +67,12 @@ def growth(samples: Sequence[Sample]) -> tuple[dict[str, float], dict[str, float
     """Return the slopes per hour of all that was sampled, and the standard errors of those of memory beside what is kept."""
     times = [sample["at_h"] for sample in samples]
     series = {name: [sample[name] for sample in samples] for name in (samples[0] if samples else {}) if name != "at_h"}
-    for name in [name for name in series if name.endswith("_rss_mib")]:
+    judged = {name: name.replace("_rss_", "_other_") for name in series if name.endswith("_rss_mib")}
+    for name, other in judged.items():
         kept = name.replace("_rss_", "_kept_")
-        series[name.replace("_rss_", "_other_")] = [sample[name] - sample.get(kept, 0.0) for sample in samples]
+        series[other] = [sample[name] - sample.get(kept, 0.0) for sample in samples]
     lines = {name: by_period(times, values) for name, values in series.items()}
-    errors = {name: slope_error(*line) for name, line in lines.items() if name.endswith("_other_mib")}
+    errors = {other: slope_error(*lines[other]) for other in judged.values()}
     return {name: slope(*line) for name, line in lines.items()}, errors
 
 

@@ -83,6 +83,13 @@ def test_what_grows_is_found(changes: dict[str, object], broken: int) -> None:
     assert len(judge(samples(**changes), 2.0)["broken"]) == broken
 
 
+def test_a_part_of_the_memory_is_shown_and_the_whole_is_judged() -> None:
+    """Pages move between mappings: one that grows by 5 MiB an hour while the whole stands still breaks no bound."""
+    found = judge(samples(worker_resident_other_mib=lambda minute: 100 + 5 * minute / 60), 2)
+    assert (found["broken"], list(found["standard_errors"])) == ([], ["worker_other_mib"])
+    assert found["slopes_per_h"]["worker_resident_other_mib"] == pytest.approx(5)
+
+
 @pytest.mark.parametrize(("grows", "broken"), [(0.0, 0), (0.5, 0), (1.5, 1)])
 def test_history_is_judged_by_hours_of_event_time(grows: float, broken: int) -> None:
     """From when all has its size; before, it may grow, as what is kept for days always may, and a board."""
