@@ -104,7 +104,7 @@ class _Family:
     """Maker of one indicator's families."""
 
     def __init__(self, kpi: Kpi, prefix: str, names: tuple[str, ...], variants: Sequence[str]) -> None:
-        self._kpi, self._variants, self._of = kpi, variants, prefix
+        self._kpi, self._variants, self._subject = kpi, variants, prefix
         self._prefix = prefix + kpi.id
         extra = (kpi.variants[0],) if kpi.variants else ("formula",) if kpi.id == "service_level" else ()
         self._names = (*names, *extra)
@@ -189,7 +189,7 @@ class _Family:
 
     def _counts(self, part: str, text: str, windows: Sequence[Window]) -> Metric:
         """Return the counts of one part."""
-        family = gauge(self._of + part + IN_WINDOW, f"{self._kpi.title}, {part.replace('_', ' ')}: {text}", self._names)
+        family = gauge(self._subject + part + IN_WINDOW, f"{self._kpi.title}, {part.replace('_', ' ')}: {text}", self._names)
         for window in windows:
             if window.view.has_sessions:
                 family.add_metric(window.labels, window.parts.get(part, 0))

@@ -31,7 +31,7 @@ def test_the_second_signal_interrupts_whatever_it_is_in(number: int) -> None:
         begun.wait()
         for _ in range(2):
             os.kill(os.getpid(), number)
-            time.sleep(0.05)
+            time.sleep(0.05)  # two signals at once are one
 
     async def work() -> None:
         begun.set()

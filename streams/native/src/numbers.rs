@@ -1,4 +1,4 @@
-//! Numbers as they stand in events, exactly.
+//! Numbers as they stand in events, exactly; and the digits of those that are written.
 //!
 //! Theory. The models read an amount or a score as a float, and `streams/core` takes the shortest decimal that means this float
 //! (`repr`). No two decimals of at most 15 digits mean the same float, so the shortest one has the value that was written, and no
