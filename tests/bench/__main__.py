@@ -134,7 +134,7 @@ def main() -> int:
         parts = measure([name for name in names if name != "peers"], options.runs, file)
     peers: dict[str, dict[str, Any]] = {}
     if "peers" in names:
-        wanted = [OURS, *(name for name in options.peers.split(",") if name != OURS)]
+        wanted = [OURS[0], *(name for name in options.peers.split(",") if name != OURS[0])]
         contest = Contest(wanted, events, options.runs, resume=options.resume, limit_s=60 * options.limit)
         with tempfile.TemporaryDirectory(prefix="floorpulse-bench-") as folder:
             contest.hold(Path(folder))

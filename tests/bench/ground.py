@@ -117,10 +117,12 @@ class Progress:
 
     def _all_committed(self) -> bool:
         between = [t for t in self._ground.topics() if self._group in t and _BETWEEN.match(t)]
-        ends = self._ends | {place: self._end(place) - self._slack for topic in between for place in self._places(topic)}
-        asked = [TopicPartition(*place) for place in ends]
+        steps = [place for topic in between for place in self._places(topic)]
+        asked = [TopicPartition(*place) for place in (*self._ends, *steps)]
         committed = self._consumer.committed(asked, timeout=_TIMEOUT_S)
         offsets = {(known.topic, known.partition): known.offset for known in committed}
+        # asked behind: what a step hands on before it commits its own input must be seen
+        ends = self._ends | {place: self._end(place) - self._slack for place in steps}
         return all(end <= 0 or offsets[place] >= end for place, end in ends.items())
 
     def close(self) -> None:

@@ -39,7 +39,8 @@ SMALL_ROUNDS: Final = 2
 TIMEOUT_S: Final = 240.0
 TOLD: Final = 0.15
 """The share of a run beyond start-up from which on it tells anything: below, start-up's own noise decides."""
-OURS: Final = "floorpulse"
+OURS: Final = ("floorpulse", "floorpulse-compiled")
+"""Whom the others are compared with: the core in Python, and the compiled one where it takes part."""
 
 
 @dataclass
@@ -143,7 +144,6 @@ class Contest:
 def figures(contest: Contest) -> dict[str, dict[str, Any]]:
     """Return per contestant the values of all runs, as JSON has them."""
     found: dict[str, dict[str, Any]] = {}
-    ours = contest.outcomes[OURS]
     for each in contest.contestants:
         outcome = contest.outcomes[each.name]
         if not outcome.small or not outcome.large:
@@ -151,8 +151,6 @@ def figures(contest: Contest) -> dict[str, dict[str, Any]]:
             continue
         large = [run for _, run in sorted(outcome.large.items())]
         steady = {number: outcome.steady(number) for number in sorted(outcome.large)}
-        both = [number for number in steady if number in ours.large and ours.small]
-        base = {number: ours.steady(number) for number in both}
         found[each.name] = {
             "events": large[0].events,
             "start_s": [outcome.start_up()[1]],
@@ -163,11 +161,19 @@ def figures(contest: Contest) -> dict[str, dict[str, Any]]:
             "cpu_s_per_100k_with_start": [run.cpu_s / run.events * 1e5 for run in large],
             "broker_cpu_s_per_100k": [run.broker_cpu_s / run.events * 1e5 for run in large],
             "peak_mb": [run.peak_mb for run in large],
-            "ours_is_faster": [base[number][0] / steady[number][0] for number in both],
-            "cpu_is_more": [steady[number][1] / base[number][1] for number in both],
+            "beside": {name: _beside(contest.outcomes[name], steady) for name in OURS},
             **({"failure": outcome.failure} if outcome.failure else {}),
         }
     return found
+
+
+def _beside(ours: Outcome, steady: dict[int, tuple[float, float]]) -> dict[str, list[float]]:
+    """Return, per round that both ran, how many times as fast ours is, and how many times its CPU the other takes."""
+    both = {number: ours.steady(number) for number in steady if number in ours.large and ours.small}
+    return {
+        "faster": [speed / steady[number][0] for number, (speed, _) in both.items()],
+        "cpu": [steady[number][1] / cpu for number, (_, cpu) in both.items()],
+    }
 
 
 def spread(values: Sequence[float], form: str = ",.2f") -> str:
@@ -181,7 +187,7 @@ def spread(values: Sequence[float], form: str = ",.2f") -> str:
 
 COLUMNS: Final = (
     "", "state", "runs × events", "events/s", "CPU s per 100k", "start, s", "broker CPU s per 100k", "peak MB",
-    "floorpulse is faster by", "its CPU / floorpulse's",
+    "the core in Python is faster by", "CPU / that core's", "the compiled core is faster by", "CPU / that one's",
 )  # fmt: skip
 
 
@@ -197,8 +203,8 @@ def rows_of(found: dict[str, dict[str, Any]]) -> list[tuple[str, ...]]:
             contestant.title, contestant.state,
             f"{len(row['wall_s'])} × {row['events']:,}" + (f", then {row['failure']}" if "failure" in row else ""),
             spread(row["events_per_s"], ",.0f"), spread(row["cpu_s_per_100k"]), spread(row["start_s"], ".1f"),
-            spread(row["broker_cpu_s_per_100k"]), spread(row["peak_mb"], ",.0f"), spread(row["ours_is_faster"]),
-            spread(row["cpu_is_more"]),
+            spread(row["broker_cpu_s_per_100k"]), spread(row["peak_mb"], ",.0f"),
+            *(spread(row["beside"][ours][what]) for ours in OURS for what in ("faster", "cpu")),
         ))  # fmt: skip
     return rows
 

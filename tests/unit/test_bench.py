@@ -12,13 +12,13 @@ from schemas.readings import SLICE_MS, ReadingKey
 from schemas.rules import Rules
 from streams.core.driver import Driver
 from streams.lines import read_lines
-from tests.bench import scaling
+from tests.bench import scaling, versus
 from tests.bench.baseline import compare, judge
 from tests.bench.contest import Run
 from tests.bench.contestants import PARTS, spread_over_windows
 from tests.bench.peers import job
 from tests.bench.recount import Sums, Window, difference, read_result, recount
-from tests.bench.versus import Outcome, spread
+from tests.bench.versus import Contest, Outcome, figures, spread
 from tests.bench.workload import write_events
 
 _EVENTS = 12_000
@@ -107,6 +107,19 @@ def test_a_run_that_start_up_outweighs_tells_no_rate() -> None:
     outcome = Outcome(small={0: Run(20_000, 10.0, 1.0, 0, 0)}, large=large)
     assert spread([outcome.steady(number)[0] for number in (0, 1)], ",.0f") == "10,000"
     assert outcome.steady(0)[1] * 1e5 == pytest.approx(4.0)
+
+
+def test_a_peer_is_compared_round_by_round_with_either_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ratio takes both from one round, and only rounds that both ran; without a compiled core there is none to it."""
+    monkeypatch.setattr(versus, "CACHE", tmp_path)
+    contest = Contest(["floorpulse", "plain"], 120_000, 2, resume=False, limit_s=1.0)
+    small = {0: Run(20_000, 10.0, 1.0, 0, 0)}
+    rounds = {0: Run(120_000, 20.0, 2.0, 0, 0), 1: Run(120_000, 30.0, 3.0, 0, 0), 2: Run(120_000, 40.0, 4.0, 0, 0)}
+    contest.outcomes["floorpulse"] = Outcome(small=small, large=rounds)
+    contest.outcomes["plain"] = Outcome(small=small, large={1: Run(120_000, 15.0, 5.0, 0, 0), 2: Run(120_000, 70.0, 2.5, 0, 0)})
+    beside = figures(contest)["plain"]["beside"]
+    assert beside["floorpulse"] == {"faster": pytest.approx([0.25, 2.0]), "cpu": pytest.approx([2.0, 0.5])}
+    assert beside["floorpulse-compiled"] == {"faster": [], "cpu": []}
 
 
 def test_a_slower_machine_is_taken_out() -> None:
