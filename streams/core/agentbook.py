@@ -58,6 +58,11 @@ class AgentBook:
         self._touch(agent_id, agent, change[0])
         agent.add(change)
 
+    def has(self, agent_id: str, event_id: str, at: int, horizon_ms: int) -> bool:
+        """Tell whether a change of this id is known, at most the horizon away."""
+        agent = self.agents.get(agent_id)
+        return agent is not None and any(known[2] == event_id and abs(known[0] - at) <= horizon_ms for known in agent.changes)
+
     def held(self, fact: RelayFact, before: int) -> bool:
         """Take in what a relay record says of a session in hand; return whether that is new; before `before` all is closed."""
         agent = self.agents.get(fact.target)

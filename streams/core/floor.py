@@ -187,13 +187,11 @@ class Floor:
         status = status_of(event, self.rules)
         if self.expiry.agent_is_late(event.at):
             return "late"
-        covered = self.ids.covers(event.at)
+        if not self.ids.covers(event.at) and self._agent_book.has(agent_id, event.id, event.at, self.ids.horizon_ms):
+            return "duplicate"
         if not self.ids.claim(digest_of(topic, agent_id, event.id), event.at):
             return "duplicate"
-        change = _change_of(event, status)
-        if not covered and agent_id in self.agents and any(known[:3] == change[:3] for known in self.agents[agent_id].changes):
-            return "duplicate"
-        self._agent_book.hear(agent_id, change)
+        self._agent_book.hear(agent_id, _change_of(event, status))
         return "applied"
 
     def _business_event(self, event: Decoded, topic: str, key: bytes | None, latest: int) -> str:

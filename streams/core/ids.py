@@ -2,10 +2,11 @@
 
 Theory. An id is kept as a 64-bit hash of (topic, key, id), in generations of one horizon's length of event time. A copy whose
 time is at most the horizon away lies in the same generation or a neighbour, so three look-ups decide, exactly. Only for one in
-a neighbour its event time is asked for; that stands in the chunks, and is read from there when it happens. What becomes part of a
-state that is kept (a milestone, a status change, a message) is recognised there as long as that lives; business facts leave
-nothing but sums, so their ids are kept for their whole horizon. New hashes leave as chunks, each journalled once; a generation is
-dropped whole when it is over, or when there are more ids than the limit: then the oldest goes, and that is counted.
+a neighbour its event time is asked for; that stands in the chunks, and is read from there when it happens. Where the neighbour
+may be gone already (`covers`), what was kept of the events is asked: a milestone and a status change have their ids as long as
+they live, a message has some bits of it. Business facts leave nothing but sums, so their ids are kept for their whole horizon.
+New hashes leave as chunks, each journalled once; a generation is dropped whole when it is over, or when there are more ids than
+the limit: then the oldest goes, and that is counted.
 """
 
 from __future__ import annotations
@@ -83,12 +84,16 @@ class Ids:
 
     @property
     def covered_from(self) -> int:
-        """The least event time of which a repetition would be recognised."""
-        return self.first * self.horizon_ms
+        """The least event time all of whose repetitions would be recognised: the earliest of them in the first generation."""
+        return (self.first + 1) * self.horizon_ms
 
     def covers(self, at: int) -> bool:
-        """Tell whether a repetition of an event of this time would be recognised."""
+        """Tell whether any event that one of this time may repeat is still remembered."""
         return at >= self.covered_from
+
+    def keeps(self, at: int) -> bool:
+        """Tell whether ids of this time are still remembered."""
+        return at >= self.first * self.horizon_ms
 
     def chunks(self) -> dict[str, bytes]:
         """Cut what came since the last call into chunks: key → bytes."""

@@ -18,7 +18,7 @@ from streams.core.clock import PartitionClock
 from streams.core.expiry import Expiry
 from streams.core.ids import Ids
 from streams.core.intake import Intake, digest_of, kinds_of
-from streams.core.milestones import MAKERS, STARTED, Milestone, Session, message_of, order_of
+from streams.core.milestones import ENTERED, LEFT, MAKERS, STARTED, Milestone, Session, message_of
 
 _MESSAGE: Final = STRUCT_OF["session.message"]
 _MAKERS: Final[dict[type, Callable[[Decoded], Any]]] = {**MAKERS, _MESSAGE: message_of}
@@ -102,7 +102,8 @@ class SessionIntake:
         alone = session is None or at < session.oldest - self._longest_life_ms
         if alone and self._expiry.session_is_late(at, self._clock.watermark):
             return "late"
-        covered = self._ids.covers(at)
+        if session is not None and not self._ids.covers(at) and self._has(session, event, topic):
+            return "duplicate"
         digest = digest_of(topic, session_id, event.id)
         if session is not None and session.size >= self._rules.max_milestones:
             if self._ids.knows(digest, at):
@@ -115,8 +116,7 @@ class SessionIntake:
             session = self.sessions[session_id] = Session()
             self._expiry.watch(session_id, at)
         session.wake()
-        if not self._put(session_id, session, event, covered):
-            return "duplicate"
+        self._put(session_id, session, event)
         self.touched[session_id] = session
         session.heard(at)
         if session.forgotten:
@@ -124,23 +124,27 @@ class SessionIntake:
             self._expiry.watch(session_id, at)
         return "applied"
 
-    def _put(self, session_id: str, session: Session, event: Decoded, covered: bool) -> bool:
-        """Keep what an event says of a session; return False where it is there already and its id is too old to be remembered."""
-        if type(event) is _MESSAGE:
-            message = message_of(event)
-            if not covered and message in session.messages:
-                return False
-            session.say(message)
+    def _has(self, session: Session, event: Decoded, topic: str) -> bool:
+        """Tell whether an event repeats what is kept of a session; of messages only the very same one is recognised."""
+        of_queue, horizon_ms = topic == "queues", self._ids.horizon_ms
+        if type(event) is _MESSAGE and not self._ids.keeps(event.at) and message_of(event) in session.messages:
             return True
+        return any(
+            event_id == event.id and abs(at - event.at) <= horizon_ms and (ENTERED <= rank <= LEFT) is of_queue
+            for at, rank, event_id, *_ in session.in_order()
+        )
+
+    def _put(self, session_id: str, session: Session, event: Decoded) -> None:
+        """Keep what an event says of a session."""
+        if type(event) is _MESSAGE:
+            session.say(message_of(event))
+            return
         milestone: Milestone = MAKERS[type(event)](event)
         if milestone[1] == STARTED and self._rules.customer_key is not None:
             milestone = self._without_customer_id(milestone)
-        if not covered and any(order_of(known) == milestone[:3] for known in session.milestones):
-            return False
         session.milestones.append(milestone)
         if milestone[1] in self._expiry.waking:
             self._expiry.watch(session_id, milestone[0])
-        return True
 
     def _without_customer_id(self, started: Milestone) -> Milestone:
         """Put a keyed hash in the place of a customer's id: all that is ever kept of it."""

@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.events import INPUT_TOPICS
+from schemas.events import INPUT_TOPICS, TOPIC_OF
 from schemas.readings import ReadingKey
-from schemas.rules import Rules
+from schemas.rules import HOUR_MS, MINUTE_MS, Rules
 from streams.core.driver import Driver, record_of
-from tests.centres import Event, centre, with_duplicates
+from streams.core.floor import Floor
+from streams.native import CompiledFloor
+from tests.centres import Event, at_ms, centre, with_duplicates
 from tests.chaos.load import Parts, cells_of
+from tests.property.test_native import needs_it
 
 SHARES: Final = (0.05, 0.10, 0.20)
 PARTITIONS: Final = 3
+
+
+each_core = pytest.mark.parametrize("core", [Floor, pytest.param(CompiledFloor, marks=needs_it)])
 
 
 def counted(events: list[Event], flush_every: int) -> tuple[dict[ReadingKey, Parts], Counter[str]]:
     """Return the published cells, and what became of the events."""
     driver = Driver(PARTITIONS, Rules())
     for begin in range(0, len(events), flush_every):
-        driver.apply([record_of(event, json.dumps(event).encode()) for event in events[begin : begin + flush_every]])
-        driver.flush()
+        apply(driver, events[begin : begin + flush_every])
+    return outcome(driver)
+
+
+def apply(driver: Driver, events: Sequence[Event]) -> None:
+    """Let events be counted."""
+    driver.apply([record_of(event, json.dumps(event).encode()) for event in events])
+    driver.flush()
+
+
+def outcome(driver: Driver) -> tuple[dict[ReadingKey, Parts], Counter[str]]:
+    """Return the published cells at the end, and what became of the events."""
     while driver.flush(at_end=INPUT_TOPICS):
         pass
     driver.flush(at_end=INPUT_TOPICS)
@@ -56,3 +74,105 @@ def test_any_share_of_repetitions_changes_no_cell(seed: int, share: float, flush
     """As many centres as the hypothesis profile says."""
     events = centre(seed, sessions=25)
     assert counted(with_duplicates(events, seed, share), flush_every)[0] == counted(events, flush_every)[0]
+
+
+# ---------------------------------------------------------------- copies that are read long after, and say something else
+
+
+def passing(at: int) -> list[Event]:
+    """Return an event of each topic: after them the watermark stands at this time, less the lateness."""
+    return [
+        {"id": "p0", "type": "session.started", "session_id": "passing", "channel": "voice", "at": at},
+        {"id": "p1", "type": "queue.entered", "session_id": "passing", "queue": "passing", "at": at},
+        {"id": "p2", "type": "agent.status", "agent_id": "passing", "status": "available", "at": at},
+        {"id": "p3", "type": "site.visits", "queue": "passing", "count": 1, "at": at},
+    ]
+
+
+def altered(event: Event, rng: random.Random) -> Event:
+    """Return an event of the same id, topic and key that says something else, at most an hour before or after."""
+    copy = {**event, "at": at_ms(event) + rng.randint(-HOUR_MS, HOUR_MS)}
+    topic = TOPIC_OF[event["type"]]
+    if topic == "queues":
+        copy["queue"] = rng.choice([event["queue"], "altered"])
+    elif topic == "sessions" and rng.random() < 0.5:
+        kind = rng.choice(["session.survey_sent", "session.held"])
+        copy = {name: copy[name] for name in ("id", "session_id", "at")} | {"type": kind, "agent_id": "altered"}
+    elif topic == "status" and rng.random() < 0.5:
+        copy = {name: copy[name] for name in ("id", "agent_id", "at")} | {"type": "agent.left"}
+    return copy
+
+
+@each_core
+@settings(max_examples=4)
+@given(seed=st.integers(0, 1 << 30))
+def test_a_copy_changes_nothing_whatever_it_says_and_however_late_it_is_read(core: Any, seed: int) -> None:
+    """Three hours after all else, when ids are forgotten: what was applied is still known. Messages: see the next test."""
+    rng = random.Random(seed)
+    events = centre(seed, sessions=15)
+    later = passing(max(map(at_ms, events)) + 3 * HOUR_MS)
+    copies = [altered(event, rng) for event in events if event["type"] != "session.message"]
+    found = []
+    for late in ([], copies):
+        driver = Driver(1, Rules(), core)
+        apply(driver, events)
+        apply(driver, later)
+        driver.flush(at_end=INPUT_TOPICS)
+        apply(driver, late)
+        found.append(outcome(driver))
+    (want, fates), (got, more) = found
+    assert got == want
+    assert more == fates + Counter(duplicate=len(copies))
+
+
+_START: Final = 1_795_269_600_000  # a full hour
+_FIRST: Final = {"id": "x", "type": "session.held", "session_id": "s", "agent_id": "a", "at": _START + 20 * MINUTE_MS}
+
+
+@each_core
+@pytest.mark.parametrize(
+    ("copy", "fate"),
+    [
+        ({"at": _START - 40 * MINUTE_MS}, "duplicate"),
+        ({"at": _START - 40 * MINUTE_MS - 1}, "applied"),
+        ({"at": _START + 80 * MINUTE_MS}, "duplicate"),
+        ({"at": _START + 80 * MINUTE_MS + 1}, "applied"),
+        ({"type": "session.resumed"}, "duplicate"),
+        ({"id": "y"}, "applied"),
+        ({"session_id": "t"}, "applied"),
+        ({"type": "queue.entered", "queue": "q"}, "applied"),
+        ({"type": "session.message", "sender": "agent"}, "duplicate"),
+        ({"id": "m", "type": "session.message", "sender": "agent", "at": _START + 30 * MINUTE_MS}, "duplicate"),
+        # of a message 14 bits of its id are kept: where a copy says something else, and its id is forgotten, it is counted
+        ({"id": "m", "type": "session.message", "sender": "agent", "at": _START + 31 * MINUTE_MS}, "applied"),
+    ],
+)
+@pytest.mark.parametrize("rests", [False, True])
+def test_what_is_a_copy_of_something_long_ago(core: Any, copy: Event, fate: str, rests: bool) -> None:
+    """Topic, key and id are the same, and the times at most the horizon away from each other; also where the session rests."""
+    driver = Driver(1, Rules(), core)
+    message = {"id": "m", "type": "session.message", "session_id": "s", "sender": "agent", "at": _START + 30 * MINUTE_MS}
+    apply(driver, [{"id": "s", "type": "session.started", "session_id": "s", "channel": "chat", "at": _START}, _FIRST, message])
+    newest = {**_FIRST, "id": "z", "session_id": "t" if rests else "s", "at": _START + 3 * HOUR_MS}
+    apply(driver, [newest])
+    apply(driver, passing(_START + 3 * HOUR_MS))
+    driver.flush(at_end=INPUT_TOPICS)
+    driver.flush(at_end=INPUT_TOPICS)
+    before = outcome(driver)[1]
+    apply(driver, [{**_FIRST, **copy}])
+    assert outcome(driver)[1] == before + Counter({fate: 1})
+
+
+@each_core
+@pytest.mark.parametrize(("topic_key", "kind"), [("session_id", "session.held"), ("agent_id", "agent.joined")])
+def test_a_copy_of_now_whose_original_was_just_forgotten_is_one(core: Any, topic_key: str, kind: str) -> None:
+    """The first is of the last millisecond of an hour that is forgotten at the end of the next; the copy almost an hour younger."""
+    driver = Driver(1, Rules(lateness_ms=0), core)
+    first = {"id": "x", "type": kind, "agent_id": "s", topic_key: "s", "at": _START + HOUR_MS - 1}
+    apply(driver, [{"id": "a", "type": "session.started", "session_id": "s", "channel": "chat", "at": _START}, first])
+    apply(driver, passing(_START + 2 * HOUR_MS))
+    driver.flush(at_end=INPUT_TOPICS)
+    driver.flush(at_end=INPUT_TOPICS)
+    before = outcome(driver)[1]
+    apply(driver, [{**first, "at": _START + 2 * HOUR_MS - 2}])
+    assert outcome(driver)[1] == before + Counter(duplicate=1)

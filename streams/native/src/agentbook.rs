@@ -86,9 +86,9 @@ impl AgentBook {
         self.agents.contains_key(agent_id)
     }
 
-    /// Whether a change is known.
-    pub fn has_change(&self, agent_id: &str, at: Ms, rank: u8, id: &str) -> bool {
-        let same = |change: &Change| change.at == at && change.rank == rank && &*change.id == id;
+    /// Whether a change of this id is known, at most the horizon away.
+    pub fn has(&self, agent_id: &str, id: &str, at: Ms, horizon_ms: Ms) -> bool {
+        let same = |known: &Change| &*known.id == id && (known.at - at).abs() <= horizon_ms;
         self.agents.get(agent_id).is_some_and(|agent| agent.changes.iter().any(same))
     }
 

@@ -13,7 +13,7 @@ use crate::intake::{
     from_the_future, look, session_full, unmapped_status, wrong_key, wrong_partition, wrong_topic, Looked, Refusal,
 };
 use crate::keys::Key;
-use crate::milestones::{message_of, Kind, Milestone};
+use crate::milestones::{is_of_queue, message_of, Kind, Milestone};
 use crate::names::{unassigned, Addresses, Ms, Name, Names};
 use crate::parts;
 use crate::relay::{decode_relay, Bundles};
@@ -225,7 +225,9 @@ impl Floor {
         if alone && self.clock.watermark.is_some_and(|mark| at < mark - self.rules.session_horizon_ms) {
             return Ok(Outcome::Late);
         }
-        let covered = self.ids.covers(at);
+        if !self.ids.covers(at) && self.has(event, session_id) {
+            return Ok(Outcome::Duplicate);
+        }
         let digest = digest_of(&mut self.buffer, topic.text(), session_id, &event.id);
         if known.is_some_and(|(_, size)| size >= self.rules.max_milestones) {
             if self.ids.knows(digest, at) {
@@ -241,35 +243,46 @@ impl Floor {
             self.expiry.watch(&name, at);
             self.sessions.insert(name, Session::new());
         }
-        Ok(self.put(event, session_id, covered))
+        self.put(event, session_id);
+        Ok(Outcome::Applied)
     }
 
-    /// Keep what an event says of a session, unless it is there already and its id too old to be remembered.
-    fn put(&mut self, event: &Event<'_>, session_id: &str, covered: bool) -> Outcome {
+    /// Whether an event repeats what is kept of a session; of messages only the very same one is recognised.
+    fn has(&self, event: &Event<'_>, session_id: &str) -> bool {
+        let Some(session) = self.sessions.get(session_id) else { return false };
+        if let Body::Message { sender } = event.body {
+            if !self.ids.keeps(event.at) && session.messages.contains(&message_of(event.at, sender, &event.id)) {
+                return true;
+            }
+        }
+        let of_queue = event.body.topic() == Topic::Queues;
+        let mut found = false;
+        session.glimpse(|known| {
+            let near = (known.at - event.at).abs() <= self.ids.horizon_ms;
+            found |= known.id == event.id && near && is_of_queue(known.rank) == of_queue;
+        });
+        found
+    }
+
+    /// Keep what an event says of a session.
+    fn put(&mut self, event: &Event<'_>, session_id: &str) {
         let at = event.at;
         let mut kind = event.body.kind(&mut self.names);
         if let Some(Kind::Started { customer: Some(customer), .. }) = &mut kind {
             *customer = self.rules.customer(customer);
         }
-        let Some(session) = self.sessions.get_mut(session_id) else { return Outcome::Duplicate };
+        let Some(session) = self.sessions.get_mut(session_id) else { return };
         session.wake();
         let mut watched = false;
         match (kind, &event.body) {
             (Some(kind), _) => {
                 let milestone = Milestone { at, id: event.id.as_ref().into(), kind };
-                if !covered && session.milestones.iter().any(|known| known.order() == milestone.order()) {
-                    return Outcome::Duplicate;
-                }
                 watched = self.expiry.wakes(milestone.rank());
                 session.milestones.push(milestone);
                 session.unsorted = true;
             }
             (None, Body::Message { sender }) => {
-                let message = message_of(at, *sender, &event.id);
-                if !covered && session.messages.contains(&message) {
-                    return Outcome::Duplicate;
-                }
-                session.say(message);
+                session.say(message_of(at, *sender, &event.id));
             }
             (None, _) => unreachable!("events of the two session topics are milestones or messages"),
         }
@@ -290,7 +303,6 @@ impl Floor {
                 self.fresh.push(name.clone());
             }
         }
-        Outcome::Applied
     }
 
     fn take_of_agent(&mut self, event: &Event<'_>, key: Option<&[u8]>, latest: Ms) -> Result<Outcome, Refusal> {
@@ -302,12 +314,11 @@ impl Floor {
         if self.expiry.agent_is_late(at) {
             return Ok(Outcome::Late);
         }
-        let covered = self.ids.covers(at);
-        let digest = digest_of(&mut self.buffer, Topic::Status.text(), agent_id, &event.id);
-        if !self.ids.claim(digest, at) {
+        if !self.ids.covers(at) && self.agent_book.has(agent_id, &event.id, at, self.ids.horizon_ms) {
             return Ok(Outcome::Duplicate);
         }
-        if !covered && known && self.agent_book.has_change(agent_id, at, change.rank, &change.id) {
+        let digest = digest_of(&mut self.buffer, Topic::Status.text(), agent_id, &event.id);
+        if !self.ids.claim(digest, at) {
             return Ok(Outcome::Duplicate);
         }
         let agent_id = self.names.of(agent_id);

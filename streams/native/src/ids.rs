@@ -62,7 +62,7 @@ fn pairs_of(chunk: &[u8]) -> impl Iterator<Item = (u64, u64)> + '_ {
 
 /// Ids of one partition; at most `max_ids` of them, none longer than `kept_ms` behind the watermark.
 pub struct Ids {
-    horizon_ms: Ms,
+    pub horizon_ms: Ms,
     kept_ms: Ms,
     max_ids: usize,
     pub evicted: i64,
@@ -134,8 +134,13 @@ impl Ids {
         is_new
     }
 
-    /// Whether a repetition of an event of this time would be recognised.
+    /// Whether any event that one of this time may repeat is still remembered.
     pub fn covers(&self, at: Ms) -> bool {
+        at >= (self.first + 1) * self.horizon_ms
+    }
+
+    /// Whether ids of this time are still remembered.
+    pub fn keeps(&self, at: Ms) -> bool {
         at >= self.first * self.horizon_ms
     }
 

@@ -156,6 +156,11 @@ pub enum Kind {
     },
 }
 
+/// Whether milestones of a rank come on the topic of the queues.
+pub fn is_of_queue(rank: u8) -> bool {
+    (ENTERED..=LEFT).contains(&rank)
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Milestone {
     pub at: Ms,
@@ -191,7 +196,7 @@ impl Milestone {
 
     /// Whether it comes on the topic of the queues.
     pub fn is_of_queue(&self) -> bool {
-        (ENTERED..=LEFT).contains(&self.rank())
+        is_of_queue(self.rank())
     }
 
     pub fn freeze(&self, to: &mut Writer) {
