@@ -105,7 +105,9 @@ class Floor:
         self.reviewers = Reviewers(rules)
         self.complaints = Complaints(rules)
         self.ids = Ids(rules.duplicates_horizon_ms, rules.max_ids)
-        self.business_ids = Ids(rules.duplicates_horizon_ms, rules.max_ids, rules.business_horizon_ms)
+        # a copy of the oldest fact that is not late may be younger by a horizon
+        business_kept_ms = rules.business_horizon_ms + rules.duplicates_horizon_ms
+        self.business_ids = Ids(rules.duplicates_horizon_ms, rules.max_ids, business_kept_ms)
         self.clock = PartitionClock(rules)
         self.books = Books(rules)
         self.expiry = Expiry(rules, partitions)

@@ -6,7 +6,8 @@ a neighbour its event time is asked for; that stands in the chunks, and is read 
 may be gone already (`covers`), what was kept of the events is asked: a milestone and a status change have their ids as long as
 they live, a message has some bits of it. Business facts leave nothing but sums, so their ids are kept for their whole horizon.
 New hashes leave as chunks, each journalled once; a generation is dropped whole when it is over, or when there are more ids than
-the limit: then the oldest goes, and that is counted.
+the limit: then the oldest goes, and that is counted. A chunk's key has its generation's number, which means another time once the
+horizon is set to another length; then the ids are put where they belong now, and cut anew.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Ids:
         """Event times by hash, of generations in which they were asked for, and how many chunks they are from."""
         self._chunks: dict[int, list[bytes]] = {}
         self._fresh: dict[int, list[int]] = {}
+        self._replaced: list[str] = []
+        """Keys of chunks of another horizon, until they are handed out as gone."""
         self.first = 0
         """The first generation that has not been dropped yet."""
         self._number: int | None = None
@@ -87,13 +90,14 @@ class Ids:
         """The least event time all of whose repetitions would be recognised: the earliest of them in the first generation."""
         return (self.first + 1) * self.horizon_ms
 
+    @property
+    def kept_from(self) -> int:
+        """The least event time of which ids are still remembered."""
+        return self.first * self.horizon_ms
+
     def covers(self, at: int) -> bool:
         """Tell whether any event that one of this time may repeat is still remembered."""
         return at >= self.covered_from
-
-    def keeps(self, at: int) -> bool:
-        """Tell whether ids of this time are still remembered."""
-        return at >= self.first * self.horizon_ms
 
     def chunks(self) -> dict[str, bytes]:
         """Cut what came since the last call into chunks: key → bytes."""
@@ -117,7 +121,12 @@ class Ids:
             oldest = min(self._generations)
             self.evicted += len(self._generations[oldest])
             gone += self._drop(oldest)
-        return gone
+        return gone + self._take_replaced()
+
+    def _take_replaced(self) -> list[str]:
+        replaced, self._replaced = self._replaced, []
+        cut = {f"{number}\x1f{len(self._chunks.get(number, ()))}" for number, fresh in self._fresh.items() if fresh}
+        return [key for key in replaced if key not in cut]
 
     def _drop(self, number: int) -> list[str]:
         del self._generations[number]
@@ -137,14 +146,26 @@ class Ids:
         chunks = self._chunks.get(int(number))
         return chunks[int(position)] if chunks is not None and int(position) < len(chunks) else None
 
-    def restore(self, chunks: dict[str, bytes]) -> None:
-        """Take chunks back in."""
-        keys = sorted(chunks, key=lambda key: [int(part) for part in key.split("\x1f")])
-        for number, data in ((int(key.split("\x1f")[0]), chunks[key]) for key in keys):
-            self._chunks.setdefault(number, []).append(data)
-            pairs = array(_CHUNK_TYPE)
-            pairs.frombytes(data)
-            self._generations.setdefault(number, set()).update(pairs[::2])
+    def restore(self, chunks: dict[str, bytes], newest: int = 0) -> None:
+        """Take chunks back in, `first` having been set; `newest`: event time of the newest id that there ever was."""
+        then: list[int] = []
+        for key in sorted(chunks, key=lambda key: [int(part) for part in key.split("\x1f")]):
+            number = int(key.split("\x1f")[0])
+            pairs = array(_CHUNK_TYPE, chunks[key])
+            digests, times = pairs[::2], pairs[1::2]
+            if min(times) // self.horizon_ms == number == max(times) // self.horizon_ms:
+                self._chunks.setdefault(number, []).append(chunks[key])
+                self._generations.setdefault(number, set()).update(digests)
+                continue
+            self._replaced.append(key)
+            then.append(min(times) // max(1, number))
+            for digest, at in zip(digests, times, strict=True):
+                self._generations.setdefault(at // self.horizon_ms, set()).add(digest)
+                self._fresh.setdefault(at // self.horizon_ms, []).extend((digest, at))
+        if then:  # number * horizon <= at, so the horizon of then was at most the least of these, and hardly less
+            self.first = -(-self.first * min(then) // self.horizon_ms)
+        elif self.first and not chunks:  # all are forgotten
+            self.first = newest // self.horizon_ms + 1
 
     def __len__(self) -> int:
         """Return how many ids are remembered."""

@@ -161,6 +161,10 @@ class Session:
             return _unpacked(self.packed)
         return sorted(self.milestones, key=order_of) if self.unsorted else self.milestones
 
+    def known(self) -> list[Milestone]:
+        """Return the milestones in any order."""
+        return self.milestones if self.packed is None else _unpacked(self.packed)
+
     def rest(self) -> None:
         """Let everything go that can be made again, and pack the milestones, if all of them are booked."""
         self.course = self.talk = None

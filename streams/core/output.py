@@ -272,10 +272,12 @@ class Entries:
         for _, name, value in every("h", ()):
             agent_id, _, session_id = name.partition(_SEP)
             floor.agents.setdefault(agent_id, Agent()).put_hold(session_id, thaw_hold(value))
-        for letter, ids in self._ids():
-            ids.restore({name: value for _, name, value in every(letter, ())})
         if _META in entries:
             self._restore_meta(entries[_META])
+        for letter, ids in self._ids():
+            topics = ("business",) if ids is floor.business_ids else ("sessions", "queues", "status")
+            newest = max(floor.clock.newest.get(topic, 0) for topic in topics)
+            ids.restore({name: value for _, name, value in every(letter, ())}, newest)
         for _, name, value in every("x", ()):
             floor.complaints.thaw(name, value, books)
         for letter, people in (("k", floor.customers), ("v", floor.reviewers)):

@@ -1,9 +1,9 @@
 """Events of sessions and queues, on their way in: what becomes part of a session, and what is late or a repetition.
 
-Theory of operation. Nearly every event is an ordinary one of a session that is known: not from the future, of the right key, not
-too old for its id to be remembered, not a repetition. `take_on` takes a run of these in one loop, for which everything that does
-not change on the way is looked up once, and stops before the first event that needs a second look; that is given to `take`. Both
-say the same of an event that either may take.
+Theory of operation. Nearly every event is an ordinary one of a session that is known: not from the future, of the right key, not a
+repetition, and not so old that the id of what it may repeat is forgotten, unless the session is younger. `take_on` takes a
+run of these in one loop, for which everything that does not change on the way is looked up once, and stops before the first event
+that needs a second look; that is given to `take`. Both say the same of an event that either may take.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class SessionIntake:
     def take_on(self, events: Sequence[Decoded], start: int, topic: str, keys: Sequence[bytes | None], latest: int) -> int:
         """Take ordinary events from an index on; return that of the first that needs a second look, or how many there are."""
         makers, sessions, touched, newest = _QUICK[topic], self.sessions, self.touched, self.newest
-        claim, covered, waking = self._ids.claim, self._ids.covered_from, self._expiry.waking
+        claim, waking = self._ids.claim, self._expiry.waking
+        covered, kept = self._ids.covered_from, self._ids.kept_from
         most, longest = self._rules.max_milestones, self._longest_life_ms
         index, end = start, len(events)
         while index < end:
@@ -62,7 +63,7 @@ class SessionIntake:
             session = sessions.get(session_id)
             if session is None or session.forgotten or session.packed is not None:
                 break
-            if not covered <= at <= latest or at < session.oldest - longest:
+            if at > latest or (at < covered and session.oldest < kept) or at < session.oldest - longest:
                 break
             milestones, messages = session.milestones, session.messages
             if keys[index] != session_id.encode() or len(milestones) + len(messages) >= most:
@@ -126,12 +127,14 @@ class SessionIntake:
 
     def _has(self, session: Session, event: Decoded, topic: str) -> bool:
         """Tell whether an event repeats what is kept of a session; of messages only the very same one is recognised."""
+        if session.oldest >= self._ids.kept_from:
+            return False  # its id would be known
         of_queue, horizon_ms = topic == "queues", self._ids.horizon_ms
-        if type(event) is _MESSAGE and not self._ids.keeps(event.at) and message_of(event) in session.messages:
+        if type(event) is _MESSAGE and event.at < self._ids.kept_from and message_of(event) in session.messages:
             return True
         return any(
             event_id == event.id and abs(at - event.at) <= horizon_ms and (ENTERED <= rank <= LEFT) is of_queue
-            for at, rank, event_id, *_ in session.in_order()
+            for at, rank, event_id, *_ in session.known()
         )
 
     def _put(self, session_id: str, session: Session, event: Decoded) -> None:

@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.events import INPUT_TOPICS, TOPIC_OF
+from schemas.markers import end_of_input
 from schemas.readings import ReadingKey
 from schemas.rules import HOUR_MS, MINUTE_MS, Rules
 from streams.core.driver import Driver, record_of
@@ -176,3 +178,107 @@ def test_a_copy_of_now_whose_original_was_just_forgotten_is_one(core: Any, topic
     before = outcome(driver)[1]
     apply(driver, [{**first, "at": _START + 2 * HOUR_MS - 2}])
     assert outcome(driver)[1] == before + Counter(duplicate=1)
+
+
+class Journalled:
+    """A partition, its journal folded as it goes."""
+
+    def __init__(self, core: Any, rules: Rules) -> None:
+        """Start without anything."""
+        self.core = core
+        self.floor = core(0, 1, rules)
+        self.entries: dict[str, Any] = {}
+        self.seq = 0
+
+    def hear(self, *events: Event) -> Counter[str]:
+        """Take events in and flush; return what became of them."""
+        before = self.fates()
+        for event in events:
+            topic, key, value = record_of(event, json.dumps(event).encode())
+            assert self.floor.apply(topic, [key], [value], 0) == []
+        self.seq += 1
+        for part in self.floor.flush(self.seq, 0, frozenset(INPUT_TOPICS)).packed:
+            for name, entry in msgspec.msgpack.decode(part).items():
+                self.entries.pop(name, None) if entry is None else self.entries.__setitem__(name, entry)
+        return self.fates() - before
+
+    def fates(self) -> Counter[str]:
+        """Return what became of all events so far."""
+        return +sum((Counter(of) for of in self.floor.counts.values()), Counter[str]())
+
+    def restart(self, rules: Rules) -> None:
+        """Go on from the journal with these rules."""
+        self.floor = self.core.thaw(0, 1, rules, self.entries)
+
+    def chunks(self) -> set[str]:
+        """Return the keys of the journal's chunks of ids; the floor's own are the same."""
+        found = {key for key in self.entries if key[0] in "db"}
+        assert found == {key for key in self.floor.keys() if key[0] in "db"}  # noqa: SIM118  a floor is no mapping
+        return found
+
+
+@each_core
+@pytest.mark.parametrize(
+    ("then_ms", "now_ms"),
+    [(HOUR_MS, HOUR_MS), (HOUR_MS, MINUTE_MS), (MINUTE_MS, HOUR_MS), (HOUR_MS, HOUR_MS + 1), (HOUR_MS, 24 * HOUR_MS)],
+)
+@pytest.mark.parametrize("idle", [False, True])
+def test_a_horizon_of_another_length_after_a_restart(core: Any, then_ms: int, now_ms: int, idle: bool) -> None:
+    """What was applied is still known, and what is over is forgotten; `idle`: no id of a session was left when it restarted."""
+    then, now = (Rules(duplicates_horizon_ms=ms, lateness_ms=0) for ms in (then_ms, now_ms))
+    partition = Journalled(core, then)
+    times = [_START + n * 10 * MINUTE_MS for n in range(20)]
+    visits = [{"id": f"v{at}", "type": "site.visits", "queue": "q", "count": 1, "at": at} for at in times]
+    started = {"id": "s", "type": "session.started", "session_id": "s", "channel": "chat", "at": _START}
+    partition.hear(started, _FIRST, *visits)
+    later = passing(_START + 5 * HOUR_MS)
+    partition.hear(*(later[3:] if idle else later))
+    if idle:  # the watermark passes without an event of a session
+        for topic in ("sessions", "queues", "status"):
+            assert partition.floor.apply(topic, [b""], [end_of_input(_START + 5 * HOUR_MS)], 0) == []
+    partition.hear()
+    assert {key[0] for key in partition.chunks()} == ({"b"} if idle else {"b", "d"})
+    partition.restart(now)
+    held = {**_FIRST, "at": _FIRST["at"] + min(now_ms, 5 * MINUTE_MS)}
+    assert partition.hear(_FIRST, held, *visits) == Counter(duplicate=22)
+    assert partition.hear({**_FIRST, "id": "y", "at": _FIRST["at"] + HOUR_MS}) == Counter(applied=1)
+    partition.chunks()
+    partition.restart(now)
+    assert partition.hear(_FIRST, held, *visits) == Counter(duplicate=22)
+    partition.hear(*({**event, "id": f"{event['id']}-20d", "at": _START + 20 * 24 * HOUR_MS} for event in passing(0)))
+    partition.hear()
+    assert len(partition.chunks()) == 2
+
+
+@each_core
+def test_a_copy_of_the_oldest_fact_that_is_not_late_is_one(core: Any) -> None:
+    """Facts are accepted for 15 days, and a copy may be younger than the fact by a horizon."""
+    partition = Journalled(core, Rules(lateness_ms=0))
+    cost = {"id": "c", "type": "cost.booked", "amount": 1, "currency": "EUR", "queue": "q", "at": _START + 50 * MINUTE_MS}
+    partition.hear(cost)
+    partition.hear(*passing(_START + 15 * 24 * HOUR_MS + 100 * MINUTE_MS))
+    partition.hear()
+    assert partition.hear({**cost, "at": _START + 110 * MINUTE_MS}) == Counter(duplicate=1)
+
+
+def test_what_is_known_while_ids_are_too_many_is_looked_at_only_where_it_is_older_than_they_are() -> None:
+    """Beyond the limit of ids a session of this hour still takes the quick way, one of the last hour the slow one."""
+    driver = Driver(1, Rules(max_ids=10, lateness_ms=0))
+    intake = driver.floors[0]._session_intake
+    taken: list[str] = []
+    slow = intake.take
+
+    def take(event: Any, *others: Any) -> str:
+        taken.append(f"{event.session_id} {type(event).__name__}")
+        return slow(event, *others)
+
+    intake.take = take  # type: ignore[method-assign]
+    sessions = [("old", _START - MINUTE_MS), ("young", _START + MINUTE_MS)]
+    apply(driver, [{"id": s, "type": "session.started", "session_id": s, "channel": "chat", "at": at} for s, at in sessions])
+    for n in range(12):
+        many = [{**_FIRST, "id": f"{s}{n}", "session_id": s, "at": _START + (2 + n) * MINUTE_MS} for s, _ in sessions]
+        apply(driver, many)
+    assert driver.floors[0].ids.evicted
+    taken.clear()
+    apply(driver, [{**_FIRST, "id": "new", "session_id": s, "at": _START + HOUR_MS - 1} for s, _ in sessions])
+    assert [each.split()[0] for each in taken] == ["old"]

@@ -305,8 +305,9 @@ impl Floor {
                 _ => {}
             }
         }
-        self.ids.restore(chunks);
-        self.business_ids.restore(of_business);
+        let newest = |topics: &[Topic]| topics.iter().filter_map(|topic| self.clock.newest[*topic as usize]).max().unwrap_or(0);
+        self.ids.restore(chunks, newest(&[Topic::Sessions, Topic::Queues, Topic::Status]));
+        self.business_ids.restore(of_business, newest(&[Topic::Business]));
         let closed = self.expiry.agents_before;
         self.agent_book.restored(before, closed, &self.rules, &mut self.addresses, &mut self.books);
         self.restore_sessions();

@@ -99,7 +99,12 @@ impl Floor {
             reviewers: Reviewers::new(),
             complaints: Complaints::new(),
             ids: Ids::new(rules.duplicates_horizon_ms, rules.max_ids, 0),
-            business_ids: Ids::new(rules.duplicates_horizon_ms, rules.max_ids, rules.business_horizon_ms),
+            // a copy of the oldest fact that is not late may be younger by a horizon
+            business_ids: Ids::new(
+                rules.duplicates_horizon_ms,
+                rules.max_ids,
+                rules.business_horizon_ms + rules.duplicates_horizon_ms,
+            ),
             counts: [None; 4],
             addresses: Addresses::default(),
             touched: Touched::new(),
@@ -250,8 +255,11 @@ impl Floor {
     /// Whether an event repeats what is kept of a session; of messages only the very same one is recognised.
     fn has(&self, event: &Event<'_>, session_id: &str) -> bool {
         let Some(session) = self.sessions.get(session_id) else { return false };
+        if session.oldest >= self.ids.kept_from() {
+            return false; // its id would be known
+        }
         if let Body::Message { sender } = event.body {
-            if !self.ids.keeps(event.at) && session.messages.contains(&message_of(event.at, sender, &event.id)) {
+            if event.at < self.ids.kept_from() && session.messages.contains(&message_of(event.at, sender, &event.id)) {
                 return true;
             }
         }

@@ -70,6 +70,8 @@ pub struct Ids {
     pub first: i64,
     /// In order of their numbers.
     generations: Vec<Generation>,
+    /// Chunks of another horizon, until they are handed out as gone.
+    replaced: Vec<ChunkId>,
     /// Where the generation of the newest claim stands.
     here: usize,
 }
@@ -78,7 +80,8 @@ impl Ids {
     /// Start empty; `kept_ms` less than the horizon means the horizon.
     pub fn new(horizon_ms: Ms, max_ids: usize, kept_ms: Ms) -> Ids {
         let horizon_ms = horizon_ms.max(1);
-        Ids { horizon_ms, kept_ms: horizon_ms.max(kept_ms), max_ids, evicted: 0, first: 0, generations: Vec::new(), here: 0 }
+        let kept_ms = horizon_ms.max(kept_ms);
+        Ids { horizon_ms, kept_ms, max_ids, evicted: 0, first: 0, generations: Vec::new(), replaced: Vec::new(), here: 0 }
     }
 
     /// Where a generation stands, or would stand.
@@ -139,9 +142,9 @@ impl Ids {
         at >= (self.first + 1) * self.horizon_ms
     }
 
-    /// Whether ids of this time are still remembered.
-    pub fn keeps(&self, at: Ms) -> bool {
-        at >= self.first * self.horizon_ms
+    /// The least event time of which ids are still remembered.
+    pub fn kept_from(&self) -> Ms {
+        self.first * self.horizon_ms
     }
 
     /// Cut what came since the last call into chunks, which are handed to `take`.
@@ -175,6 +178,10 @@ impl Ids {
             let oldest = self.generations[0].number;
             self.drop_one(oldest, &mut gone);
         }
+        let generations = &self.generations;
+        let is_cut =
+            |id: &ChunkId| generations.iter().any(|each| !each.fresh.is_empty() && (each.number, each.chunks.len()) == *id);
+        gone.extend(self.replaced.drain(..).filter(|id| !is_cut(id)));
         gone
     }
 
@@ -198,14 +205,37 @@ impl Ids {
         self.generations[place].chunks.get(position).map(Vec::as_slice)
     }
 
-    /// Take chunks back in, in their order.
-    pub fn restore(&mut self, mut chunks: Vec<(ChunkId, Vec<u8>)>) {
+    /// Take chunks back in, `first` having been set; `newest`: event time of the newest id that there ever was.
+    pub fn restore(&mut self, mut chunks: Vec<(ChunkId, Vec<u8>)>, newest: Ms) {
         chunks.sort_by_key(|chunk| chunk.0);
-        for ((number, _), chunk) in chunks {
-            let place = self.stands_at(number);
-            let generation = &mut self.generations[place];
-            generation.digests.extend(pairs_of(&chunk).map(|pair| pair.0));
-            generation.chunks.push(chunk);
+        let mut then: Option<Ms> = None;
+        if self.first > 0 && chunks.is_empty() {
+            self.first = newest.div_euclid(self.horizon_ms) + 1; // all are forgotten
+        }
+        for (id, chunk) in chunks {
+            let horizon_ms = self.horizon_ms;
+            let belongs = |at: u64| (at as Ms).div_euclid(horizon_ms);
+            if pairs_of(&chunk).all(|(_, at)| belongs(at) == id.0) {
+                let place = self.stands_at(id.0);
+                let generation = &mut self.generations[place];
+                generation.digests.extend(pairs_of(&chunk).map(|pair| pair.0));
+                generation.chunks.push(chunk);
+                continue;
+            }
+            self.replaced.push(id);
+            let oldest = pairs_of(&chunk).map(|(_, at)| at as Ms).min().unwrap_or_default();
+            let at_most = oldest / id.0.max(1);
+            then = Some(then.map_or(at_most, |then| then.min(at_most)));
+            for (digest, at) in pairs_of(&chunk) {
+                let place = self.stands_at(belongs(at));
+                let generation = &mut self.generations[place];
+                generation.digests.insert(digest);
+                generation.fresh.push((digest, at));
+            }
+        }
+        if let Some(then) = then {
+            // number * horizon <= at, so the horizon of then was at most the least of these, and hardly less
+            self.first = -(-self.first * then).div_euclid(self.horizon_ms);
         }
     }
 
