@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from schemas.events import INPUT_TOPICS, TOPIC_OF
 from schemas.markers import end_of_input
-from schemas.readings import ReadingKey
+from schemas.readings import QUARTER_MS, ReadingKey
 from schemas.rules import HOUR_MS, MINUTE_MS, Rules
 from streams.core.driver import Driver, record_of
 from streams.core.floor import Floor
+from streams.core.sessionintake import SessionIntake
 from streams.native import CompiledFloor
 from tests.centres import Event, at_ms, centre, with_duplicates
 from tests.chaos.load import Parts, cells_of
@@ -33,7 +34,7 @@ each_core = pytest.mark.parametrize("core", [Floor, pytest.param(CompiledFloor, 
 
 def counted(events: list[Event], flush_every: int) -> tuple[dict[ReadingKey, Parts], Counter[str]]:
     """Return the published cells, and what became of the events."""
-    driver = Driver(PARTITIONS, Rules())
+    driver = Driver(PARTITIONS, Rules(slices_kept_ms=0))  # slices of 10 s are kept, whenever the flush is by which they are over
     for begin in range(0, len(events), flush_every):
         apply(driver, events[begin : begin + flush_every])
     return outcome(driver)
@@ -128,7 +129,7 @@ def test_a_copy_changes_nothing_whatever_it_says_and_however_late_it_is_read(cor
 
 
 _START: Final = 1_795_269_600_000  # a full hour
-_FIRST: Final = {"id": "x", "type": "session.held", "session_id": "s", "agent_id": "a", "at": _START + 20 * MINUTE_MS}
+_FIRST: Final[Event] = {"id": "x", "type": "session.held", "session_id": "s", "agent_id": "a", "at": _START + 20 * MINUTE_MS}
 
 
 @each_core
@@ -190,12 +191,13 @@ class Journalled:
         self.entries: dict[str, Any] = {}
         self.seq = 0
 
-    def hear(self, *events: Event) -> Counter[str]:
-        """Take events in and flush; return what became of them."""
+    def hear(self, *events: Event, late: int = 0) -> Counter[str]:
+        """Take events in, so many of them late at most, and flush; return what became of them."""
         before = self.fates()
         for event in events:
             topic, key, value = record_of(event, json.dumps(event).encode())
-            assert self.floor.apply(topic, [key], [value], 0) == []
+            late -= len(self.floor.apply(topic, [key], [value], 0))
+        assert late >= 0
         self.seq += 1
         for part in self.floor.flush(self.seq, 0, frozenset(INPUT_TOPICS)).packed:
             for name, entry in msgspec.msgpack.decode(part).items():
@@ -205,6 +207,11 @@ class Journalled:
     def fates(self) -> Counter[str]:
         """Return what became of all events so far."""
         return +sum((Counter(of) for of in self.floor.counts.values()), Counter[str]())
+
+    def rated(self) -> dict[str, int]:
+        """Return how many ratings the quarter-hours have, by the key of their entries."""
+        found = {key: value.get("rated_good", 0) for key, value in self.entries.items() if key[0] == "c" and type(value) is dict}
+        return {key: count for key, count in found.items() if count and f"\x1f{QUARTER_MS}\x1f" in key}
 
     def restart(self, rules: Rules) -> None:
         """Go on from the journal with these rules."""
@@ -261,18 +268,39 @@ def test_a_copy_of_the_oldest_fact_that_is_not_late_is_one(core: Any) -> None:
     assert partition.hear({**cost, "at": _START + 110 * MINUTE_MS}) == Counter(duplicate=1)
 
 
-def test_what_is_known_while_ids_are_too_many_is_looked_at_only_where_it_is_older_than_they_are() -> None:
+@each_core
+def test_a_copy_of_what_came_long_after_the_end_is_one_as_long_as_it_is_not_late(core: Any) -> None:
+    """Rated 18 hours after the end; the rating comes again when the session's horizon has passed and the rating's has not."""
+    partition = Journalled(core, Rules(lateness_ms=0))
+    chat = {"session_id": "s", "channel": "chat", "ended_by": "agent", "sender": "agent", "agent_id": "a", "score": 5, "scale": 5}
+    started = {**chat, "id": "e0", "type": "session.started", "at": _START}
+    ended = {**chat, "id": "e1", "type": "session.ended", "at": _START + MINUTE_MS}
+    rated = {**chat, "id": "e2", "type": "session.rated", "at": _START + 18 * HOUR_MS}
+    partition.hear(started, ended, rated)
+    cell = partition.rated()
+    assert sum(cell.values()) == 1
+    for hours, fates in ((25, {"duplicate": 1, "late": 2}), (41, {"duplicate": 1, "late": 2}), (43, {"late": 3})):
+        partition.hear(*({**event, "id": f"{event['id']}-{hours}"} for event in passing(_START + hours * HOUR_MS)))
+        partition.hear()
+        partition.restart(Rules(lateness_ms=0))
+        assert partition.hear(rated, ended, started, late=3) == Counter(fates)
+        assert partition.rated() == cell
+    assert "s\x1fs" not in partition.entries
+
+
+def test_what_is_known_while_ids_are_too_many_is_looked_at_only_where_it_is_older_than_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Beyond the limit of ids a session of this hour still takes the quick way, one of the last hour the slow one."""
     driver = Driver(1, Rules(max_ids=10, lateness_ms=0))
-    intake = driver.floors[0]._session_intake
     taken: list[str] = []
-    slow = intake.take
+    slow = SessionIntake.take
 
-    def take(event: Any, *others: Any) -> str:
-        taken.append(f"{event.session_id} {type(event).__name__}")
-        return slow(event, *others)
+    def take(intake: SessionIntake, event: Any, *others: Any) -> str:
+        taken.append(event.session_id)
+        return slow(intake, event, *others)
 
-    intake.take = take  # type: ignore[method-assign]
+    monkeypatch.setattr(SessionIntake, "take", take)
     sessions = [("old", _START - MINUTE_MS), ("young", _START + MINUTE_MS)]
     apply(driver, [{"id": s, "type": "session.started", "session_id": s, "channel": "chat", "at": at} for s, at in sessions])
     for n in range(12):
@@ -281,4 +309,4 @@ def test_what_is_known_while_ids_are_too_many_is_looked_at_only_where_it_is_olde
     assert driver.floors[0].ids.evicted
     taken.clear()
     apply(driver, [{**_FIRST, "id": "new", "session_id": s, "at": _START + HOUR_MS - 1} for s, _ in sessions])
-    assert [each.split()[0] for each in taken] == ["old"]
+    assert taken == ["old"]
