@@ -1,8 +1,6 @@
 """When state is over: sessions, agents' history, slices.
 
-A session's horizon runs from its end or, while it is open, from its newest event (rules 5). It is known until a horizon after its
-newest event, which may be later than the end: as long as an event of its own age is not late, else a copy of a rating would make a
-session of its own. Each session stands in a heap under
+A session's horizon runs from its end or, while it is open, from its newest event (rules 5). Each session stands in a heap under
 an instant no later than the one at which it is over; when the watermark gets there it is looked at, and put back if it
 lives. What can bring that instant forward, an end or a channel of its own age, puts the session into the heap once more.
 An agent's history is bounded by the least watermark over all senders of relay records, since any of them may still correct it.
@@ -43,13 +41,9 @@ class Expiry:
         self.waking: frozenset[int] = frozenset({ENDED, STARTED, ENTERED} if rules.session_age_by_channel else {ENDED})
         """Ranks of milestones that can bring a session's end forward: an end, or a channel of its own age; it is watched anew."""
 
-    def late_before(self, watermark: int | None) -> int:
-        """Return the least time of an event of an unknown session that is not late; the same for one whose horizon has passed."""
-        return 0 if watermark is None else watermark - self._rules.session_horizon_ms
-
-    def has_passed(self, session: Session, watermark: int | None) -> bool:
-        """Tell whether a session's horizon has passed, so that it is only known for what may repeat its events."""
-        return watermark is not None and bounds_of(session, self._rules)[1] <= watermark
+    def session_is_late(self, at: int, watermark: int | None) -> bool:
+        """Tell whether an event of an unknown session is older than its horizon."""
+        return watermark is not None and at < watermark - self._rules.session_horizon_ms
 
     def business_is_late(self, at: int, watermark: int | None) -> bool:
         """Tell whether a business fact is older than its horizon."""
@@ -65,13 +59,8 @@ class Expiry:
 
     def watch_again(self, session_id: str, session: Session) -> None:
         """Look at a restored session when it will be over as it stands."""
-        silent_after, over_at = self._bounds_of(session)
-        heappush(self._due, (over_at if session.forgotten else silent_after, session_id))
-
-    def _bounds_of(self, session: Session) -> tuple[int, int]:
-        """Return the instants from which on a session is forgotten, and from which on it need not be known."""
         silent_after, until = bounds_of(session, self._rules)
-        return silent_after, max(until, session.newest + self._rules.session_horizon_ms)
+        heappush(self._due, (until if session.forgotten else silent_after, session_id))
 
     def due(self, sessions: Mapping[str, Session], watermark: int | None) -> tuple[list[str], list[str]]:
         """Return the sessions that are over, and those that are forgotten from now on."""
@@ -84,13 +73,13 @@ class Expiry:
             session = sessions.get(session_id)
             if session is None or session_id in over:
                 continue
-            silent_after, over_at = self._bounds_of(session)
-            if over_at <= watermark:
+            silent_after, until = bounds_of(session, self._rules)
+            if until <= watermark:
                 over[session_id] = None
                 continue
             if silent_after <= watermark and not session.forgotten:
                 silent[session_id] = None
-            heappush(self._due, (silent_after if silent_after > watermark else over_at, session_id))
+            heappush(self._due, (silent_after if silent_after > watermark else until, session_id))
         return list(over), list(silent)
 
     def heard(self, sender: int, watermark: int | None) -> None:

@@ -262,10 +262,10 @@ class Floor:
         over, silent = self.expiry.due(self.sessions, self.clock.watermark)
         for session_id in (*over, *silent):
             session = self.sessions[session_id]
+            session.wake()
             if session_id in self._session_intake.touched or not self._book.changes_nothing(session):
-                session.wake()
                 self._session_intake.touched[session_id] = session
-                session.forgotten = True
+            session.forgotten = True
         return set(over)
 
     def _book_sessions(self, seq: int, over: set[str]) -> Bundles:

@@ -13,6 +13,7 @@ horizon is set to another length; then the ids are put where they belong now, an
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from typing import Final
 
 _CHUNK_TYPE: Final = "Q"
@@ -148,24 +149,30 @@ class Ids:
 
     def restore(self, chunks: dict[str, bytes], newest: int = 0) -> None:
         """Take chunks back in, `first` having been set; `newest`: event time of the newest id that there ever was."""
-        then: list[int] = []
-        for key in sorted(chunks, key=lambda key: [int(part) for part in key.split("\x1f")]):
-            number = int(key.split("\x1f")[0])
-            pairs = array(_CHUNK_TYPE, chunks[key])
-            digests, times = pairs[::2], pairs[1::2]
-            if min(times) // self.horizon_ms == number == max(times) // self.horizon_ms:
-                self._chunks.setdefault(number, []).append(chunks[key])
-                self._generations.setdefault(number, set()).update(digests)
-                continue
-            self._replaced.append(key)
-            then.append(min(times) // max(1, number))
-            for digest, at in zip(digests, times, strict=True):
+        keys = sorted(chunks, key=lambda key: [int(part) for part in key.split("\x1f")])
+        read = [(int(key.split("\x1f")[0]), array(_CHUNK_TYPE, chunks[key])) for key in keys]
+        if any(not min(pairs[1::2]) // self.horizon_ms == number == max(pairs[1::2]) // self.horizon_ms for number, pairs in read):
+            self._replaced = keys
+            self._put_anew(read)
+            return
+        for key, (number, pairs) in zip(keys, read, strict=True):
+            self._chunks.setdefault(number, []).append(chunks[key])
+            self._generations.setdefault(number, set()).update(pairs[::2])
+        after = newest // self.horizon_ms + 1  # one more, where a repetition of the newest one came from the next generation
+        if self.first and not chunks and not after <= self.first <= after + 1:  # of another horizon, of which all are forgotten
+            self.first = after
+
+    def _put_anew(self, chunks: Sequence[tuple[int, array[int]]]) -> None:
+        """Put ids of chunks of another horizon where they belong, to be cut anew.
+
+        Number times horizon is at most an event's time, so the horizon of then was at most the least quotient, and hardly less.
+        """
+        then = min(min(pairs[1::2]) // max(1, number) for number, pairs in chunks)
+        self.first = -(-self.first * then // self.horizon_ms)
+        for _, pairs in chunks:
+            for digest, at in zip(pairs[::2], pairs[1::2], strict=True):
                 self._generations.setdefault(at // self.horizon_ms, set()).add(digest)
                 self._fresh.setdefault(at // self.horizon_ms, []).extend((digest, at))
-        if then:  # number * horizon <= at, so the horizon of then was at most the least of these, and hardly less
-            self.first = -(-self.first * min(then) // self.horizon_ms)
-        elif self.first and not chunks:  # all are forgotten
-            self.first = newest // self.horizon_ms + 1
 
     def __len__(self) -> int:
         """Return how many ids are remembered."""

@@ -175,9 +175,9 @@ class SessionBook:
     def changes_nothing(self, session: Session) -> bool:
         """Tell whether it makes no difference that a session is over: it has one life, has ended, and all of it is booked."""
         if session.booked < len(session.milestones) or session.heeded < len(session.messages) or session.left_out:
-            return False  # of one that rests all milestones are booked
+            return False
         one_life = session.newest - session.oldest < self._rules.session_horizon_ms
-        return one_life and any(milestone[1] == ENDED for milestone in session.known())
+        return one_life and any(milestone[1] == ENDED for milestone in session.milestones)
 
     # -- telling others
 

@@ -51,7 +51,7 @@ class SessionIntake:
         """Take ordinary events from an index on; return that of the first that needs a second look, or how many there are."""
         makers, sessions, touched, newest = _QUICK[topic], self.sessions, self.touched, self.newest
         claim, waking = self._ids.claim, self._expiry.waking
-        covered, kept, late = self._ids.covered_from, self._ids.kept_from, self._expiry.late_before(self._clock.watermark)
+        covered, kept = self._ids.covered_from, self._ids.kept_from
         most, longest = self._rules.max_milestones, self._longest_life_ms
         index, end = start, len(events)
         while index < end:
@@ -63,7 +63,7 @@ class SessionIntake:
             session = sessions.get(session_id)
             if session is None or session.forgotten or session.packed is not None:
                 break
-            if not late <= at <= latest or (at < covered and session.oldest < kept) or at < session.oldest - longest:
+            if at > latest or (at < covered and session.oldest < kept) or at < session.oldest - longest:
                 break
             milestones, messages = session.milestones, session.messages
             if keys[index] != session_id.encode() or len(milestones) + len(messages) >= most:
@@ -100,10 +100,8 @@ class SessionIntake:
         session = self.sessions.get(session_id)
         self._intake.check(event, key, latest, session is not None)
         at: int = event.at
-        mark = self._clock.watermark
-        if at < self._expiry.late_before(mark) and (
-            session is None or at < session.oldest - self._longest_life_ms or self._expiry.has_passed(session, mark)
-        ):
+        alone = session is None or at < session.oldest - self._longest_life_ms
+        if alone and self._expiry.session_is_late(at, self._clock.watermark):
             return "late"
         if session is not None and not self._ids.covers(at) and self._has(session, event, topic):
             return "duplicate"

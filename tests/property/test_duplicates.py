@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from schemas.events import INPUT_TOPICS, TOPIC_OF
 from schemas.markers import end_of_input
-from schemas.readings import QUARTER_MS, ReadingKey
+from schemas.readings import ReadingKey
 from schemas.rules import HOUR_MS, MINUTE_MS, Rules
 from streams.core.driver import Driver, record_of
 from streams.core.floor import Floor
@@ -191,13 +191,12 @@ class Journalled:
         self.entries: dict[str, Any] = {}
         self.seq = 0
 
-    def hear(self, *events: Event, late: int = 0) -> Counter[str]:
-        """Take events in, so many of them late at most, and flush; return what became of them."""
+    def hear(self, *events: Event) -> Counter[str]:
+        """Take events in and flush; return what became of them."""
         before = self.fates()
         for event in events:
             topic, key, value = record_of(event, json.dumps(event).encode())
-            late -= len(self.floor.apply(topic, [key], [value], 0))
-        assert late >= 0
+            assert self.floor.apply(topic, [key], [value], 0) == []
         self.seq += 1
         for part in self.floor.flush(self.seq, 0, frozenset(INPUT_TOPICS)).packed:
             for name, entry in msgspec.msgpack.decode(part).items():
@@ -207,11 +206,6 @@ class Journalled:
     def fates(self) -> Counter[str]:
         """Return what became of all events so far."""
         return +sum((Counter(of) for of in self.floor.counts.values()), Counter[str]())
-
-    def rated(self) -> dict[str, int]:
-        """Return how many ratings the quarter-hours have, by the key of their entries."""
-        found = {key: value.get("rated_good", 0) for key, value in self.entries.items() if key[0] == "c" and type(value) is dict}
-        return {key: count for key, count in found.items() if count and f"\x1f{QUARTER_MS}\x1f" in key}
 
     def restart(self, rules: Rules) -> None:
         """Go on from the journal with these rules."""
@@ -269,23 +263,19 @@ def test_a_copy_of_the_oldest_fact_that_is_not_late_is_one(core: Any) -> None:
 
 
 @each_core
-def test_a_copy_of_what_came_long_after_the_end_is_one_as_long_as_it_is_not_late(core: Any) -> None:
-    """Rated 18 hours after the end; the rating comes again when the session's horizon has passed and the rating's has not."""
-    partition = Journalled(core, Rules(lateness_ms=0))
-    chat = {"session_id": "s", "channel": "chat", "ended_by": "agent", "sender": "agent", "agent_id": "a", "score": 5, "scale": 5}
-    started = {**chat, "id": "e0", "type": "session.started", "at": _START}
-    ended = {**chat, "id": "e1", "type": "session.ended", "at": _START + MINUTE_MS}
-    rated = {**chat, "id": "e2", "type": "session.rated", "at": _START + 18 * HOUR_MS}
-    partition.hear(started, ended, rated)
-    cell = partition.rated()
-    assert sum(cell.values()) == 1
-    for hours, fates in ((25, {"duplicate": 1, "late": 2}), (41, {"duplicate": 1, "late": 2}), (43, {"late": 3})):
-        partition.hear(*({**event, "id": f"{event['id']}-{hours}"} for event in passing(_START + hours * HOUR_MS)))
-        partition.hear()
-        partition.restart(Rules(lateness_ms=0))
-        assert partition.hear(rated, ended, started, late=3) == Counter(fates)
-        assert partition.rated() == cell
-    assert "s\x1fs" not in partition.entries
+@pytest.mark.parametrize(("then_ms", "now_ms"), [(HOUR_MS, HOUR_MS + 1), (24 * HOUR_MS, 24 * HOUR_MS + 1_000)])
+def test_where_one_chunk_of_ids_fits_another_horizon_and_others_do_not(core: Any, then_ms: int, now_ms: int) -> None:
+    """Many chunks in a generation, some of which would stay where they are: none is lost at the restart after the next."""
+    partition = Journalled(core, Rules(duplicates_horizon_ms=then_ms, lateness_ms=0))
+    cost = {"type": "cost.booked", "amount": 1, "currency": "EUR", "queue": "q"}
+    costs = [{**cost, "id": f"c{n}", "at": _START + n * then_ms // 20} for n in range(60)]
+    for each in costs:
+        partition.hear(each)
+    partition.restart(Rules(duplicates_horizon_ms=now_ms, lateness_ms=0))
+    partition.hear({**cost, "id": "one more", "at": _START + then_ms // 2})
+    partition.chunks()
+    partition.restart(Rules(duplicates_horizon_ms=now_ms, lateness_ms=0))
+    assert partition.hear(*costs) == Counter(duplicate=len(costs))
 
 
 def test_what_is_known_while_ids_are_too_many_is_looked_at_only_where_it_is_older_than_they_are(

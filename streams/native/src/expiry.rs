@@ -34,17 +34,6 @@ pub struct Expiry {
     statuses_before: Ms,
 }
 
-/// The instants from which on a session is forgotten, and from which on it need not be known.
-fn known_until(session: &Session, rules: &Rules) -> (Ms, Ms) {
-    let (silent_after, until) = bounds_of(session, rules);
-    (silent_after, until.max(session.newest + rules.session_horizon_ms))
-}
-
-/// Whether a session's horizon has passed, so that it is only known for what may repeat its events.
-pub fn has_passed(session: &Session, mark: Ms, rules: &Rules) -> bool {
-    bounds_of(session, rules).1 <= mark
-}
-
 impl Expiry {
     /// Start with nothing over.
     pub fn new(rules: &Rules, partitions: u32) -> Expiry {
@@ -73,8 +62,8 @@ impl Expiry {
 
     /// Look at a restored session when it will be over as it stands.
     pub fn watch_again(&mut self, session_id: &Name, session: &Session, rules: &Rules) {
-        let (silent_after, over_at) = known_until(session, rules);
-        self.due.push(Reverse((if session.forgotten { over_at } else { silent_after }, session_id.clone())));
+        let (silent_after, until) = bounds_of(session, rules);
+        self.due.push(Reverse((if session.forgotten { until } else { silent_after }, session_id.clone())));
     }
 
     /// Return the sessions that are over, and those that are forgotten from now on.
@@ -88,8 +77,8 @@ impl Expiry {
             if seen_over.contains(&session_id) {
                 continue;
             }
-            let (silent_after, over_at) = known_until(session, rules);
-            if over_at <= mark {
+            let (silent_after, until) = bounds_of(session, rules);
+            if until <= mark {
                 seen_over.insert(session_id.clone());
                 over.push(session_id);
                 continue;
@@ -97,7 +86,7 @@ impl Expiry {
             if silent_after <= mark && !session.forgotten && seen_silent.insert(session_id.clone()) {
                 silent.push(session_id.clone());
             }
-            self.due.push(Reverse((if silent_after > mark { silent_after } else { over_at }, session_id)));
+            self.due.push(Reverse((if silent_after > mark { silent_after } else { until }, session_id)));
         }
         (over, silent)
     }

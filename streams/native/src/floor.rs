@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::complaints::Complaints;
 use crate::customers::Customers;
 use crate::decode::{decode, Body, Event};
-use crate::expiry::{has_passed, Expiry};
+use crate::expiry::Expiry;
 use crate::facts::{Fact, Topic};
 use crate::ids::{digest_of, Ids};
 use crate::intake::{
@@ -224,19 +224,17 @@ impl Floor {
     fn take_of_session(&mut self, event: &Event<'_>, topic: Topic, key: Option<&[u8]>, latest: Ms) -> Result<Outcome, Refusal> {
         let session_id = event.key.as_deref().unwrap_or_default();
         let at = event.at;
-        let size = self.sessions.get(session_id).map(Session::size);
-        self.check(event, key, latest, size.is_some())?;
-        if let Some(mark) = self.clock.watermark.filter(|mark| at < mark - self.rules.session_horizon_ms) {
-            let session = self.sessions.get(session_id).filter(|session| at >= session.oldest - self.longest_life_ms);
-            if session.map_or(true, |session| has_passed(session, mark, &self.rules)) {
-                return Ok(Outcome::Late);
-            }
+        let known = self.sessions.get(session_id).map(|session| (session.oldest, session.size()));
+        self.check(event, key, latest, known.is_some())?;
+        let alone = known.map_or(true, |(oldest, _)| at < oldest - self.longest_life_ms);
+        if alone && self.clock.watermark.is_some_and(|mark| at < mark - self.rules.session_horizon_ms) {
+            return Ok(Outcome::Late);
         }
         if !self.ids.covers(at) && self.has(event, session_id) {
             return Ok(Outcome::Duplicate);
         }
         let digest = digest_of(&mut self.buffer, topic.text(), session_id, &event.id);
-        if size.is_some_and(|size| size >= self.rules.max_milestones) {
+        if known.is_some_and(|(_, size)| size >= self.rules.max_milestones) {
             if self.ids.knows(digest, at) {
                 return Ok(Outcome::Duplicate);
             }
@@ -245,7 +243,7 @@ impl Floor {
         if !self.ids.claim(digest, at) {
             return Ok(Outcome::Duplicate);
         }
-        if size.is_none() {
+        if known.is_none() {
             let name = Name::from(session_id);
             self.expiry.watch(&name, at);
             self.sessions.insert(name, Session::new());
@@ -447,12 +445,11 @@ impl Floor {
         let (over, silent) = self.expiry.due(&self.sessions, self.clock.watermark, &self.rules);
         for session_id in over.iter().chain(&silent) {
             let Some(session) = self.sessions.get_mut(session_id) else { continue };
-            if session.touched || !self.session_book.changes_nothing(session, &self.rules) {
-                session.forgotten = true;
-                if !std::mem::replace(&mut session.touched, true) {
-                    self.fresh.push(session_id.clone());
-                }
+            if !session.touched && !self.session_book.changes_nothing(session, &self.rules) {
+                session.touched = true;
+                self.fresh.push(session_id.clone());
             }
+            session.forgotten = true;
         }
         over
     }

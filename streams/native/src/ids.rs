@@ -208,34 +208,38 @@ impl Ids {
     /// Take chunks back in, `first` having been set; `newest`: event time of the newest id that there ever was.
     pub fn restore(&mut self, mut chunks: Vec<(ChunkId, Vec<u8>)>, newest: Ms) {
         chunks.sort_by_key(|chunk| chunk.0);
-        let mut then: Option<Ms> = None;
-        if self.first > 0 && chunks.is_empty() {
-            self.first = newest.div_euclid(self.horizon_ms) + 1; // all are forgotten
+        let horizon_ms = self.horizon_ms;
+        let belongs = |at: u64| (at as Ms).div_euclid(horizon_ms);
+        if chunks.iter().any(|(id, chunk)| pairs_of(chunk).any(|(_, at)| belongs(at) != id.0)) {
+            self.put_anew(&chunks);
+            self.replaced = chunks.into_iter().map(|(id, _)| id).collect();
+            return;
         }
-        for (id, chunk) in chunks {
-            let horizon_ms = self.horizon_ms;
-            let belongs = |at: u64| (at as Ms).div_euclid(horizon_ms);
-            if pairs_of(&chunk).all(|(_, at)| belongs(at) == id.0) {
-                let place = self.stands_at(id.0);
-                let generation = &mut self.generations[place];
-                generation.digests.extend(pairs_of(&chunk).map(|pair| pair.0));
-                generation.chunks.push(chunk);
-                continue;
-            }
-            self.replaced.push(id);
-            let oldest = pairs_of(&chunk).map(|(_, at)| at as Ms).min().unwrap_or_default();
-            let at_most = oldest / id.0.max(1);
-            then = Some(then.map_or(at_most, |then| then.min(at_most)));
-            for (digest, at) in pairs_of(&chunk) {
-                let place = self.stands_at(belongs(at));
-                let generation = &mut self.generations[place];
-                generation.digests.insert(digest);
-                generation.fresh.push((digest, at));
-            }
+        // one more, where a repetition of the newest one came from the next generation
+        let after = newest.div_euclid(horizon_ms) + 1;
+        if self.first > 0 && chunks.is_empty() && !(after..=after + 1).contains(&self.first) {
+            self.first = after; // of another horizon, of which all are forgotten
         }
-        if let Some(then) = then {
-            // number * horizon <= at, so the horizon of then was at most the least of these, and hardly less
-            self.first = -(-self.first * then).div_euclid(self.horizon_ms);
+        for ((number, _), chunk) in chunks {
+            let place = self.stands_at(number);
+            let generation = &mut self.generations[place];
+            generation.digests.extend(pairs_of(&chunk).map(|pair| pair.0));
+            generation.chunks.push(chunk);
+        }
+    }
+
+    /// Put ids of chunks of another horizon where they belong, to be cut anew.
+    ///
+    /// Number times horizon is at most an event's time, so the horizon of then was at most the least quotient, and hardly less.
+    fn put_anew(&mut self, chunks: &[(ChunkId, Vec<u8>)]) {
+        let quotients = |(id, chunk): &(ChunkId, Vec<u8>)| pairs_of(chunk).map(|(_, at)| at as Ms).min().unwrap_or(0) / id.0.max(1);
+        let then = chunks.iter().map(quotients).min().unwrap_or(0);
+        self.first = -(-self.first * then).div_euclid(self.horizon_ms);
+        for (digest, at) in chunks.iter().flat_map(|(_, chunk)| pairs_of(chunk)) {
+            let place = self.stands_at((at as Ms).div_euclid(self.horizon_ms));
+            let generation = &mut self.generations[place];
+            generation.digests.insert(digest);
+            generation.fresh.push((digest, at));
         }
     }
 
