@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from typing import Final
 
 _CHUNK_TYPE: Final = "Q"
+CHUNK_IDS: Final = 65_536
+"""The most ids of a chunk, 1 MiB: the journal takes no entry of more than a few."""
 
 
 class Ids:
@@ -107,9 +109,10 @@ class Ids:
             if not fresh:
                 continue
             chunks = self._chunks.setdefault(number, [])
-            data = array(_CHUNK_TYPE, fresh).tobytes()
-            cut[f"{number}\x1f{len(chunks)}"] = data
-            chunks.append(data)
+            for begin in range(0, len(fresh), 2 * CHUNK_IDS):
+                data = array(_CHUNK_TYPE, fresh[begin : begin + 2 * CHUNK_IDS]).tobytes()
+                cut[f"{number}\x1f{len(chunks)}"] = data
+                chunks.append(data)
         self._fresh.clear()
         self._number, self._fresh_here = None, []
         return cut
@@ -126,7 +129,13 @@ class Ids:
 
     def _take_replaced(self) -> list[str]:
         replaced, self._replaced = self._replaced, []
-        cut = {f"{number}\x1f{len(self._chunks.get(number, ()))}" for number, fresh in self._fresh.items() if fresh}
+        if not replaced:
+            return []
+        cut = {
+            f"{number}\x1f{len(self._chunks.get(number, ())) + place}"
+            for number, fresh in self._fresh.items()
+            for place in range(-(-len(fresh) // (2 * CHUNK_IDS)))
+        }
         return [key for key in replaced if key not in cut]
 
     def _drop(self, number: int) -> list[str]:

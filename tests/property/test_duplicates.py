@@ -278,6 +278,23 @@ def test_where_one_chunk_of_ids_fits_another_horizon_and_others_do_not(core: Any
     assert partition.hear(*costs) == Counter(duplicate=len(costs))
 
 
+@each_core
+def test_a_chunk_of_ids_is_no_larger_than_what_the_journal_takes(core: Any) -> None:
+    """70,000 facts of two hours, put into one generation of a day."""
+    partition = Journalled(core, Rules(lateness_ms=0))
+    cost = {"type": "cost.booked", "amount": 1, "currency": "EUR", "queue": "q"}
+    costs = [{**cost, "id": f"c{n}", "at": _START + n * 100} for n in range(70_000)]
+    records = [record_of(each, json.dumps(each).encode()) for each in costs]
+    partition.floor.apply("business", [key for _, key, _ in records], [value for _, _, value in records], 0)
+    partition.hear()
+    partition.restart(Rules(duplicates_horizon_ms=24 * HOUR_MS, lateness_ms=0))
+    partition.hear()
+    sizes = [len(partition.entries[key]) for key in partition.chunks()]
+    assert sorted(sizes) == [16 * (70_000 - 65_536), 16 * 65_536]
+    partition.restart(Rules(duplicates_horizon_ms=24 * HOUR_MS, lateness_ms=0))
+    assert partition.hear(*costs[::7_000]) == Counter(duplicate=10)
+
+
 def test_what_is_known_while_ids_are_too_many_is_looked_at_only_where_it_is_older_than_they_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -27,6 +27,9 @@ impl Hasher for Itself {
 /// The number of a horizon's length of event time, and a chunk's place among those of it.
 pub type ChunkId = (i64, usize);
 
+/// The most ids of a chunk, 1 MiB: the journal takes no entry of more than a few.
+const CHUNK_IDS: usize = 65_536;
+
 type Digests = std::collections::HashSet<u64, BuildHasherDefault<Itself>>;
 
 /// The ids of one horizon's length of event time.
@@ -153,13 +156,16 @@ impl Ids {
             if generation.fresh.is_empty() {
                 continue;
             }
-            let mut chunk = Vec::with_capacity(16 * generation.fresh.len());
-            for (digest, at) in generation.fresh.drain(..) {
-                chunk.extend_from_slice(&digest.to_le_bytes());
-                chunk.extend_from_slice(&at.to_le_bytes());
+            for fresh in generation.fresh.chunks(CHUNK_IDS) {
+                let mut chunk = Vec::with_capacity(16 * fresh.len());
+                for (digest, at) in fresh {
+                    chunk.extend_from_slice(&digest.to_le_bytes());
+                    chunk.extend_from_slice(&at.to_le_bytes());
+                }
+                take((generation.number, generation.chunks.len()), &chunk);
+                generation.chunks.push(chunk);
             }
-            take((generation.number, generation.chunks.len()), &chunk);
-            generation.chunks.push(chunk);
+            generation.fresh.clear();
         }
     }
 
@@ -179,8 +185,12 @@ impl Ids {
             self.drop_one(oldest, &mut gone);
         }
         let generations = &self.generations;
-        let is_cut =
-            |id: &ChunkId| generations.iter().any(|each| !each.fresh.is_empty() && (each.number, each.chunks.len()) == *id);
+        let is_cut = |(number, place): &ChunkId| {
+            generations.iter().any(|each| {
+                let (first, more) = (each.chunks.len(), (each.fresh.len() + CHUNK_IDS - 1) / CHUNK_IDS);
+                each.number == *number && (first..first + more).contains(place)
+            })
+        };
         gone.extend(self.replaced.drain(..).filter(|id| !is_cut(id)));
         gone
     }
