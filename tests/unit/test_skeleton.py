@@ -203,7 +203,7 @@ def test_the_wheel_holds_every_file(installed: Path) -> None:
         path.relative_to(ROOT)
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
-        if path.is_file() and path.suffix not in (".pyc", ".so") and path.name != "Cargo.lock"
+        if path.is_file() and path.suffix not in (".pyc", ".so") and path.name != "Cargo.lock" and "target" not in path.parts
     }
     found = {
         path.relative_to(installed)
